@@ -1,0 +1,36 @@
+"""From a configuration to a program. `_target_` is the only registry: any importable class can take any place."""
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from gram_pyro.embed import TokenEmbedding
+from gram_pyro.guide import Guide
+from gram_pyro.model import GRAM
+from gram_pyro.readout import CategoricalReadout
+from gram_pyro.tasks.base import Task
+
+
+def build_model(config: DictConfig, task: Task) -> GRAM:
+    """The generative program that `config` (keys dim, core, prior, model) describes, for `task`."""
+    return GRAM(
+        embed=TokenEmbedding(task.num_symbols, config.dim),
+        core=instantiate(config.core, _partial_=True)(dim=config.dim, num_cells=task.num_cells, relations=task.relations),
+        prior=instantiate(config.prior),
+        readout=CategoricalReadout(config.dim, task.num_symbols),
+        **config.model,
+    )
+
+
+def build_guide(config: DictConfig, model: GRAM) -> Guide:
+    """The guide that `config` (key guide) describes, for `model`."""
+    return instantiate(config.guide, _partial_=True)(model)
+
+
+def choose_device(name: str) -> torch.device:
+    """'auto' is the GPU where there is one.  Raises: ValueError if a GPU is asked for and there is none."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device={name} was asked for and torch sees no GPU; write device=cpu or device=auto")
+    return torch.device(name)

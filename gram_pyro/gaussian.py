@@ -1,0 +1,33 @@
+"""The diagonal Gaussian head that the paper's prior and guide share.
+
+    z ~ N(mu(u), diag sigma^2(u)),  sigma = 0.001 + softplus(raw(u) + c),  sigma(0) = `scale`
+"""
+
+import math
+
+import pyro.distributions as dist
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gram_pyro.layers import SwiGLU
+
+SMALLEST_SCALE = 1e-3
+
+
+class GaussianHead(nn.Module):
+    """Two SwiGLU networks, one for the mean and one for the scale; both start at zero output.
+
+    Shapes: [..., L, D_in] -> batch [...], event [L, D].  Source: paper Eq. 8 and Table 4; the map to a positive scale
+    and its initial value are not stated there and are ours.
+    """
+
+    def __init__(self, dim_in: int, hidden: int, dim: int, scale: float) -> None:
+        super().__init__()
+        self.loc, self.raw_scale = SwiGLU(dim_in, hidden, dim), SwiGLU(dim_in, hidden, dim)
+        self.shift = math.log(math.expm1(scale - SMALLEST_SCALE))
+        for net in (self.loc, self.raw_scale):
+            nn.init.zeros_(net.down.weight)
+
+    def forward(self, features: Tensor) -> dist.TorchDistribution:
+        scale = SMALLEST_SCALE + F.softplus(self.raw_scale(features).to(features.dtype) + self.shift)
+        return dist.Normal(self.loc(features).to(features.dtype), scale).to_event(2)

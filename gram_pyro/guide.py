@@ -1,0 +1,51 @@
+"""The guide q(z_t | u_t, y): a separate network that answers the model's latent sites while the model runs.
+
+Model and guide run interleaved (pyro.poutine.guide.GuideMessenger), so the recursion is computed once.
+"""
+
+from abc import abstractmethod
+
+import pyro.distributions as dist
+import torch
+from pyro.infer.autoguide.effect import AutoMessenger
+from torch import Tensor
+from torch.distributions import kl_divergence
+
+from gram_pyro.core import State
+from gram_pyro.model import GRAM
+
+
+class Guide(AutoMessenger):
+    """Base of all guides; one abstract method, `posterior`.
+
+    Attributes of a guide must not be named like attributes of the model (embed, core, prior, readout): Pyro's global
+    store keys parameters by name, and a shared name would silently leave one of the two untrained. Use ``q_...``.
+    """
+
+    def __init__(self, model: GRAM) -> None:
+        super().__init__(model)
+
+    @abstractmethod
+    def posterior(self, u: Tensor, y: Tensor, prior: dist.TorchDistribution, t: int) -> dist.TorchDistribution:
+        """q(z_t | u_t, y).  Shapes: u [..., B, L, D], y [B, L] -> batch [..., B], event [L, D]."""
+
+    def get_posterior(self, name: str, prior: dist.TorchDistribution) -> dist.TorchDistribution:
+        """Called by Pyro at every latent site.  Raises: ValueError if the model was run without a solution y."""
+        if not name.startswith("z_"):
+            return prior  # the answer itself, where it is not observed
+        args, kwargs = self.args_kwargs
+        y = kwargs.get("y", args[1] if len(args) > 1 else None)
+        if y is None:
+            raise ValueError("the guide q(z_t | u_t, y) needs a solution and got none: call it as guide(x, y) or guide(x, y, state)")
+        t = int(name.removeprefix("z_"))
+        return self.posterior(self.upstream_value(f"u_{t}"), y, prior, t)
+
+    def final_state(self) -> State:
+        """The state the last call ended in, cut from the graph: where the next segment starts."""
+        return State(self.upstream_value("h"), self.upstream_value("l")).detach()
+
+    @torch.no_grad()
+    def kl(self) -> Tensor:
+        """KL(q || p) of every transition of the last call, [T], nats per puzzle."""
+        sites = [site for name, site in self.trace.nodes.items() if name.startswith("z_")]
+        return torch.stack([kl_divergence(site["fn"], site["infer"]["prior"]).mean() for site in sites])

@@ -1,0 +1,32 @@
+"""Stopping long work at a safe point: SIGINT and SIGTERM are noted, and the loop asks."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class StopRequest:
+    """False until a signal asked to stop."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __bool__(self) -> bool:
+        return self.asked
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[StopRequest]:
+    """Inside, the first Ctrl-C or SIGTERM sets the request; a second Ctrl-C interrupts at once."""
+    request = StopRequest()
+
+    def note(signum: int, frame: object) -> None:
+        request.asked = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield request
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,112 @@
+"""What K answers per puzzle are worth, judged by the rules of the task.
+
+For one group of K answers to a puzzle with M solutions, m of them found:
+
+    accuracy = share of the K answers that are right      any     = [m >= 1]
+    vote     = [most frequent answer is right]            distinct = m
+    coverage = m / M                                      entropy = -sum_a f_a log f_a, f = answer frequencies, nats
+
+Of N >= K sampled answers, all N // K disjoint groups are averaged. A perfect sampler (uniform over the M solutions)
+finds m = M (1 - (1 - 1/M)^K) on average: the ceiling.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gram_pyro.tasks.base import Puzzles, Task
+
+METRICS = ("accuracy", "any", "vote", "coverage", "distinct", "entropy")
+
+
+class Tally(NamedTuple):
+    """Judged answers.  Shapes: solved [N, B] bool; label [N, B], equal where two answers to one puzzle are equal;
+    num_solutions [B]."""
+
+    solved: Tensor
+    label: Tensor
+    num_solutions: Tensor
+
+
+def tally(task: Task, puzzles: Puzzles, answers: Tensor) -> Tally:
+    """Judge answers [N, B, L] to B puzzles by the rules and the clues, never by a stored label."""
+    _, label = torch.unique(answers.flatten(0, 1), dim=0, return_inverse=True)
+    return Tally(task.is_solved(puzzles.x, answers), label.view(answers.shape[:2]), puzzles.num_solutions)
+
+
+def per_puzzle(result: Tally, width: int) -> dict[str, Tensor]:
+    """Every metric at `width` answers, [B], averaged over the disjoint groups.  Raises: ValueError if too few answers."""
+    num_groups = len(result.solved) // width
+    if num_groups == 0:
+        raise ValueError(f"width {width} needs {width} answers per puzzle, and there are {len(result.solved)}; raise num_particles")
+    solved = result.solved[: num_groups * width].unflatten(0, (num_groups, width)).double()
+    label = result.label[: num_groups * width].unflatten(0, (num_groups, width))
+    count = (label[:, :, None] == label[:, None]).sum(1)  # [groups, width, B]: how many of the group agree with this answer
+    winner = count.argmax(1, keepdim=True)
+    found = (solved / count).sum(1)
+    values = {
+        "accuracy": solved.mean(1),
+        "any": solved.amax(1),
+        "vote": solved.gather(1, winner).squeeze(1),
+        "coverage": found / result.num_solutions,
+        "distinct": found,
+        "entropy": -(count / width).log().mean(1),
+    }
+    return {name: value.mean(0) for name, value in values.items()}
+
+
+def ceiling(num_solutions: Tensor, width: int) -> Tensor:
+    """Expected coverage of a perfect sampler with `width` draws, [B]."""
+    return 1 - (1 - 1 / num_solutions.double()) ** width
+
+
+def pooled(coverage: Tensor, num_solutions: Tensor) -> float:
+    """Coverage pooled over (puzzle, solution) rows, as the paper seems to count: sum of found / sum of all, each puzzle
+    entering once per solution."""
+    weight = num_solutions.double() ** 2
+    return ((coverage * weight).sum() / weight.sum()).item()
+
+
+def standard_error(values: Tensor) -> float:
+    """Of the mean over puzzles."""
+    return (values.std() / len(values) ** 0.5).item() if len(values) > 1 else float("nan")
+
+
+def report(result: Tally, widths: Sequence[int]) -> dict[str, dict[int, float]]:
+    """The table of an evaluation: metric -> width -> mean over puzzles, with `_se` beside each, pooled coverage, and
+    the share of a perfect sampler's coverage."""
+    table: dict[str, dict[int, float]] = {}
+    for width in widths:
+        values = per_puzzle(result, width)
+        row = {name: value.mean().item() for name, value in values.items()}
+        row |= {f"{name}_se": standard_error(value) for name, value in values.items()}
+        best = ceiling(result.num_solutions, width)
+        row["coverage_pooled"] = pooled(values["coverage"], result.num_solutions)
+        row["ceiling"] = best.mean().item()
+        row["ceiling_pooled"] = pooled(best, result.num_solutions)
+        row["coverage_share"] = row["coverage"] / row["ceiling"]
+        for name, value in row.items():
+            table.setdefault(name, {})[width] = value
+    return table
+
+
+class Gain(NamedTuple):
+    """A paired difference over puzzles: mean, its standard error, and their ratio."""
+
+    mean: float
+    se: float
+
+    @property
+    def sigmas(self) -> float:
+        if self.se == 0:  # every puzzle gained the same
+            return math.copysign(math.inf, self.mean) if self.mean else 0.0
+        return self.mean / self.se
+
+
+def gain(better: Tensor, worse: Tensor) -> Gain:
+    """better - worse, both [B] and of the same puzzles."""
+    difference = better - worse
+    return Gain(difference.mean().item(), standard_error(difference))

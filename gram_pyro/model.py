@@ -1,0 +1,61 @@
+"""GRAM as a Pyro program: one segment of a stochastic recursion, chained into trajectories through its state.
+
+    e = embed(x);  for t = 1..T:  u_t = f_H(f_L^K(e, state)),  z_t ~ p(z_t | u_t),  h_t = u_t + z_t;  y ~ p(y | h_T)
+
+Source: paper Eqs. 1-9. One call is one segment (the paper's supervision step).
+"""
+
+import pyro
+import torch
+from pyro.nn import PyroModule
+from torch import Tensor, nn
+
+from gram_pyro.core import Core, State
+from gram_pyro.priors.base import Prior
+from gram_pyro.readout import Readout
+
+
+class GRAM(PyroModule):
+    """The generative program.
+
+    Args: embed [..., L] -> [..., L, D]; core, prior, readout; num_transitions T per segment; num_grad_steps: how many
+    transitions, counted from the last, carry a gradient through the core (paper: 1).
+
+    Sites: u_0 .. u_{T-1} (deterministic), z_0 .. z_{T-1} (latent), h and l (deterministic; the state handed on), y.
+
+    Gradients are truncated in the core only: the transitions before the last `num_grad_steps` run it without a graph,
+    while prior and guide get their gradient at every transition. The value of the bound is not changed by that.
+    """
+
+    def __init__(
+        self, embed: nn.Module, core: Core, prior: Prior, readout: Readout, num_transitions: int, num_grad_steps: int = 1
+    ) -> None:
+        super().__init__()
+        if not 1 <= num_grad_steps <= num_transitions:
+            raise ValueError(
+                f"num_grad_steps={num_grad_steps} must be between 1 and num_transitions={num_transitions}: "
+                "the last transition always carries a gradient"
+            )
+        self.embed, self.core, self.prior, self.readout = embed, core, prior, readout
+        self.num_transitions, self.num_grad_steps = num_transitions, num_grad_steps
+
+    def forward(self, x: Tensor, y: Tensor | None = None, state: State | None = None) -> State:
+        """Run one segment from `state` (the initial state if None) and return the state it ends in.
+
+        Shapes: x, y [B, L]; state and result [..., B, L, D], any leading particle dims.
+        """
+        with pyro.plate("puzzles", x.shape[0], dim=-1):
+            core, prior, readout = self.core, self.prior, self.readout  # one registration per call, not one per transition
+            e = self.embed(x)
+            state = core.init(e) if state is None else state
+            for t in range(self.num_transitions):
+                carries_gradient = t >= self.num_transitions - self.num_grad_steps
+                with torch.set_grad_enabled(torch.is_grad_enabled() and carries_gradient):
+                    state = core.predict(e, state)
+                u = pyro.deterministic(f"u_{t}", state.h, event_dim=2)
+                z = pyro.sample(f"z_{t}", prior(u, t))
+                state = core.perturb(state, z)
+            pyro.deterministic("h", state.h, event_dim=2)
+            pyro.deterministic("l", state.l, event_dim=2)
+            pyro.sample("y", readout(state), obs=y)
+        return state

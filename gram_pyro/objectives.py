@@ -1,0 +1,148 @@
+"""Training objectives: negative bounds on log p(y | x), as Pyro ELBOs. Trace_ELBO and TraceMeanField_ELBO fit as they are.
+
+    balanced:   -E_q[log p(y | z)] + sum_t alpha KL(sg q_t || p_t) + (1 - alpha) KL(q_t || sg p_t)
+
+The two KL terms have one value and different gradients: alpha of it moves the prior towards the guide.
+"""
+
+import copy
+from typing import Any
+
+import torch
+from pyro.distributions.util import scale_and_mask
+from pyro.infer import ELBO, TraceMeanField_ELBO
+from pyro.poutine.messenger import Messenger
+from pyro.poutine.runtime import Message
+from pyro.poutine.trace_struct import Trace
+from torch import Tensor
+from torch.distributions import Distribution, Transform, kl_divergence
+
+from gram_pyro.core import State
+from gram_pyro.guide import Guide
+from gram_pyro.model import GRAM
+from gram_pyro.readout import log_prob_of_set
+
+
+def stop_gradient(law: Distribution) -> Distribution:
+    """The same law with every parameter cut from the graph, those of nested laws and transforms included."""
+    law = copy.copy(law)
+    for name, value in vars(law).items():
+        setattr(law, name, _cut(value))
+    return law
+
+
+def _cut(value: object) -> object:
+    if isinstance(value, Tensor):
+        return value.detach()
+    if isinstance(value, list | tuple) and not isinstance(value, torch.Size):
+        return type(value)(_cut(v) for v in value)
+    return stop_gradient(value) if isinstance(value, Distribution | Transform) else value
+
+
+class Balanced_ELBO(TraceMeanField_ELBO):
+    """The negative ELBO in nats, summed over puzzles, with balanced KL gradients.
+
+    Value: that of TraceMeanField_ELBO. Needs a reparameterised guide and a KL in closed form.
+    Args: balance alpha; the rest is pyro.infer.ELBO's.  Raises: ValueError unless 0 <= balance <= 1.
+    Source: paper B.2 (alpha = 0.8, no formula), orientation as in DreamerV2.
+    """
+
+    def __init__(self, *, balance: float = 0.8, **kwargs: object) -> None:
+        if not 0 <= balance <= 1:
+            raise ValueError(f"balance={balance} must be between 0 and 1; the paper uses 0.8")
+        super().__init__(**kwargs)
+        self.balance = balance
+
+    def _differentiable_loss_particle(self, model_trace: Trace, guide_trace: Trace) -> tuple[float, Tensor]:
+        loss = 0.0
+        for name, site in model_trace.nodes.items():
+            if site["type"] != "sample":
+                continue
+            if site["is_observed"]:
+                loss = loss - site["log_prob_sum"]
+                continue
+            p, q = site["fn"], guide_trace.nodes[name]["fn"]
+            kl = self.balance * kl_divergence(stop_gradient(q), p) + (1 - self.balance) * kl_divergence(q, stop_gradient(p))
+            loss = loss + scale_and_mask(kl, site["scale"], site["mask"]).sum()
+        return loss.detach(), loss
+
+
+class ScaleLatents(Messenger):
+    """Multiply the log-probability of every latent site by beta: the bound becomes E log p(y | z) - beta KL.
+
+    beta = 1 is the ELBO; any other value is a penalty, not a bound.  Source: paper B.2.
+    """
+
+    def __init__(self, beta: float) -> None:
+        super().__init__()
+        self.beta = beta
+
+    def _pyro_sample(self, msg: Message) -> None:
+        if msg["name"].startswith("z_"):
+            msg["scale"] = msg["scale"] * self.beta
+
+
+class ChargeOnly(Messenger):
+    """Only the named latent pays its KL; the others are masked out."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def _pyro_sample(self, msg: Message) -> None:
+        if msg["name"].startswith("z_") and msg["name"] != self.name:
+            msg["mask"] = False
+
+
+class Surrogate(ELBO):
+    """The paper's objective (its Eq. 14): any ELBO in which only the last latent of a segment pays its KL.
+
+    The earlier latents then carry the target for free, and what is learnt with it is absent under the prior. An
+    ablation, not a bound.  Args: inner, the ELBO to wrap.
+    """
+
+    def __init__(self, inner: ELBO) -> None:
+        super().__init__(num_particles=inner.num_particles, max_plate_nesting=inner.max_plate_nesting)
+        self.inner = inner
+
+    def _delegate(self, method: str, model: GRAM, guide: Guide, args: tuple, kwargs: dict) -> Any:
+        with ChargeOnly(f"z_{model.num_transitions - 1}"):
+            return getattr(self.inner, method)(model, guide, *args, **kwargs)
+
+    def _get_trace(self, model: GRAM, guide: Guide, args: tuple, kwargs: dict) -> tuple[Trace, Trace]:
+        with ChargeOnly(f"z_{model.num_transitions - 1}"):
+            return self.inner._get_trace(model, guide, args, kwargs)
+
+    def loss(self, model: GRAM, guide: Guide, *args: object, **kwargs: object) -> float:
+        return self._delegate("loss", model, guide, args, kwargs)
+
+    def loss_and_grads(self, model: GRAM, guide: Guide, *args: object, **kwargs: object) -> float:
+        return self._delegate("loss_and_grads", model, guide, args, kwargs)
+
+    def differentiable_loss(self, model: GRAM, guide: Guide, *args: object, **kwargs: object) -> Tensor:
+        return self._delegate("differentiable_loss", model, guide, args, kwargs)
+
+
+def segment_loss(
+    objective: ELBO, model: GRAM, guide: Guide, x: Tensor, y: Tensor, state: State | None, beta: float = 1.0
+) -> tuple[Tensor, State]:
+    """One guided segment: the negative bound on log p(y | x, state) and the state it ends in.
+
+    Returns: loss, a scalar in nats per puzzle; the final state, detached.
+    """
+    with ScaleLatents(beta):
+        loss = objective.differentiable_loss(model, guide, x, y, state)
+    return loss / len(x), guide.final_state()
+
+
+def set_loss(model: GRAM, x: Tensor, solutions: Tensor, valid: Tensor, state: State | None) -> tuple[Tensor, State]:
+    """One free segment: every latent is drawn from the prior, and any solution counts.
+
+        log p(S | x, state) >= E_{z ~ prior} log sum_{y in S} p(y | h_T)
+
+    It is the segment ELBO of the event "the answer is a solution" with the bootstrap guide, so its KL is zero.
+    Returns: loss, a scalar in nats per puzzle; the final state, detached.  Source: ours.
+    """
+    state = model(x, state=state)
+    loss = -log_prob_of_set(model.readout(state), solutions, valid).mean()
+    return loss, state.detach()

@@ -1,0 +1,74 @@
+"""Figures of a run. Colours are the Okabe-Ito palette, safe for colour-blind readers; curves differ in style as well."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402 - the backend must be chosen first
+
+from gram_pyro.metrics import Tally, ceiling, per_puzzle, standard_error  # noqa: E402
+
+BLUE, ORANGE, GREEN, RED, BLACK = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#000000"
+STYLES = ((BLUE, "-"), (RED, "--"), (GREEN, "-."), (ORANGE, ":"))
+
+
+def read_table(path: Path) -> dict[str, list[float]]:
+    """The columns of a metrics table."""
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {name: [float(row[name]) for row in rows] for name in rows[0]}
+
+
+def training_figure(tables: Mapping[str, Path], path: Path) -> None:
+    """Losses, KL of every transition, and prior accuracy against updates, one line style per program."""
+    figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
+    for (name, file), (color, style) in zip(tables.items(), STYLES, strict=False):
+        table = read_table(file)
+        updates = table["updates"]
+        axes[0].plot(updates, table["loss"], style, color=color, label=f"{name}: guided rows")
+        if "set_loss" in table:
+            axes[0].plot(updates, table["set_loss"], style, color=color, alpha=0.45, label=f"{name}: free rows")
+        for column in (c for c in table if c.startswith("kl_")):
+            if any(table[column]):
+                transition = int(column.removeprefix("kl_")) + 1
+                axes[1].plot(updates, table[column], STYLES[transition % 4][1], color=STYLES[transition % 4][0], label=f"{name}: t = {transition}")
+        axes[2].plot(updates, table["prior_accuracy"], style, color=color, label=name)
+    axes[0].set(ylabel="loss (nats per puzzle)", yscale="log")
+    axes[1].set(ylabel="KL of a transition (nats per puzzle)", yscale="log")
+    axes[2].set(ylabel="accuracy of one prior trajectory", ylim=(0, 1.02))
+    for axis in axes:
+        axis.set_xlabel("updates")
+        axis.grid(alpha=0.3)
+        if axis.get_legend_handles_labels()[0]:
+            axis.legend(fontsize=8)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def width_figure(results: Mapping[str, Tally], path: Path, title: str) -> None:
+    """Coverage, validity and distinct solutions against the number of trajectories, with the ceiling of a perfect sampler."""
+    figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
+    panels = (("any", "any of K trajectories right"), ("coverage", "coverage of all solutions"), ("distinct", "distinct valid solutions"))
+    num_solutions = next(iter(results.values())).num_solutions
+    widths = range(1, min(len(r.solved) for r in results.values()) + 1)
+    best = [ceiling(num_solutions, k) for k in widths]
+    axes[1].plot(widths, [b.mean() for b in best], color=BLACK, lw=1, label="perfect sampler")
+    axes[2].plot(widths, [(b * num_solutions).mean() for b in best], color=BLACK, lw=1, label="perfect sampler")
+    for (name, result), (color, style) in zip(results.items(), STYLES, strict=False):
+        curves = [per_puzzle(result, k) for k in widths]
+        for axis, (metric, _) in zip(axes, panels, strict=True):
+            mean = [c[metric].mean().item() for c in curves]
+            se = [2 * standard_error(c[metric]) for c in curves]
+            axis.plot(widths, mean, style, color=color, label=name)
+            axis.fill_between(widths, [m - s for m, s in zip(mean, se, strict=True)], [m + s for m, s in zip(mean, se, strict=True)], color=color, alpha=0.2)
+    for axis, (_, label) in zip(axes, panels, strict=True):
+        axis.set(xlabel="trajectories K", ylabel=label)
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=8)
+    axes[0].set_ylim(min(0.9, axes[0].get_ylim()[0]), 1.005)
+    figure.suptitle(f"{title} (bands: 2 standard errors over puzzles)", fontsize=10)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)

@@ -1,0 +1,1 @@
+"""Priors p(z_t | u_t), one per file."""

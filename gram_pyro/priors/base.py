@@ -1,0 +1,17 @@
+"""A prior is a law of the latent z_t given the predicted state u_t."""
+
+from abc import ABC, abstractmethod
+
+import pyro.distributions as dist
+from torch import Tensor, nn
+
+
+class Prior(nn.Module, ABC):
+    """p(z_t | u_t).  To add one: subclass, return a law with the event dims declared, run it with
+    ``prior._target_=my_module.MyPrior``."""
+
+    is_point_mass: bool = False  # True: all trajectories of a puzzle are one, and sampling runs just that one
+
+    @abstractmethod
+    def forward(self, u: Tensor, t: int) -> dist.TorchDistribution:
+        """The law of z_t.  Shapes: u [..., L, D] -> batch [...], event [L, D]; t is the transition within the segment."""

@@ -1,0 +1,65 @@
+"""Tables and the verdict: does width buy validity and diversity?
+
+The claim on trial: K trajectories find more valid and more distinct solutions than one, and than a deterministic
+recursion trained with the same budget. Every gain is paired over puzzles and stated in standard errors.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from gram_pyro.metrics import Gain, Tally, gain, per_puzzle
+
+THRESHOLD = 4.0  # standard errors a gain must exceed to count
+
+COLUMNS = (
+    ("accuracy", "single-sample accuracy"),
+    ("any", "any of K"),
+    ("vote", "majority vote"),
+    ("coverage", "coverage"),
+    ("coverage_share", "share of ceiling"),
+    ("coverage_pooled", "coverage, pooled"),
+    ("distinct", "distinct valid"),
+    ("entropy", "entropy (nats)"),
+)
+
+
+def markdown(table: Mapping[str, Mapping[int, float]], widths: Sequence[int]) -> str:
+    """One evaluation as a Markdown table: a row per width, mean and standard error over puzzles."""
+    lines = ["| K | " + " | ".join(title for _, title in COLUMNS) + " |", "| --- " * (len(COLUMNS) + 1) + "|"]
+    for width in widths:
+        cells = [f"{table[name][width]:.4f}" + (f" ± {table[f'{name}_se'][width]:.4f}" if f"{name}_se" in table else "") for name, _ in COLUMNS]
+        lines.append(f"| {width} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def flat_rows(program: str, puzzles: str, table: Mapping[str, Mapping[int, float]], widths: Sequence[int]) -> list[dict[str, object]]:
+    """One evaluation as rows of a CSV: one per width."""
+    metrics = [name for name, by_width in table.items() if isinstance(by_width, Mapping)]
+    return [
+        {"program": program, "puzzles": puzzles, "num_puzzles": table["num_puzzles"], "K": width} | {name: table[name][width] for name in metrics}
+        for width in widths
+    ]
+
+
+def verdict(stochastic: Tally, deterministic: Tally | None, width: int) -> tuple[dict[str, Gain], bool]:
+    """Put the claim on trial. Diversity is on trial only where puzzles have several solutions.
+
+    Returns: the gains of `width` trajectories over one (and over the deterministic recursion, if given), each with its
+    standard error over puzzles; whether every one of them exceeds THRESHOLD standard errors.
+    """
+    one, many = per_puzzle(stochastic, 1), per_puzzle(stochastic, width)
+    rival = per_puzzle(deterministic, width) if deterministic is not None else None
+    gains = {f"validity: any of {width} over one": gain(many["any"], one["any"])}
+    if rival:
+        gains[f"validity: any of {width} over the deterministic recursion"] = gain(many["any"], rival["any"])
+    if (stochastic.num_solutions > 1).any():
+        gains[f"diversity: distinct solutions in {width} over one"] = gain(many["distinct"], one["distinct"])
+        if rival:
+            gains[f"diversity: distinct solutions in {width} over the deterministic recursion"] = gain(many["distinct"], rival["distinct"])
+    return gains, all(g.mean > 0 and g.sigmas > THRESHOLD for g in gains.values())
+
+
+def verdict_text(gains: Mapping[str, Gain], supported: bool) -> str:
+    """The verdict in sentences."""
+    lines = [f"  {name}: {g.mean:+.4f} ± {g.se:.4f} ({g.sigmas:.1f} standard errors)" for name, g in gains.items()]
+    word = "SUPPORTED" if supported else "FALSIFIED"
+    return "\n".join([f"VERDICT: width buys validity and diversity - {word} (every gain must exceed {THRESHOLD:g} standard errors)", *lines])

@@ -1,0 +1,126 @@
+"""A task is a set of puzzles, the complete solution set of each, and the rules that judge an answer.
+
+    p(y | x) = uniform over S(x) = {y : y solves x}          the law a trained GRAM should reach
+
+Symbols are integers 0 .. V-1; 0 is the blank. Puzzles x and solutions y share one alphabet and one length L.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Puzzles(NamedTuple):
+    """N puzzles with all their solutions, stored back to back.
+
+    Shapes: x [N, L] int64; solutions [M_total, L] int64; offsets [N + 1] int64. The solutions of puzzle i are
+    ``solutions[offsets[i] : offsets[i + 1]]``.
+    """
+
+    x: Tensor
+    solutions: Tensor
+    offsets: Tensor
+
+    @classmethod
+    def from_lists(cls, x: Sequence[Sequence[int]], solutions: Sequence[Sequence[Sequence[int]]]) -> "Puzzles":
+        """Pack N puzzles and, for each, the list of its solutions."""
+        counts = torch.tensor([0] + [len(s) for s in solutions])
+        flat = [y for s in solutions for y in s]
+        return cls(torch.tensor(x), torch.tensor(flat), counts.cumsum(0))
+
+    @property
+    def num_puzzles(self) -> int:
+        return self.x.shape[0]
+
+    @property
+    def num_solutions(self) -> Tensor:
+        """Size of every solution set, [N] int64."""
+        return self.offsets.diff()
+
+    def select(self, index: Tensor) -> "Puzzles":
+        """The puzzles at `index` [M] (int64), in that order, with their solutions."""
+        counts = self.num_solutions[index]
+        offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+        start = torch.repeat_interleave(self.offsets[index] - offsets[:-1], counts)
+        return Puzzles(self.x[index], self.solutions[start + torch.arange(len(start))], offsets)
+
+    def solutions_of(self, i: int) -> Tensor:
+        """All solutions of puzzle i, [M_i, L]."""
+        return self.solutions[self.offsets[i] : self.offsets[i + 1]]
+
+
+def subset(puzzles: Puzzles, limit: int | None, seed: int = 0) -> Puzzles:
+    """At most `limit` puzzles, drawn without replacement (None: all, in order)."""
+    if limit is None or puzzles.num_puzzles <= limit:
+        return puzzles
+    return puzzles.select(torch.randperm(puzzles.num_puzzles, generator=torch.Generator().manual_seed(seed))[:limit])
+
+
+def concatenate(parts: Sequence[Puzzles]) -> Puzzles:
+    """Join sets of puzzles, in order."""
+    counts = torch.cat([p.num_solutions for p in parts])
+    offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+    return Puzzles(torch.cat([p.x for p in parts]), torch.cat([p.solutions for p in parts]), offsets)
+
+
+class Batch(NamedTuple):
+    """What one training visit sees.
+
+    Shapes: x [B, L]; y [B, L], drawn uniformly from the solutions of x; solutions [B, M, L], the whole set padded to
+    the largest of the batch; valid [B, M] bool, False where a row of `solutions` is padding.
+    """
+
+    x: Tensor
+    y: Tensor
+    solutions: Tensor
+    valid: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        return Batch(*(t.to(device) for t in self))
+
+
+def draw_batch(puzzles: Puzzles, index: Tensor, generator: torch.Generator) -> Batch:
+    """The puzzles at `index` [B] with a solution drawn uniformly and afresh for each."""
+    chosen = puzzles.select(index)
+    counts = chosen.num_solutions
+    slots = torch.arange(int(counts.max()))
+    valid = slots < counts[:, None]
+    rows = chosen.offsets[:-1, None] + torch.minimum(slots, counts[:, None] - 1)
+    pick = (torch.rand(len(index), generator=generator) * counts).long().clamp(max=counts - 1)
+    y = chosen.solutions[chosen.offsets[:-1] + pick]
+    return Batch(chosen.x, y, chosen.solutions[rows], valid)
+
+
+class Task(ABC):
+    """Puzzles to train on, named sets of unseen puzzles to test on, and the rules of the game."""
+
+    num_cells: int  # L
+    num_symbols: int  # V, the blank included
+    relations: Tensor | None  # [R, L, L] bool: which cells share a constraint, one matrix per kind of constraint
+
+    @property
+    @abstractmethod
+    def train(self) -> Puzzles:
+        """The puzzles to learn from."""
+
+    @property
+    @abstractmethod
+    def test(self) -> dict[str, Puzzles]:
+        """Named sets of unseen puzzles: no symmetry class is shared with `train`."""
+
+    @abstractmethod
+    def is_solved(self, x: Tensor, y: Tensor) -> Tensor:
+        """Whether y [..., L] obeys the rules and the clues of x [..., L] (leading dims broadcast); [...] bool."""
+
+    @abstractmethod
+    def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """Apply to every puzzle and all its solutions one symmetry of the rules, drawn uniformly and independently."""
+
+    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+        """Endless augmented batches; puzzles are drawn uniformly with replacement."""
+        while True:
+            index = torch.randint(self.train.num_puzzles, (batch_size,), generator=generator)
+            yield self.augment(draw_batch(self.train, index, generator), generator)

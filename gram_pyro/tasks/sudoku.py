@@ -1,0 +1,211 @@
+"""Sudoku as a task: generated or real puzzles, the rules, and the symmetries of the board.
+
+A symmetry renames the digits, permutes bands and the rows of each band, stacks and the columns of each stack, and,
+where boxes are square, may transpose. Source: the paper's Sudoku tasks; generator and split: ours.
+"""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from gram_pyro.tasks.base import Batch, Puzzles, Task, concatenate
+from gram_pyro.tasks.sudoku_files import SYMBOLS, locate, read_puzzles
+from gram_pyro.tasks.sudoku_generator import generate_split, symmetry_hash
+from gram_pyro.tasks.sudoku_rules import Geometry
+
+FORMAT = 1  # of the cache; raise it when the generator draws other puzzles
+NAMES = "." + "".join(SYMBOLS)[1:36]
+
+log = logging.getLogger(__name__)
+
+Split = tuple[Puzzles | None, dict[str, Puzzles]]
+
+
+class Sudoku(Task):
+    """Sudoku on an n x n board.
+
+    Without files, `num_train` puzzles are generated, the share `several_share` of them with 2..max_solutions solutions
+    and the others minimal with one, and test sets "minimal" and "several" of `num_test` each, every puzzle of another
+    symmetry class and none of a class that occurs in train. Small boards have too few classes (n = 4: 36 of minimal
+    puzzles, of which 9 are for tests); the sets are then shorter, and a warning is logged. The result is kept in
+    `cache` (None: not kept).
+    With `test` a file or {name: file}, and `train` a file or None (nothing to train on), these are read, see
+    `read_puzzles`, and test puzzles whose symmetry class may occur in train are left out, with a warning.
+    Puzzles are generated or read when `train` or `test` is first asked for.
+
+    Raises: ValueError on arguments out of range, on `train` without `test`, and where there is nothing to train on.
+    """
+
+    def __init__(
+        self,
+        n: int = 6,
+        box: tuple[int, int] | None = None,
+        num_train: int = 4000,
+        num_test: int = 1000,
+        several_share: float = 0.5,
+        max_solutions: int = 50,
+        train: str | Path | None = None,
+        test: str | Path | Mapping[str, str | Path] | None = None,
+        seed: int = 0,
+        cache: str | Path | None = ".cache",
+    ) -> None:
+        if train is not None and test is None:
+            raise ValueError(f"train={train} came without test; give a test file as well, or test={{}} for no test.")
+        if num_train < 1 or num_test < 0 or not 0 <= several_share <= 1 or max_solutions < 2:
+            raise ValueError(
+                f"num_train={num_train}, num_test={num_test}, several_share={several_share}, "
+                f"max_solutions={max_solutions} came; expected num_train >= 1, num_test >= 0, 0 <= several_share <= 1, "
+                "max_solutions >= 2."
+            )
+        self.geometry = Geometry(n, box)
+        self.n = n
+        self.num_cells = n * n
+        self.num_symbols = n + 1
+        self.relations = self.geometry.relations
+        num_several = round(several_share * num_train)
+        self._generated = {1: num_train - num_several, max_solutions: num_several}, num_test, seed, cache
+        self._files = None if test is None else (train, {Path(test).name: test} if isinstance(test, str | Path) else dict(test))
+
+    @cached_property
+    def _split(self) -> Split:
+        if self._files is None:
+            return cached_split(self.geometry, *self._generated)
+        return read_split(self.geometry, *self._files)
+
+    @property
+    def train(self) -> Puzzles:
+        if self._split[0] is None:
+            raise ValueError(f"there is nothing to train on: only test={self._files[1]} was given; give train=FILE too.")
+        return self._split[0]
+
+    @property
+    def test(self) -> dict[str, Puzzles]:
+        return self._split[1]
+
+    def is_solved(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.geometry.is_solved(x, y)
+
+    def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
+        cells, digits = random_symmetries(self.geometry, len(batch.x), generator)
+        num_rows = batch.solutions.shape[1]
+        boards = torch.cat([batch.x[:, None], batch.y[:, None], batch.solutions], 1)
+        moved = boards.gather(2, cells[:, None].expand_as(boards))
+        moved = digits.gather(1, moved.flatten(1)).view_as(moved)
+        x, y, solutions = moved.split([1, 1, num_rows], 1)
+        return Batch(x[:, 0], y[:, 0], solutions, batch.valid)
+
+    def render(self, x: Tensor, y: Tensor | None = None) -> str:
+        """Puzzle x [L] and, to its right, answer y [L], as text."""
+        boards = [self._grid(x)] if y is None else [self._grid(x), self._grid(y)]
+        return "\n".join("     ".join(lines) for lines in zip(*boards, strict=True))
+
+    def _grid(self, board: Tensor) -> list[str]:
+        rows, cols = self.geometry.box
+        names = [NAMES[v] for v in board.tolist()]
+        rule = "+" + ("-" * (2 * cols + 1) + "+") * rows
+        lines = [rule]
+        for start in range(0, self.num_cells, self.n):
+            stacks = [" ".join(names[c : c + cols]) for c in range(start, start + self.n, cols)]
+            lines.append("| " + " | ".join(stacks) + " |")
+            if (start // self.n + 1) % rows == 0:
+                lines.append(rule)
+        return lines
+
+
+def random_symmetries(geometry: Geometry, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """`count` independent uniform symmetries: cell i of the new board is cell `cells[b, i]` of the old one, and digit
+    d becomes `digits[b, d]`, the blank staying.
+
+    Shapes: cells [B, L] int64, digits [B, n + 1] int64.
+    """
+    n, (rows, cols) = geometry.n, geometry.box
+    row = _nested_permutations(count, n // rows, rows, generator)[:, :, None]
+    col = _nested_permutations(count, n // cols, cols, generator)[:, None]
+    cells = row * n + col
+    if rows == cols:
+        transposed = torch.rand(count, 1, 1, generator=generator) < 0.5
+        cells = torch.where(transposed, col * n + row, cells)
+    digits = torch.rand(count, n, generator=generator).argsort(1) + 1
+    return cells.flatten(1), torch.cat([digits.new_zeros(count, 1), digits], 1)
+
+
+def _nested_permutations(count: int, groups: int, size: int, generator: torch.Generator) -> Tensor:
+    """Permute `groups` groups and the `size` lines of each; ranks of uniform draws are uniform.  Shape [B, n]."""
+    outer = torch.rand(count, groups, 1, generator=generator).argsort(1)
+    inner = torch.rand(count, groups, size, generator=generator).argsort(2)
+    return (outer * size + inner).flatten(1)
+
+
+def read_split(geometry: Geometry, train: str | Path | None, test: Mapping[str, str | Path]) -> Split:
+    """Read train (None: nothing) and test files; leave out, with a warning, test puzzles with the hash of a train puzzle."""
+    tests = {name: read_puzzles(file, geometry) for name, file in test.items()}
+    if train is None:
+        return None, tests
+    train_puzzles = read_puzzles(train, geometry)
+    seen = symmetry_hash(train_puzzles.x, geometry.relations)
+    for name, puzzles in tests.items():
+        fresh = ~np.isin(symmetry_hash(puzzles.x, geometry.relations), seen)
+        if not fresh.all():
+            shared, file = (~fresh).sum(), locate(test[name])
+            log.warning("%d of %d puzzles of %s share a symmetry class with %s and are left out.", shared, len(fresh), file, locate(train))
+            tests[name] = puzzles.select(torch.from_numpy(np.flatnonzero(fresh)))
+    return train_puzzles, tests
+
+
+def cached_split(
+    geometry: Geometry, counts: Mapping[int, int], num_test: int, seed: int, cache: str | Path | None
+) -> Split:
+    """Generate, or load if generated before, `counts[m]` train puzzles of each max_solutions m (1: minimal) and tests.
+
+    Raises: ValueError if the cached file is damaged.
+    """
+    arguments = {"n": geometry.n, "box": geometry.box, "train": sorted(counts.items()), "test": num_test, "seed": seed}
+    key = hashlib.sha256(json.dumps(arguments | {"format": FORMAT}).encode()).hexdigest()[:16]
+    path = None if cache is None else Path(cache) / f"sudoku-{geometry.n}-{key}.safetensors"
+    if path is not None and path.is_file():
+        parts = _load(path)
+    else:
+        parts = {}
+        for most, count in counts.items():
+            name = "minimal" if most == 1 else "several"
+            parts[f"train.{name}"], parts[f"test.{name}"] = generate_split(geometry, count, num_test, most, seed)
+        if path is not None:
+            _save(path, parts)
+    train = concatenate([part for name, part in parts.items() if name.startswith("train.")])
+    test = {name.removeprefix("test."): part for name, part in parts.items() if name.startswith("test.") and num_test}
+    for name, part in test.items():
+        if part.num_puzzles < num_test:
+            log.warning(
+                "test set %s has %d puzzles, not %d: an n=%d board has no more symmetry classes for tests.",
+                name,
+                part.num_puzzles,
+                num_test,
+                geometry.n,
+            )
+    return train, test
+
+
+def _save(path: Path, parts: Mapping[str, Puzzles]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}.partial")  # renamed when whole: a reader never sees half a file
+    save_file({f"{name}.{field}": t for name, part in parts.items() for field, t in part._asdict().items()}, partial)
+    os.replace(partial, path)
+
+
+def _load(path: Path) -> dict[str, Puzzles]:
+    try:
+        tensors = load_file(path)
+    except SafetensorError as problem:
+        raise ValueError(f"{path} cannot be read ({problem}); delete it and it is generated anew.") from None
+    names = [f"{part}.{name}" for part in ("train", "test") for name in ("minimal", "several")]
+    return {name: Puzzles(*(tensors[f"{name}.{field}"] for field in Puzzles._fields)) for name in names}

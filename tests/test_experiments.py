@@ -1,0 +1,172 @@
+"""Experiments as a user runs them: subprocesses with `experiment=smoke`, and every configuration composed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from gram_pyro.build import build_guide, build_model
+from gram_pyro.tasks.base import Puzzles
+from gram_pyro.tasks.sudoku import Sudoku
+from gram_pyro.train import Trainer, TrainSettings
+
+ROOT = Path(__file__).parents[1]
+CONF = ROOT / "experiments" / "conf"
+CHOICES = {group: sorted(f.stem for f in (CONF / group).glob("*.yaml")) for group in ("core", "prior", "guide", "objective", "experiment")}
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"OMP_NUM_THREADS": "1", "GRAM_DATA": os.environ.get("GRAM_DATA", "../shared/data")}
+
+
+def script(name: str, *overrides: str, check: bool = True) -> subprocess.CompletedProcess:
+    command = [sys.executable, f"experiments/{name}.py", *overrides]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment(), timeout=180)
+    assert not check or done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def smoke_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "smoke"
+    done = script("svi_sudoku", "experiment=smoke", f"run_dir={folder}")
+    return folder, done.stdout
+
+
+def test_a_run_leaves_tables_figures_checkpoints_and_a_verdict(smoke_run):
+    folder, output = smoke_run
+    for name in ("config.yaml", "results.csv", "results.json", "training.png", "width_minimal.png", "width_several.png"):
+        assert (folder / name).stat().st_size > 0
+    summary = json.loads((folder / "results.json").read_text())
+    assert set(summary["programs"]) == {"GRAM", "deterministic"}
+    for program in summary["programs"].values():
+        assert program["updates"] == 8 and program["seconds"] > 0 and program["parameters"] > 0 and program["commit"]
+        assert set(program["tests"]["several"]["coverage"]) == {"1", "2"}
+    assert "VERDICT" in output and "standard errors" in output
+    header = (folder / "GRAM.csv").read_text().splitlines()[0]
+    assert header == "updates,seconds,loss,set_loss,kl_0,kl_1,prior_accuracy"
+
+
+def test_the_deterministic_rival_gives_one_answer_however_wide(smoke_run):
+    tests = json.loads((smoke_run[0] / "results.json").read_text())["programs"]["deterministic"]["tests"]
+    for table in tests.values():
+        assert table["entropy"]["2"] == 0 and table["distinct"]["2"] == table["accuracy"]["1"]
+
+
+def test_a_finished_run_is_not_trained_again(smoke_run):
+    folder, _ = smoke_run
+    before = (folder / "GRAM.csv").read_text()
+    script("svi_sudoku", "experiment=smoke", f"run_dir={folder}")
+    assert (folder / "GRAM.csv").read_text() == before
+
+
+def test_a_run_folder_refuses_another_configuration(smoke_run):
+    done = script("svi_sudoku", "experiment=smoke", f"run_dir={smoke_run[0]}", "train.beta=0.5", check=False)
+    assert done.returncode != 0 and "another configuration" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_an_interrupted_run_continues_to_the_same_weights(tmp_path):
+    long = ("experiment=smoke", "train.updates=600", "watch.every=50", "rivals={}")
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    script("svi_sudoku", *long, f"run_dir={whole}")
+    command = [sys.executable, "experiments/svi_sudoku.py", *long, f"run_dir={broken}"]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (broken / "GRAM.safetensors").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode != 0 and "nothing is lost" in error and "run_dir=" in error
+    script("svi_sudoku", *long, f"run_dir={broken}")
+    from safetensors.torch import load_file
+
+    first, second = load_file(whole / "GRAM.safetensors"), load_file(broken / "GRAM.safetensors")
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_evaluate_prints_one_json_object_last(smoke_run, tmp_path):
+    boards = Sudoku(n=4, num_train=4, num_test=4, max_solutions=12, cache=None).test["several"]
+    file = tmp_path / "boards.jsonl"
+    as_text = lambda row: "".join(map(str, row.tolist()))  # noqa: E731
+    rows = [{"question": as_text(boards.x[i]), "solutions": [as_text(y) for y in boards.solutions_of(i)]} for i in range(boards.num_puzzles)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    arguments = [f"checkpoint={smoke_run[0] / 'GRAM.safetensors'}", f"task.test={file}", "num_segments=2", "widths=[1,3]", "device=cpu"]
+    last = script("evaluate", *arguments).stdout.strip().splitlines()[-1]
+    table = json.loads(last)
+    assert table["num_puzzles"] == boards.num_puzzles and table["seconds"] > 0
+    for metric in ("accuracy", "any", "vote", "coverage", "coverage_pooled", "distinct", "entropy"):
+        assert set(table[metric]) == {"1", "3"}
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [("1234" * 3, "16"), ("12341234123412x4", "x"), ("11" + "." * 14, "row 1"), ("1234341221434.12", "")],
+)
+def test_evaluate_names_the_row_of_a_bad_puzzle(smoke_run, tmp_path, row, sentence):
+    file = tmp_path / "bad.csv"
+    file.write_text("question\n" + "1234341221434321\n" + row + "\n")
+    done = script("evaluate", f"checkpoint={smoke_run[0] / 'GRAM.safetensors'}", f"task.test={file}", check=False)
+    assert done.returncode != 0 and "Traceback" not in done.stderr
+    assert "bad.csv" in done.stderr and sentence in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "sentence"),
+    [
+        ("svi_sudoku", ("experiment=smoke", "dimm=3"), "dimm"),
+        ("svi_sudoku", ("experiment=smoke", "train.free_share=1.5"), "free_share=1.5"),
+        ("svi_sudoku", ("experiment=smoke", "model.num_grad_steps=3"), "num_grad_steps=3"),
+        ("svi_sudoku", ("experiment=smoke", "task.train=missing.csv", "task.test=missing.csv"), "missing.csv"),
+        ("svi_sudoku", ("experiment=smoke", "dim=15"), "dim=15"),
+        ("evaluate", ("checkpoint=nowhere.safetensors",), "nowhere.safetensors"),
+        ("evaluate", ("checkpoint=README.md",), "README.md"),
+    ],
+)
+def test_bad_input_gets_one_sentence(tmp_path, name, overrides, sentence):
+    run_dir = (f"run_dir={tmp_path}",) if name == "svi_sudoku" else ()
+    done = script(name, *overrides, *run_dir, check=False)
+    assert done.returncode != 0 and sentence in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("group", "choice"), [(group, choice) for group, choices in CHOICES.items() for choice in choices])
+def test_every_configuration_composes_and_takes_a_step(group, choice, monkeypatch):
+    torch.set_default_dtype(torch.float32)
+    small = ["dim=16", "train.num_segments=1", "train.batch_size=2", "train.updates=1", "train.precision=fp32"]
+    overrides = [f"{group}={choice}", *small, "+core.hidden=8" if "hidden" not in choice else "core.hidden=8"]
+    if group == "guide" or (group, choice) == ("prior", "noiseless"):
+        overrides += ["guide=bootstrap"] if choice == "noiseless" else []
+    with initialize_config_dir(str(CONF), version_base=None):
+        config = compose("svi_sudoku", overrides=[o.replace("+core", "core") for o in overrides] + ["run_dir=x"])
+    task = Sudoku(n=4, num_train=8, num_test=0, max_solutions=12, cache=None)
+    try:
+        import pyro
+
+        with pyro.settings.context(module_local_params=True):
+            model = build_model(config, task)
+            trainer = Trainer(model, build_guide(config, model), instantiate(config.objective), TrainSettings(**config.train))
+        record = trainer.trajectory(next(task.batches(2, torch.Generator().manual_seed(0))))
+    finally:
+        torch.set_default_dtype(torch.float64)
+    assert all(torch.isfinite(value).all() for value in record.values()) and trainer.updates == 1
+
+
+def test_the_paper_size_is_one_configuration():
+    """10.5M parameters without ARC's extras (paper.md 1.3), the embedding and the readout included."""
+    with initialize_config_dir(str(CONF), version_base=None):
+        config = compose("svi_sudoku", overrides=["experiment=sudoku_extreme", "run_dir=x"])
+    assert OmegaConf.select(config, "core.mixer._target_").endswith("RotaryAttention")
+    task = Sudoku(n=9, num_train=1, num_test=0, cache=None)
+    model = build_model(config, task)
+    guide = build_guide(config, model)
+    assert 10.4e6 < sum(p.numel() for p in model.parameters()) + sum(p.numel() for p in guide.parameters()) < 10.6e6
+    assert isinstance(task.train, Puzzles)

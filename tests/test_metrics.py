@@ -1,0 +1,137 @@
+"""Every metric against plain Python that counts one group at a time."""
+
+import math
+from collections import Counter
+
+import pytest
+import torch
+
+from gram_pyro.metrics import METRICS, Gain, Tally, ceiling, gain, per_puzzle, pooled, report, standard_error, tally
+from gram_pyro.tasks.base import Puzzles, Task
+
+
+def random_tally(num_answers, num_puzzles):
+    """Answers drawn from a few labels; the first `num_solutions` labels of a puzzle are right."""
+    num_solutions = torch.randint(1, 5, (num_puzzles,))
+    label = torch.randint(0, 7, (num_answers, num_puzzles))
+    solved = label < num_solutions
+    return Tally(solved, label + 10 * torch.arange(num_puzzles), num_solutions)
+
+
+def brute_force(result, width, puzzle):
+    """The six metrics of one puzzle, averaged over the disjoint groups of `width` answers."""
+    solved, label = result.solved[:, puzzle].tolist(), result.label[:, puzzle].tolist()
+    total = result.num_solutions[puzzle].item()
+    groups = []
+    for start in range(0, len(solved) - width + 1, width):
+        right, names = solved[start : start + width], label[start : start + width]
+        found = {name for name, ok in zip(names, right, strict=True) if ok}
+        counts = Counter(names)
+        groups.append({
+            "accuracy": sum(right) / width,
+            "any": float(any(right)),
+            "vote": float(counts.most_common(1)[0][0] in found),  # of equals, the one that came first
+            "coverage": len(found) / total,
+            "distinct": len(found),
+            "entropy": -sum(c / width * math.log(c / width) for c in counts.values()),
+        })
+    return {name: sum(g[name] for g in groups) / len(groups) for name in groups[0]}
+
+
+@pytest.mark.parametrize("num_answers, width", [(1, 1), (12, 1), (12, 3), (12, 12), (13, 4), (20, 7)])
+def test_every_metric_equals_brute_force(num_answers, width):
+    for _ in range(5):
+        result = random_tally(num_answers, 6)
+        values = per_puzzle(result, width)
+        assert tuple(values) == METRICS
+        for puzzle in range(6):
+            expected = brute_force(result, width, puzzle)
+            assert {n: v[puzzle].item() for n, v in values.items()} == pytest.approx(expected, abs=1e-12)
+
+
+def test_answers_beyond_the_last_whole_group_are_not_counted():
+    result = random_tally(7, 4)
+    cut = Tally(result.solved[:6], result.label[:6], result.num_solutions)
+    for name, value in per_puzzle(result, 3).items():
+        assert torch.equal(value, per_puzzle(cut, 3)[name])
+
+
+@pytest.mark.parametrize("width", [4, 100])
+def test_too_wide(width):
+    with pytest.raises(ValueError, match=f"width {width} needs {width} answers per puzzle, and there are 3; raise num_particles"):
+        per_puzzle(random_tally(3, 2), width)
+
+
+@pytest.mark.parametrize("num_solutions, width", [(1, 1), (4, 1), (4, 5), (12, 20), (50, 8)])
+def test_ceiling_is_what_a_perfect_sampler_covers(num_solutions, width):
+    many = 20_000
+    draws = torch.randint(num_solutions, (width, many))
+    result = Tally(torch.ones_like(draws, dtype=torch.bool), draws, torch.full((many,), num_solutions))
+    coverage = per_puzzle(result, width)["coverage"]
+    expected = ceiling(result.num_solutions[:1], width).item()
+    assert abs(coverage.mean().item() - expected) <= 4 * standard_error(coverage) + 1e-12
+
+
+def test_pooled_coverage_counts_every_solution_as_a_row():
+    coverage, num_solutions = torch.tensor([0.5, 1.0, 0.25]), torch.tensor([2, 1, 4])
+    rows = [(c * m, m) for c, m in zip(coverage.tolist(), num_solutions.tolist(), strict=True) for _ in range(m)]
+    expected = sum(found for found, _ in rows) / sum(size for _, size in rows)
+    assert pooled(coverage, num_solutions) == pytest.approx(expected, abs=1e-12)
+    assert pooled(torch.ones(3), num_solutions) == pytest.approx(1.0)
+
+
+def test_report_holds_means_errors_and_shares():
+    result = random_tally(12, 9)
+    table = report(result, [1, 4])
+    for width in (1, 4):
+        values = [brute_force(result, width, b) for b in range(9)]
+        for name in METRICS:
+            column = [v[name] for v in values]
+            mean = sum(column) / 9
+            se = math.sqrt(sum((c - mean) ** 2 for c in column) / 8 / 9)
+            assert table[name][width] == pytest.approx(mean, abs=1e-12)
+            assert table[f"{name}_se"][width] == pytest.approx(se, abs=1e-12)
+        sizes = result.num_solutions.tolist()
+        best = [1 - (1 - 1 / m) ** width for m in sizes]
+        assert table["ceiling"][width] == pytest.approx(sum(best) / 9)
+        assert table["coverage_share"][width] == pytest.approx(table["coverage"][width] / table["ceiling"][width])
+        squares = sum(m * m for m in sizes)
+        for name, column in (("coverage_pooled", [v["coverage"] for v in values]), ("ceiling_pooled", best)):
+            assert table[name][width] == pytest.approx(sum(c * m * m for c, m in zip(column, sizes, strict=True)) / squares)
+
+
+def test_gain_is_paired():
+    better, worse = torch.randn(50) + 1, torch.randn(50)
+    difference = (better - worse).tolist()
+    mean = sum(difference) / 50
+    se = math.sqrt(sum((d - mean) ** 2 for d in difference) / 49 / 50)
+    result = gain(better, worse)
+    assert (result.mean, result.se, result.sigmas) == pytest.approx((mean, se, mean / se))
+    shared = 100 * torch.randn(50)  # what both puzzles share cancels
+    assert gain(better + shared, worse + shared).se == pytest.approx(se)
+    assert gain(better, better).sigmas == 0.0 and Gain(1.0, 0.0).sigmas == float("inf")
+
+
+class Even(Task):
+    """A solution has an even sum and keeps the clues."""
+
+    train, test = None, {}
+
+    def is_solved(self, x, y):
+        return (y.sum(-1) % 2 == 0) & ((x == 0) | (x == y)).all(-1)
+
+    def augment(self, batch, generator):
+        return batch
+
+
+def test_tally_judges_by_the_rules_and_labels_equal_answers_alike():
+    puzzles = Puzzles.from_lists([[1, 0, 0], [0, 0, 2]], [[[1, 1, 2], [1, 2, 1]], [[1, 1, 2]]])
+    answers = torch.randint(1, 3, (40, 2, 3))
+    result = tally(Even(), puzzles, answers)
+    assert result.num_solutions.tolist() == [2, 1]
+    for k in range(40):
+        for b, clue in enumerate(([1, None, None], [None, None, 2])):
+            y = answers[k, b].tolist()
+            assert result.solved[k, b].item() == (sum(y) % 2 == 0 and all(c in (None, v) for c, v in zip(clue, y, strict=True)))
+            for j in range(40):
+                assert (result.label[k, b] == result.label[j, b]).item() == (y == answers[j, b].tolist())

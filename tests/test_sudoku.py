@@ -1,0 +1,456 @@
+"""Sudoku: every claim is checked against a slow method that shares no code with the package."""
+
+import gzip
+import itertools
+import json
+import logging
+import os
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+import torch
+
+from gram_pyro.tasks.base import draw_batch
+from gram_pyro.tasks.sudoku import Sudoku, random_symmetries
+from gram_pyro.tasks.sudoku_files import parse, read_puzzles
+from gram_pyro.tasks.sudoku_generator import draw_bound, generate, symmetry_hash, thin
+from gram_pyro.tasks.sudoku_rules import Geometry
+
+DATA = Path(os.environ.get("GRAM_DATA", Path(__file__).parents[2] / "shared" / "data"))
+BOXES = {4: (2, 2), 6: (2, 3), 9: (3, 3)}
+FULL4 = "1234341221434321"
+PUZZLE4 = "1.34341221434321"
+
+
+def units_of(n):
+    rows, cols = BOXES[n]
+    for k in range(n):
+        yield [k * n + j for j in range(n)]
+        yield [i * n + k for i in range(n)]
+        top, left = k // rows * rows, k % rows * cols
+        yield [(top + i) * n + left + j for i in range(rows) for j in range(cols)]
+
+
+def judge(n, x, y):
+    """The rules, in plain Python."""
+    right = all(sorted(y[c] for c in unit) == list(range(1, n + 1)) for unit in units_of(n))
+    return right and all(a in (0, b) for a, b in zip(x, y, strict=True))
+
+
+def backtrack(n, clues):
+    """All solutions, cell by cell, without propagation."""
+    peers = [{c for unit in units_of(n) if cell in unit for c in unit} - {cell} for cell in range(n * n)]
+
+    def fill(board):
+        if 0 not in board:
+            yield board
+            return
+        cell = board.index(0)
+        for digit in set(range(1, n + 1)) - {board[c] for c in peers[cell]}:
+            yield from fill(board[:cell] + [digit] + board[cell + 1 :])
+
+    return sorted(fill(list(clues)))
+
+
+def chi_square(counts, expected):
+    """Whether counts fit: the statistic lies within 5 standard deviations of its mean (false alarm about 1e-5)."""
+    counts, expected = np.asarray(counts), np.asarray(expected)
+    df = len(counts) - 1
+    return ((counts - expected) ** 2 / expected).sum() < df + 5 * (2 * df) ** 0.5
+
+
+def line_orders(n, size):
+    """Every permutation of n lines that keeps groups of `size` together."""
+    inner = list(itertools.permutations(range(size)))
+    for outer in itertools.permutations(range(n // size)):
+        for inners in itertools.product(inner, repeat=n // size):
+            yield [g * size + i for g, order in zip(outer, inners, strict=True) for i in order]
+
+
+def symmetries4():
+    orders = list(line_orders(4, 2))
+    direct = [tuple(r * 4 + c for r in rows for c in cols) for rows in orders for cols in orders]
+    return direct + [tuple(c * 4 + r for r in rows for c in cols) for rows in orders for cols in orders]
+
+
+SYMMETRIES4 = symmetries4()
+
+
+def canonical4(x):
+    """The least image of a 4x4 puzzle under all its symmetries, digits named in order of appearance."""
+    images = []
+    for order in SYMMETRIES4:
+        names = {0: 0}
+        images.append(tuple(names.setdefault(x[c], len(names)) for c in order))
+    return min(images)
+
+
+@pytest.fixture(scope="module")
+def puzzles6():
+    return {1: generate(Geometry(6), 100, seed=3, workers=1), 50: generate(Geometry(6), 100, 50, seed=3, workers=1)}
+
+
+@pytest.fixture(scope="module")
+def boards4():
+    rows = list(itertools.permutations((1, 2, 3, 4)))
+    grids = (sum(four, ()) for four in itertools.product(rows, repeat=4))
+    return [list(y) for y in grids if judge(4, [0] * 16, y)]
+
+
+def test_relations_by_definition():
+    geometry = Geometry(6)
+    for i, j in itertools.product(range(36), repeat=2):
+        a, b, c, d = i // 6, i % 6, j // 6, j % 6
+        expected = [a == c, b == d, (a // 2, b // 3) == (c // 2, d // 3)]
+        assert geometry.relations[:, i, j].tolist() == [e and i != j for e in expected]
+
+
+def test_all_4x4_boards(boards4):
+    found = Geometry(4).solve([0] * 16, 1000)
+    assert len(boards4) == 288 and sorted(found) == boards4
+
+
+def test_solver_on_random_clues(boards4):
+    rng = Random(0)
+    for _ in range(200):
+        board = rng.choice(boards4)
+        clues = [v if rng.random() < 0.3 else 0 for v in board]
+        expected = [y for y in boards4 if all(a in (0, b) for a, b in zip(clues, y, strict=True))]
+        assert sorted(Geometry(4).solve(clues, 1000)) == expected
+        assert len(Geometry(4).solve(clues, 3)) == min(3, len(expected))
+
+
+def test_6x6_count():
+    """All 28,200,960 boards. Given row 1 there are 36 second rows, in three classes under symmetry: the digits above
+    one another make a permutation of 3 (6 times each), alike if conjugate: 1 identity, 3 swaps, 2 cycles."""
+    total = 0
+    for right, weight in (((1, 2, 3), 1), ((2, 1, 3), 3), ((2, 3, 1), 2)):
+        band = [1, 2, 3, 4, 5, 6, 4, 5, 6, *right]
+        found = Geometry(6).solve(band + [0] * 24, 2000)
+        assert len(found) == count_below(band)
+        total += 720 * 6 * weight * len(found)
+    assert total == 28_200_960
+
+
+def count_below(band):
+    """Completions of a first band, by joining second and third bands whose columns complement each other."""
+    above = list(zip(band[:6], band[6:], strict=True))
+    rows = [r for r in itertools.permutations(range(1, 7)) if all(v not in a for v, a in zip(r, above, strict=True))]
+    bands = [(a, b) for a in rows for b in rows if {*a[:3], *b[:3]} == {*a[3:], *b[3:]} == set(range(1, 7))]
+    columns = Counter(tuple(map(frozenset, zip(a, b, strict=True))) for a, b in bands)
+    rest = [frozenset(range(1, 7)) - set(a) for a in above]
+    return sum(k * columns[tuple(r - c for r, c in zip(rest, key, strict=True))] for key, k in columns.items())
+
+
+@pytest.mark.parametrize("n, box", [(6, (3, 2)), (8, (2, 4)), (12, (3, 4))])
+def test_other_shapes(n, box):
+    geometry = Geometry(n, box)
+    board = torch.tensor(geometry.solve([0] * n * n, 1)[0])
+    assert geometry.is_solved(torch.zeros_like(board), board)
+    corner = board.view(n, n)[: box[0], : box[1]]
+    assert corner.unique().numel() == n
+
+
+def test_minimal_puzzles(puzzles6):
+    puzzles = puzzles6[1]
+    for i in range(20):
+        x = puzzles.x[i].tolist()
+        assert backtrack(6, x) == puzzles.solutions_of(i).tolist()
+        for cell in (c for c in range(36) if x[c]):
+            assert len(backtrack(6, x[:cell] + [0] + x[cell + 1 :])) > 1
+    assert (puzzles.num_solutions == 1).all()
+
+
+def test_solution_lists_are_complete(puzzles6):
+    puzzles = puzzles6[50]
+    assert puzzles.num_solutions.min() >= 2 and puzzles.num_solutions.max() <= 50
+    assert len(puzzles.num_solutions.unique()) > 15  # the range is populated
+    for i in range(40):
+        assert puzzles.solutions_of(i).tolist() == backtrack(6, puzzles.x[i].tolist())
+
+
+def test_thin_keeps_within_the_bound(boards4):
+    for bound in (1, 2, 5, 20):
+        clues, solutions = thin(Geometry(4), boards4[7], bound, Random(bound))
+        assert solutions == backtrack(4, clues) and len(solutions) <= bound
+        for cell in (c for c in range(16) if clues[c]):
+            assert len(backtrack(4, clues[:cell] + [0] + clues[cell + 1 :])) > bound
+
+
+def test_bounds_are_log_uniform():
+    rng = Random(0)
+    counts = Counter(draw_bound(10, rng) for _ in range(20_000))
+    m = np.arange(2, 11)
+    assert set(counts) == set(m.tolist())
+    assert chi_square([counts[k] for k in m.tolist()], 20_000 * np.log((m + 1) / m) / np.log(11 / 2))
+
+
+def test_targets_are_uniform(puzzles6):
+    puzzles = puzzles6[50]
+    i = int((puzzles.num_solutions > 5).nonzero()[0])
+    y = draw_batch(puzzles, torch.full((10_000,), i), torch.Generator().manual_seed(0)).y
+    counts = (y[:, None] == puzzles.solutions_of(i)).all(-1).sum(0)
+    assert counts.sum() == 10_000 and chi_square(counts, 10_000 / len(counts) * torch.ones(len(counts)))
+
+
+def test_is_solved_against_the_judge(puzzles6):
+    """Random edits, other solutions, other puzzles: the verdict is the rules', not a label's."""
+    rng, geometry, puzzles = Random(1), Geometry(6), puzzles6[50]
+    pairs = []
+    for i in range(60):
+        x = puzzles.x[i].tolist()
+        for y in puzzles.solutions_of(i).tolist()[:4]:
+            pairs.append((x, y))
+            pairs.append((puzzles.x[i - 1].tolist(), y))
+            edited = list(y)
+            a, b = rng.sample(range(36), 2)
+            edited[a], edited[b] = edited[b], edited[a]
+            pairs.append((x, edited))
+            pairs.append((x, y[:a] + [rng.choice([-1, 0, 1, 6, 7, 99])] + y[a + 1 :]))
+            swapped = [{1: 2, 2: 1}.get(v, v) for v in y]  # obeys the rules, breaks clues
+            pairs += [(x, swapped), ([0] * 36, swapped)]
+    x, y = (torch.tensor(t) for t in zip(*pairs, strict=True))
+    expected = torch.tensor([judge(6, a, b) for a, b in pairs])
+    assert 0.2 < expected.float().mean() < 0.8
+    assert torch.equal(geometry.is_solved(x, y), expected)
+    assert torch.equal(geometry.is_solved(x[:, None, None], y[:, None, None])[:, 0, 0], expected)
+
+
+@pytest.mark.parametrize("n", [4, 6, 9])
+def test_augmentation_keeps_solutions_and_hash(n, tmp_path):
+    task = Sudoku(n=n, num_train=20, num_test=2, cache=tmp_path)
+    generator = torch.Generator().manual_seed(0)
+    batch = draw_batch(task.train, torch.arange(20), generator)
+    moved = task.augment(batch, generator)
+    assert not torch.equal(moved.x, batch.x)
+    assert task.is_solved(moved.x, moved.y).all() and task.is_solved(moved.x[:, None], moved.solutions).all()
+    for i in range(20):
+        rows = moved.solutions[i][moved.valid[i]]
+        assert len(rows.unique(dim=0)) == len(rows) and (rows == moved.y[i]).all(-1).any()
+        assert all(judge(n, moved.x[i].tolist(), y) for y in rows.tolist())
+    for _ in range(5):
+        x = task.augment(batch, generator).x
+        assert (symmetry_hash(x, task.relations) == symmetry_hash(batch.x, task.relations)).all()
+
+
+def test_symmetries_are_uniform():
+    geometry = Geometry(4)
+    cells, digits = random_symmetries(geometry, 25_600, torch.Generator().manual_seed(0))
+    group = symmetries4()
+    counts = Counter(map(tuple, cells.tolist()))
+    assert set(counts) == set(group) and len(group) == 128
+    assert chi_square([counts[g] for g in group], [200.0] * 128)
+    names = Counter(map(tuple, digits.tolist()))
+    assert len(names) == 24 and chi_square(list(names.values()), [25_600 / 24] * 24)
+    joint = Counter((c[0] // 8, d[1]) for c, d in zip(cells.tolist(), digits.tolist(), strict=True))
+    assert chi_square(list(joint.values()), [25_600 / 8] * 8)
+
+
+def test_6x6_symmetries_without_transposition():
+    cells, _ = random_symmetries(Geometry(6), 2000, torch.Generator().manual_seed(0))
+    rows = {tuple(o) for o in line_orders(6, 2)}
+    cols = {tuple(o) for o in line_orders(6, 3)}
+    grid = cells.view(-1, 6, 6)
+    assert set(map(tuple, (grid[:, :, 0] // 6).tolist())) == rows and len(rows) == 48
+    assert set(map(tuple, (grid[:, 0] % 6).tolist())) == cols and len(cols) == 72
+    assert torch.equal(grid, grid[:, :, :1] // 6 * 6 + grid[:, :1] % 6)
+
+
+@pytest.mark.parametrize("most, classes", [(1, 36), (50, None)])
+def test_hash_is_the_class_on_4x4(most, classes):
+    """WL never separates one class (always true), and on 4x4 never merges two: 36 classes of minimal puzzles."""
+    puzzles = generate(Geometry(4), 1000, most, workers=1)
+    exact = [canonical4(x) for x in puzzles.x.tolist()]
+    hashes = symmetry_hash(puzzles.x, Geometry(4).relations).tolist()
+    assert len(set(zip(exact, hashes, strict=True))) == len(set(exact))
+    if classes:
+        assert len(set(exact)) == len(set(hashes)) == classes
+
+
+def test_hash_separates(puzzles6):
+    x = torch.cat([puzzles6[1].x, puzzles6[50].x])
+    assert len(np.unique(symmetry_hash(x, Geometry(6).relations))) == 200
+
+
+def test_4x4_split_shares_no_class(caplog):
+    with caplog.at_level(logging.WARNING):
+        task = Sudoku(n=4, num_train=300, num_test=50, cache=None)
+    train = {canonical4(x) for x in task.train.x.tolist()}
+    test = [canonical4(x) for name in ("minimal", "several") for x in task.test[name].x.tolist()]
+    assert train.isdisjoint(test) and len(set(test)) == len(test) > 20
+    assert task.train.num_puzzles == 300 and task.test["minimal"].num_puzzles == 9
+    assert "test set minimal has 9 puzzles, not 50" in caplog.text
+    other = Sudoku(n=4, num_train=300, num_test=50, seed=1, cache=None)
+    assert {canonical4(x) for x in other.train.x.tolist()}.isdisjoint(test)  # whatever the seed
+
+
+def test_generated_task(tmp_path):
+    task = Sudoku(num_train=40, num_test=20, several_share=0.25, max_solutions=5, cache=tmp_path)
+    assert (task.num_cells, task.num_symbols, task.relations.shape) == (36, 7, (3, 36, 36))
+    assert (task.train.num_solutions > 1).sum() == 10 and task.train.num_solutions.max() <= 5
+    assert {name: p.num_puzzles for name, p in task.test.items()} == {"minimal": 20, "several": 20}
+    batch = next(task.batches(8, torch.Generator().manual_seed(0)))
+    assert task.is_solved(batch.x, batch.y).all()
+    hashes = [symmetry_hash(p.x, task.relations) for p in (task.train, *task.test.values())]
+    assert not set(hashes[0]) & (set(hashes[1]) | set(hashes[2])) and len(set(hashes[1])) == 20
+    assert Sudoku(num_train=5, num_test=0, several_share=0, cache=None).test == {}
+
+
+def test_cache(tmp_path, monkeypatch):
+    first = Sudoku(num_train=10, num_test=5, cache=tmp_path)
+    (file,) = tmp_path.iterdir()  # and no partial file
+    monkeypatch.setattr("gram_pyro.tasks.sudoku.generate_split", None)  # generating again would fail
+    second = Sudoku(num_train=10, num_test=5, cache=tmp_path)
+    for a, b in zip([first.train, *first.test.values()], [second.train, *second.test.values()], strict=True):
+        assert all(torch.equal(s, t) for s, t in zip(a, b, strict=True))
+    file.write_bytes(b"half a file")
+    with pytest.raises(ValueError, match="cannot be read .*; delete it"):
+        Sudoku(num_train=10, num_test=5, cache=tmp_path)
+
+
+def test_seed_decides_and_workers_do_not():
+    draws = [generate(Geometry(4), 250, 9, seed, workers=w) for seed, w in ((0, 1), (0, 2), (1, 1))]
+    assert all(torch.equal(a, b) for a, b in zip(draws[0], draws[1], strict=True))
+    assert not torch.equal(draws[0].x, draws[2].x)
+    assert torch.equal(generate(Geometry(4), 50, 9, first_chunk=1, workers=1).x, draws[0].x[100:150])
+
+
+def test_render():
+    task = Sudoku(n=4, num_train=1, num_test=0, cache=None)
+    text = task.render(torch.tensor(parse(PUZZLE4)), torch.tensor(parse(FULL4)))
+    assert text.splitlines()[:3] == [
+        "+-----+-----+     +-----+-----+",
+        "| 1 . | 3 4 |     | 1 2 | 3 4 |",
+        "| 3 4 | 1 2 |     | 3 4 | 1 2 |",
+    ]
+    six = Sudoku(n=6, num_train=1, num_test=0, cache=None).render(torch.arange(36) % 6).splitlines()
+    assert six[0] == "+-------+-------+" and [six.index(six[0], 1), len(six)] == [3, 10]
+
+
+@pytest.mark.parametrize("text, board", [("0.1" + "4" * 13, [0, 0, 1] + [4] * 13), ("." * 255 + "G", [0] * 255 + [16])])
+def test_parse(text, board):
+    assert parse(text) == board
+
+
+@pytest.mark.parametrize(
+    "text, n, message",
+    [
+        ("123", None, "a board of 3 symbols came; expected a square number"),
+        ("", None, "a board of 0 symbols"),
+        ("." * 36, 9, "36 symbols came; expected n . n = 81 for n=9"),
+        ("." * 15 + "5", None, "symbol '5' came at place 16; an n=4 board has digits up to 4"),
+        ("." * 15 + "x", None, "symbol 'x' came; write"),
+    ],
+)
+def test_parse_errors(text, n, message):
+    with pytest.raises(ValueError, match=message):
+        parse(text, n)
+
+
+@pytest.mark.parametrize(
+    "name, text, message",
+    [
+        ("a.csv", f"question,answer\n{FULL4},{FULL4}\n{PUZZLE4[:-1]},{FULL4}", "a.csv, row 2: a board of 15 symbols"),
+        ("a.csv", f"question,answer\n{FULL4},{FULL4}\n{PUZZLE4}", "a.csv, row 2: a board of 0 symbols"),
+        ("a.csv", f"question,answer\n{PUZZLE4[:-1]}9,{FULL4}", "row 1: symbol '9' came at place 16"),
+        (
+            "a.csv",
+            f"question,answer\n11{PUZZLE4[2:]},{FULL4}",
+            "row 1: clues contradict: 1 .* row 1, column 2, in one row",
+        ),
+        ("a.csv", f"question\n1...1{'.' * 11}", "row 1: clues contradict: 1 .* row 2, column 1, in one column"),
+        ("a.csv", "question\n123....4........", "a.csv, row 1: the puzzle has no solution"),
+        ("a.csv", f"question\n{'.' * 36}", "row 1: the puzzle has more than 10000 solutions"),
+        ("a.csv", f"question,answer\n{PUZZLE4},{FULL4[4:] + FULL4[:4]}", "row 1: answer 1 does not solve it"),
+        ("a.csv", f"question,answer\n{PUZZLE4},{PUZZLE4}", "row 1: answer 1 does not solve it"),
+        ("a.csv", "puzzle\n1", r"has columns \['puzzle'\]; expected question"),
+        ("a.csv", "question,answer\n", "holds no puzzle"),
+        ("a.csv", f"question\n{'.' * 49}", "n=7 has no default box"),
+        ("a.txt", "1", "neither .csv nor .jsonl"),
+        (
+            "a.jsonl",
+            f"{json.dumps({'question': PUZZLE4, 'solutions': []})}",
+            "row 1: the puzzle comes with no solution",
+        ),
+        (
+            "a.jsonl",
+            f"{json.dumps({'question': PUZZLE4, 'solutions': [FULL4] * 2})}",
+            "row 1: a solution is listed twice",
+        ),
+        ("a.jsonl", "{", "a.jsonl, row 1: '{' came; expected"),
+        ("a.jsonl", json.dumps({"question": [1], "solutions": []}), "row 1: .* came; expected"),
+        ("a.csv.gz", "question", "a.csv.gz is damaged"),
+        ("a.csv.xz", "question", "a.csv.xz is damaged"),
+    ],
+)
+def test_file_errors(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_puzzles(tmp_path / name)
+
+
+def test_files_good(tmp_path, monkeypatch, caplog):
+    (tmp_path / "train.csv.gz").write_bytes(gzip.compress(f"question,answer,x\n{PUZZLE4},{FULL4},0\n".encode()))
+    (tmp_path / "test.csv").write_text(f"question\n{'.' * 16}\n{PUZZLE4.replace('.', '0')}\n")
+    monkeypatch.setenv("GRAM_DATA", str(tmp_path))
+    with caplog.at_level(logging.WARNING):
+        task = Sudoku(n=4, train="train.csv.gz", test={"all": "test.csv"})
+    assert task.train.solutions.tolist() == [parse(FULL4)]
+    assert task.test["all"].num_solutions.tolist() == [288]
+    assert "1 of 2 puzzles" in caplog.text and "are left out" in caplog.text
+    assert list(Sudoku(n=4, train="train.csv.gz", test="test.csv").test) == ["test.csv"]
+    with pytest.raises(ValueError, match="16 symbols came; expected n . n = 36"):
+        Sudoku(train="train.csv.gz", test={})
+    with pytest.raises(FileNotFoundError, match="none.csv is not there nor under GRAM_DATA=.*; set the path"):
+        read_puzzles("none.csv")
+    monkeypatch.delenv("GRAM_DATA")
+    with pytest.raises(FileNotFoundError, match="not there; set the path .* GRAM_DATA"):
+        read_puzzles("train.csv.gz")
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: Geometry(7), "n=7 has no default box shape; write box="),
+        (lambda: Geometry(6, (2, 2)), r"box=\(2, 2\) came for n=6"),
+        (lambda: Geometry(4).solve([0] * 9, 1), "a puzzle of 9 cells came; an n=4 board has 16"),
+        (lambda: Geometry(4).solve([5] + [0] * 15, 1), "row 1, column 1 holds 5; write 1..4"),
+        (
+            lambda: Geometry(4).solve([1, 0, 0, 0, 0, 1] + [0] * 10, 1),
+            "row 1, column 1 and at row 2, column 2, in one box",
+        ),
+        (lambda: generate(Geometry(4), 0), "count=0, max_solutions=1 came"),
+        (lambda: Sudoku(n=2, box=(1, 2), cache=None), "too few symmetry classes"),
+        (lambda: Sudoku(train="a.csv"), "train=a.csv and test=None came"),
+        (lambda: Sudoku(num_train=0), "num_train=0, .* expected num_train >= 1"),
+        (lambda: Sudoku(max_solutions=1), "expected .* max_solutions >= 2"),
+    ],
+)
+def test_argument_errors(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="GRAM_DATA is not set and ../shared/data is not there")
+@pytest.mark.parametrize(
+    "file, count",
+    [
+        ("sudoku_extreme/train_1k.csv", 1000),
+        ("sudoku_extreme/train_1k_b.csv", 1000),
+        ("sudoku_extreme/test_4k.csv.xz", 4000),
+        ("sudoku_classic/top95.csv", 95),
+        ("sudoku_classic/easy50.csv", 50),
+        ("sudoku_classic/hardest.csv", 11),
+        ("sudoku_multi/serg_le50_allsols.jsonl.xz", 1698),
+        ("sudoku_multi/extreme_train_minus1.jsonl.xz", 275),
+    ],
+)
+def test_real_files(file, count, monkeypatch):
+    monkeypatch.setenv("GRAM_DATA", str(DATA))
+    puzzles = read_puzzles(file)
+    assert puzzles.num_puzzles == count and puzzles.x.shape == (count, 81)
+    for i in range(0, count, count // 10):
+        assert len(Geometry(9).solve(puzzles.x[i].tolist(), 51)) == puzzles.num_solutions[i]

@@ -55,7 +55,9 @@ def by_hand_guided(trainer: Trainer, x: Tensor, y: Tensor, state: State | None) 
     return loss / len(x), state.detach()
 
 
-def by_hand_free(trainer: Trainer, x: Tensor, solutions: Tensor, valid: Tensor, state: State | None) -> tuple[Tensor, State]:
+def by_hand_free(
+    trainer: Trainer, x: Tensor, solutions: Tensor, valid: Tensor, state: State | None
+) -> tuple[Tensor, State]:
     """The set likelihood under the prior, without Pyro."""
     model = trainer.model
     core = model.core
@@ -74,7 +76,9 @@ def through_pyro_guided(trainer: Trainer, x: Tensor, y: Tensor, state: State | N
     return segment_loss(trainer.objective, trainer.model, trainer.guide, x, y, state)
 
 
-def through_pyro_free(trainer: Trainer, x: Tensor, solutions: Tensor, valid: Tensor, state: State | None) -> tuple[Tensor, State]:
+def through_pyro_free(
+    trainer: Trainer, x: Tensor, solutions: Tensor, valid: Tensor, state: State | None
+) -> tuple[Tensor, State]:
     return set_loss(trainer.model, x, solutions, valid, state)
 
 
@@ -101,7 +105,9 @@ def main(config: DictConfig) -> None:
     pyro.set_rng_seed(config.seed)
     device, task = choose_device(config.device), instantiate(config.task)
     model = build_model(config, task).to(device)
-    trainer = Trainer(model, build_guide(config, model).to(device), instantiate(config.objective), TrainSettings(**config.train))
+    trainer = Trainer(
+        model, build_guide(config, model).to(device), instantiate(config.objective), TrainSettings(**config.train)
+    )
     if config.compile:
         compile_core(model.core, device)
     batch = next(task.batches(config.train.batch_size, torch.Generator().manual_seed(config.seed))).to(device)
@@ -120,7 +126,9 @@ def main(config: DictConfig) -> None:
     print(f"{'ratio':10s} {ratio:8.3f}")
     folder = Path(config.run_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "benchmark.json").write_text(json.dumps({"milliseconds": {w: 1e3 * m for w, m in medians.items()}, "ratio": ratio}))
+    (folder / "benchmark.json").write_text(
+        json.dumps({"milliseconds": {w: 1e3 * m for w, m in medians.items()}, "ratio": ratio})
+    )
 
 
 if __name__ == "__main__":

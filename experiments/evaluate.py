@@ -30,8 +30,16 @@ def run(config: DictConfig) -> None:
     puzzles = subset(concatenate(list(task.test.values())), config.num_puzzles)
     with TrainSettings(**trained.train).autocast(device):
         _, table = evaluate(model, task, puzzles, config.num_segments, widths, config.chunk, config.seed)
-    print(f"{table['num_puzzles']} puzzles, {config.num_segments} segments deep, {table['seconds']} s on {device}\n{markdown(table, widths)}")
-    print(json.dumps({name: table[name] for name, _ in COLUMNS} | {"num_puzzles": table["num_puzzles"], "seconds": table["seconds"]}))
+    print(
+        f"{table['num_puzzles']} puzzles, {config.num_segments} segments deep, {table['seconds']} s on {device}\n"
+        f"{markdown(table, widths)}"
+    )
+    print(
+        json.dumps(
+            {name: table[name] for name, _ in COLUMNS}
+            | {"num_puzzles": table["num_puzzles"], "seconds": table["seconds"]}
+        )
+    )
 
 
 @hydra.main(version_base=None, config_path="conf", config_name="evaluate")

@@ -37,7 +37,9 @@ log = logging.getLogger(__name__)
 
 def commit() -> str:
     """The commit of the working tree, or 'unknown' outside of git."""
-    answer = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=Path(__file__).parent)
+    answer = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=Path(__file__).parent
+    )
     return answer.stdout.strip() or "unknown"
 
 
@@ -47,7 +49,9 @@ def claim_folder(config: DictConfig) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     text, file = OmegaConf.to_yaml(config, resolve=True), folder / "config.yaml"
     if file.exists() and file.read_text() != text:
-        raise ValueError(f"{folder} holds a run with another configuration; give the same overrides to continue it, or another run_dir")
+        raise ValueError(
+            f"{folder} holds a run with another configuration; repeat its overrides to continue it, or choose a run_dir"
+        )
     file.write_text(text)
     return folder
 
@@ -95,11 +99,20 @@ def run(config: DictConfig) -> None:
         for test, puzzles in tests.items():
             with trainer.settings.autocast(device):
                 tallies[test][name], table = evaluate(
-                    trainer.averaged_model, task, puzzles, config.evaluate.num_segments, widths, config.evaluate.chunk, config.seed
+                    trainer.averaged_model,
+                    task,
+                    puzzles,
+                    config.evaluate.num_segments,
+                    widths,
+                    config.evaluate.chunk,
+                    config.seed,
                 )
             results[name]["tests"][test] = table
             rows += flat_rows(name, test, table, widths)
-            print(f"\n{name} on {table['num_puzzles']} unseen puzzles '{test}', {config.evaluate.num_segments} segments deep\n{markdown(table, widths)}")
+            print(
+                f"\n{name} on {table['num_puzzles']} unseen puzzles '{test}', "
+                f"{config.evaluate.num_segments} segments deep\n{markdown(table, widths)}"
+            )
     hardest = max(tests, key=lambda test: tests[test].num_solutions.double().mean())
     rivals = [name for name in programs if name != "GRAM"]
     gains, supported = verdict(tallies[hardest]["GRAM"], tallies[hardest][rivals[0]] if rivals else None, max(widths))
@@ -112,7 +125,10 @@ def run(config: DictConfig) -> None:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    summary = {"programs": results, "verdict": {"supported": supported, "gains": {n: g._asdict() for n, g in gains.items()}}}
+    summary = {
+        "programs": results,
+        "verdict": {"supported": supported, "gains": {n: g._asdict() for n, g in gains.items()}},
+    }
     (folder / "results.json").write_text(json.dumps(summary, indent=1))
     print(f"\ntables, figures and checkpoints are in {folder}")
 
@@ -125,7 +141,9 @@ def main(config: DictConfig) -> None:
         with plain_errors():
             run(config)
     except KeyboardInterrupt as stopped:
-        sys.exit(f"{stopped}; to continue: python experiments/svi_sudoku.py run_dir={config.run_dir} and the same overrides")
+        sys.exit(
+            f"{stopped}; to continue: python experiments/svi_sudoku.py run_dir={config.run_dir} and the same overrides"
+        )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ def build_model(config: DictConfig, task: Task) -> GRAM:
     """The generative program that `config` (keys dim, core, prior, model) describes, for `task`."""
     return GRAM(
         embed=TokenEmbedding(task.num_symbols, config.dim),
-        core=instantiate(config.core, _partial_=True)(dim=config.dim, num_cells=task.num_cells, relations=task.relations),
+        core=instantiate(config.core, _partial_=True)(
+            dim=config.dim, num_cells=task.num_cells, relations=task.relations
+        ),
         prior=instantiate(config.prior),
         readout=CategoricalReadout(config.dim, task.num_symbols),
         **config.model,

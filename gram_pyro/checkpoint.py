@@ -39,15 +39,21 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict]:
     Raises: FileNotFoundError, ValueError: a sentence that says what the file is not.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"there is no checkpoint at {path}; train one with `make sudoku`, or give the path of a run's .safetensors file")
+        raise FileNotFoundError(
+            f"there is no checkpoint at {path}; run `make sudoku`, or give the path of a run's .safetensors file"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except SafetensorError as error:
-        raise ValueError(f"{path} is not a whole safetensors file ({error}); give a checkpoint written by this program") from error
+        raise ValueError(
+            f"{path} is not a whole safetensors file ({error}); give a checkpoint written by this program"
+        ) from error
     if header.get("format") != FORMAT:
-        raise ValueError(f"{path} has format {header.get('format')!r}, and this program reads {FORMAT!r}; train it again or convert it")
+        raise ValueError(
+            f"{path} has format {header.get('format')!r}, and this program reads {FORMAT!r}; train it again"
+        )
     return tensors, json.loads(header["description"])
 
 

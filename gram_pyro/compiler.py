@@ -13,6 +13,8 @@ log = logging.getLogger(__name__)
 def compile_core(core: Core, device: torch.device) -> None:
     """Compile `core.predict` in place; without a C++ compiler on a CPU, say so and leave it as it is."""
     if device.type == "cpu" and not any(map(shutil.which, ("g++", "clang++", "c++"))):
-        log.warning("no C++ compiler was found, so the core runs uncompiled, about 1.3 times slower; install g++ to change that")
+        log.warning(
+            "no C++ compiler was found, so the core runs uncompiled, about 1.3 times slower; install g++ to change that"
+        )
         return
     core.predict = torch.compile(core.predict, dynamic=False)

@@ -1,8 +1,8 @@
 """The recursive core: what is deterministic in a transition.
 
-    l_{t,k} = f_L(l_{t,k-1} + h_{t-1} + e),  k = 1..K          paper Eq. 6, streams summed as in B.1
-    u_t     = f_H(h_{t-1} + l_{t,K})                             paper Eq. 7
-    h_t     = u_t + z_t                                         paper Eq. 9
+l_{t,k} = f_L(l_{t,k-1} + h_{t-1} + e),  k = 1..K          paper Eq. 6, streams summed as in B.1
+u_t     = f_H(h_{t-1} + l_{t,K})                             paper Eq. 7
+h_t     = u_t + z_t                                         paper Eq. 9
 """
 
 from abc import ABC, abstractmethod
@@ -55,14 +55,22 @@ class Hierarchical(Core):
     """
 
     def __init__(
-        self, dim: int, num_cells: int, relations: Tensor | None, mixer: Mixer, num_layers: int = 2, num_updates: int = 2,
+        self,
+        dim: int,
+        num_cells: int,
+        relations: Tensor | None,
+        mixer: Mixer,
+        num_layers: int = 2,
+        num_updates: int = 2,
         hidden: int | None = None,
     ) -> None:
         super().__init__()
         self.num_updates = num_updates
 
         def stack() -> nn.Sequential:
-            return nn.Sequential(*(Block(dim, hidden or dim, mixer(dim, num_cells, relations)) for _ in range(num_layers)))
+            return nn.Sequential(
+                *(Block(dim, hidden or dim, mixer(dim, num_cells, relations)) for _ in range(num_layers))
+            )
 
         self.low, self.high = stack(), stack()
         self.register_buffer("h0", torch.randn(dim))

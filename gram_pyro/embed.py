@@ -1,4 +1,7 @@
-"""Embedding of a puzzle: e = sqrt(D) table[x], table ~ N(0, 1 / D).  Source: paper B.1 (initialisation of its lineage)."""
+"""Embedding of a puzzle: e = sqrt(D) table[x], table ~ N(0, 1 / D).
+
+Source: paper B.1, with the initialisation of its lineage.
+"""
 
 from torch import Tensor, nn
 

@@ -1,4 +1,4 @@
-"""The training loop: batches in, a checkpoint and a metrics table out, with a progress bar; it resumes where it stopped."""
+"""The training loop: batches in, a checkpoint and a metrics table out, with a progress bar; it resumes."""
 
 import csv
 import time
@@ -37,7 +37,14 @@ def keep_rows(path: Path, updates: int) -> None:
 
 
 def fit(
-    trainer: Trainer, task: Task, watched: Puzzles, path: Path, description: dict, device: torch.device, seed: int, log_every: int
+    trainer: Trainer,
+    task: Task,
+    watched: Puzzles,
+    path: Path,
+    description: dict,
+    device: torch.device,
+    seed: int,
+    log_every: int,
 ) -> dict:
     """Train to the end of `trainer.settings.updates`.
 
@@ -63,7 +70,10 @@ def fit(
     total = trainer.settings.updates
     batches = task.batches(trainer.settings.batch_size, generator)
     records: list[dict] = []
-    with stop_on_signal() as stop, tqdm(total=total, initial=trainer.updates, desc=path.stem, unit="update", dynamic_ncols=True) as bar:
+    with (
+        stop_on_signal() as stop,
+        tqdm(total=total, initial=trainer.updates, desc=path.stem, unit="update", dynamic_ncols=True) as bar,
+    ):
         while trainer.updates < total and not stop:
             start, before = time.monotonic(), trainer.updates
             records.append(trainer.trajectory(next(batches).to(device)))

@@ -1,6 +1,6 @@
 """The diagonal Gaussian head that the paper's prior and guide share.
 
-    z ~ N(mu(u), diag sigma^2(u)),  sigma = 0.001 + softplus(raw(u) + c),  sigma(0) = `scale`
+z ~ N(mu(u), diag sigma^2(u)),  sigma = 0.001 + softplus(raw(u) + c),  sigma(0) = `scale`
 """
 
 import math

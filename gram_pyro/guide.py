@@ -36,7 +36,9 @@ class Guide(AutoMessenger):
         args, kwargs = self.args_kwargs
         y = kwargs.get("y", args[1] if len(args) > 1 else None)
         if y is None:
-            raise ValueError("the guide q(z_t | u_t, y) needs a solution and got none: call it as guide(x, y) or guide(x, y, state)")
+            raise ValueError(
+                "the guide q(z_t | u_t, y) needs a solution and got none: call it as guide(x, y) or guide(x, y, state)"
+            )
         t = int(name.removeprefix("z_"))
         return self.posterior(self.upstream_value(f"u_{t}"), y, prior, t)
 

@@ -71,7 +71,9 @@ def merge_heads(x: Tensor) -> Tensor:
 class RotaryAttention(nn.Module):
     """Self-attention with rotary positions over the cells in reading order.  Source: paper B.1 (theta: 10000, ours)."""
 
-    def __init__(self, dim: int, num_cells: int, relations: Tensor | None, num_heads: int = 8, theta: float = 1e4) -> None:
+    def __init__(
+        self, dim: int, num_cells: int, relations: Tensor | None, num_heads: int = 8, theta: float = 1e4
+    ) -> None:
         super().__init__()
         check_heads(dim, num_heads, multiple=2)
         self.num_heads = num_heads
@@ -104,7 +106,9 @@ class RelationalAttention(nn.Module):
     def __init__(self, dim: int, num_cells: int, relations: Tensor | None, num_heads: int = 4) -> None:
         super().__init__()
         if relations is None:
-            raise ValueError("relational attention needs the task's relation matrices, and this task has none; use core=attention")
+            raise ValueError(
+                "relational attention needs the task's relation matrices, and this task has none; use core=attention"
+            )
         check_heads(dim, num_heads, multiple=1)
         self.num_heads = num_heads
         self.qkv = Linear(dim, 3 * dim)

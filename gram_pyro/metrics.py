@@ -38,13 +38,17 @@ def tally(task: Task, puzzles: Puzzles, answers: Tensor) -> Tally:
 
 
 def per_puzzle(result: Tally, width: int) -> dict[str, Tensor]:
-    """Every metric at `width` answers, [B], averaged over the disjoint groups.  Raises: ValueError if too few answers."""
+    """Every metric at `width` answers, [B], averaged over the groups.  Raises: ValueError if too few answers."""
     num_groups = len(result.solved) // width
     if num_groups == 0:
-        raise ValueError(f"width {width} needs {width} answers per puzzle, and there are {len(result.solved)}; raise num_particles")
+        raise ValueError(
+            f"width {width} needs {width} answers per puzzle, and there are {len(result.solved)}; raise num_particles"
+        )
     solved = result.solved[: num_groups * width].unflatten(0, (num_groups, width)).double()
     label = result.label[: num_groups * width].unflatten(0, (num_groups, width))
-    count = (label[:, :, None] == label[:, None]).sum(1)  # [groups, width, B]: how many of the group agree with this answer
+    count = (label[:, :, None] == label[:, None]).sum(
+        1
+    )  # [groups, width, B]: how many of the group agree with this answer
     winner = count.argmax(1, keepdim=True)
     found = (solved / count).sum(1)
     values = {

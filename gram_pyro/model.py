@@ -28,7 +28,13 @@ class GRAM(PyroModule):
     """
 
     def __init__(
-        self, embed: nn.Module, core: Core, prior: Prior, readout: Readout, num_transitions: int, num_grad_steps: int = 1
+        self,
+        embed: nn.Module,
+        core: Core,
+        prior: Prior,
+        readout: Readout,
+        num_transitions: int,
+        num_grad_steps: int = 1,
     ) -> None:
         super().__init__()
         if not 1 <= num_grad_steps <= num_transitions:
@@ -45,7 +51,11 @@ class GRAM(PyroModule):
         Shapes: x, y [B, L]; state and result [..., B, L, D], any leading particle dims.
         """
         with pyro.plate("puzzles", x.shape[0], dim=-1):
-            core, prior, readout = self.core, self.prior, self.readout  # one registration per call, not one per transition
+            core, prior, readout = (
+                self.core,
+                self.prior,
+                self.readout,
+            )  # one registration per call, not one per transition
             e = self.embed(x)
             state = core.init(e) if state is None else state
             for t in range(self.num_transitions):

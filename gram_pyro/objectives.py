@@ -1,4 +1,4 @@
-"""Training objectives: negative bounds on log p(y | x), as Pyro ELBOs. Trace_ELBO and TraceMeanField_ELBO fit as they are.
+"""Training objectives: negative bounds on log p(y | x), as Pyro ELBOs. Pyro's own fit as they are.
 
     balanced:   -E_q[log p(y | z)] + sum_t alpha KL(sg q_t || p_t) + (1 - alpha) KL(q_t || sg p_t)
 
@@ -62,7 +62,9 @@ class Balanced_ELBO(TraceMeanField_ELBO):
                 loss = loss - site["log_prob_sum"]
                 continue
             p, q = site["fn"], guide_trace.nodes[name]["fn"]
-            kl = self.balance * kl_divergence(stop_gradient(q), p) + (1 - self.balance) * kl_divergence(q, stop_gradient(p))
+            kl = self.balance * kl_divergence(stop_gradient(q), p) + (1 - self.balance) * kl_divergence(
+                q, stop_gradient(p)
+            )
             loss = loss + scale_and_mask(kl, site["scale"], site["mask"]).sum()
         return loss.detach(), loss
 

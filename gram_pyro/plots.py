@@ -1,4 +1,4 @@
-"""Figures of a run. Colours are the Okabe-Ito palette, safe for colour-blind readers; curves differ in style as well."""
+"""Figures of a run. Colours are the Okabe-Ito palette, safe for colour-blind readers; curves differ in style too."""
 
 import csv
 from collections.abc import Mapping
@@ -34,7 +34,13 @@ def training_figure(tables: Mapping[str, Path], path: Path) -> None:
         for column in (c for c in table if c.startswith("kl_")):
             if any(table[column]):
                 transition = int(column.removeprefix("kl_")) + 1
-                axes[1].plot(updates, table[column], STYLES[transition % 4][1], color=STYLES[transition % 4][0], label=f"{name}: t = {transition}")
+                axes[1].plot(
+                    updates,
+                    table[column],
+                    STYLES[transition % 4][1],
+                    color=STYLES[transition % 4][0],
+                    label=f"{name}: t = {transition}",
+                )
         axes[2].plot(updates, table["prior_accuracy"], style, color=color, label=name)
     axes[0].set(ylabel="loss (nats per puzzle)", yscale="log")
     axes[1].set(ylabel="KL of a transition (nats per puzzle)", yscale="log")
@@ -49,9 +55,13 @@ def training_figure(tables: Mapping[str, Path], path: Path) -> None:
 
 
 def width_figure(results: Mapping[str, Tally], path: Path, title: str) -> None:
-    """Coverage, validity and distinct solutions against the number of trajectories, with the ceiling of a perfect sampler."""
+    """Coverage, validity and distinct solutions against width, with the ceiling of a perfect sampler."""
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
-    panels = (("any", "any of K trajectories right"), ("coverage", "coverage of all solutions"), ("distinct", "distinct valid solutions"))
+    panels = (
+        ("any", "any of K trajectories right"),
+        ("coverage", "coverage of all solutions"),
+        ("distinct", "distinct valid solutions"),
+    )
     num_solutions = next(iter(results.values())).num_solutions
     widths = range(1, min(len(r.solved) for r in results.values()) + 1)
     best = [ceiling(num_solutions, k) for k in widths]
@@ -63,7 +73,13 @@ def width_figure(results: Mapping[str, Tally], path: Path, title: str) -> None:
             mean = [c[metric].mean().item() for c in curves]
             se = [2 * standard_error(c[metric]) for c in curves]
             axis.plot(widths, mean, style, color=color, label=name)
-            axis.fill_between(widths, [m - s for m, s in zip(mean, se, strict=True)], [m + s for m, s in zip(mean, se, strict=True)], color=color, alpha=0.2)
+            axis.fill_between(
+                widths,
+                [m - s for m, s in zip(mean, se, strict=True)],
+                [m + s for m, s in zip(mean, se, strict=True)],
+                color=color,
+                alpha=0.2,
+            )
     for axis, (_, label) in zip(axes, panels, strict=True):
         axis.set(xlabel="trajectories K", ylabel=label)
         axis.grid(alpha=0.3)

@@ -1,7 +1,7 @@
 """Readout: the likelihood p(y | h_T), and the probability it gives to a whole set of solutions.
 
-    p(y | h)  = prod_cells softmax(W h_cell)[y_cell]             paper B.1 (linear head of its Table 4)
-    p(S | h)  = sum_{y in S} p(y | h)                            ours
+p(y | h)  = prod_cells softmax(W h_cell)[y_cell]             paper B.1 (linear head of its Table 4)
+p(S | h)  = sum_{y in S} p(y | h)                            ours
 """
 
 from abc import ABC, abstractmethod

@@ -26,16 +26,22 @@ def markdown(table: Mapping[str, Mapping[int, float]], widths: Sequence[int]) ->
     """One evaluation as a Markdown table: a row per width, mean and standard error over puzzles."""
     lines = ["| K | " + " | ".join(title for _, title in COLUMNS) + " |", "| --- " * (len(COLUMNS) + 1) + "|"]
     for width in widths:
-        cells = [f"{table[name][width]:.4f}" + (f" ± {table[f'{name}_se'][width]:.4f}" if f"{name}_se" in table else "") for name, _ in COLUMNS]
+        cells = [
+            f"{table[name][width]:.4f}" + (f" ± {table[f'{name}_se'][width]:.4f}" if f"{name}_se" in table else "")
+            for name, _ in COLUMNS
+        ]
         lines.append(f"| {width} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def flat_rows(program: str, puzzles: str, table: Mapping[str, Mapping[int, float]], widths: Sequence[int]) -> list[dict[str, object]]:
+def flat_rows(
+    program: str, puzzles: str, table: Mapping[str, Mapping[int, float]], widths: Sequence[int]
+) -> list[dict[str, object]]:
     """One evaluation as rows of a CSV: one per width."""
     metrics = [name for name, by_width in table.items() if isinstance(by_width, Mapping)]
     return [
-        {"program": program, "puzzles": puzzles, "num_puzzles": table["num_puzzles"], "K": width} | {name: table[name][width] for name in metrics}
+        {"program": program, "puzzles": puzzles, "num_puzzles": table["num_puzzles"], "K": width}
+        | {name: table[name][width] for name in metrics}
         for width in widths
     ]
 
@@ -54,7 +60,9 @@ def verdict(stochastic: Tally, deterministic: Tally | None, width: int) -> tuple
     if (stochastic.num_solutions > 1).any():
         gains[f"diversity: distinct solutions in {width} over one"] = gain(many["distinct"], one["distinct"])
         if rival:
-            gains[f"diversity: distinct solutions in {width} over the deterministic recursion"] = gain(many["distinct"], rival["distinct"])
+            gains[f"diversity: distinct solutions in {width} over the deterministic recursion"] = gain(
+                many["distinct"], rival["distinct"]
+            )
     return gains, all(g.mean > 0 and g.sigmas > THRESHOLD for g in gains.values())
 
 
@@ -62,4 +70,9 @@ def verdict_text(gains: Mapping[str, Gain], supported: bool) -> str:
     """The verdict in sentences."""
     lines = [f"  {name}: {g.mean:+.4f} ± {g.se:.4f} ({g.sigmas:.1f} standard errors)" for name, g in gains.items()]
     word = "SUPPORTED" if supported else "FALSIFIED"
-    return "\n".join([f"VERDICT: width buys validity and diversity - {word} (every gain must exceed {THRESHOLD:g} standard errors)", *lines])
+    return "\n".join(
+        [
+            f"VERDICT: width buys validity and diversity - {word} (each gain must exceed {THRESHOLD:g} standard errors)",
+            *lines,
+        ]
+    )

@@ -1,6 +1,6 @@
 """Ancestral sampling: K trajectories per puzzle from the prior, N segments deep.
 
-    z_t^k ~ p(z_t | u_t^k),  y^k = argmax p(y | h_T^k)                                 paper section 4
+z_t^k ~ p(z_t | u_t^k),  y^k = argmax p(y | h_T^k)                                 paper section 4
 """
 
 import torch

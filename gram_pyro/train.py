@@ -38,7 +38,9 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         if not 0 <= self.free_share < 1:
-            raise ValueError(f"free_share={self.free_share} must be at least 0 and below 1: the guide needs rows to learn from")
+            raise ValueError(
+                f"free_share={self.free_share} must be at least 0 and below 1: the guide needs rows to learn from"
+            )
         if self.free_share and not 0 < self.num_free < self.batch_size:
             raise ValueError(
                 f"free_share={self.free_share} of batch_size={self.batch_size} rounds to {self.num_free} free rows; "
@@ -62,7 +64,9 @@ PRECISIONS = {"bf16": torch.bfloat16, "fp32": torch.float32}
 def decay_groups(module: nn.Module, weight_decay: float) -> list[dict]:
     """Matrices decay; embeddings, biases of relations and everything one-dimensional do not."""
     embeddings = {id(p) for m in module.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
-    decays = [p for n, p in module.named_parameters() if p.ndim > 1 and id(p) not in embeddings and not n.endswith("bias")]
+    decays = [
+        p for n, p in module.named_parameters() if p.ndim > 1 and id(p) not in embeddings and not n.endswith("bias")
+    ]
     chosen = {id(p) for p in decays}
     rest = [p for p in module.parameters() if id(p) not in chosen]
     return [{"params": decays, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
@@ -88,17 +92,23 @@ class Trainer:
         """Linear warm-up, then a cosine to zero."""
         s = self.settings
         progress = (self.updates - s.warmup) / max(1, s.updates - s.warmup)
-        return s.learning_rate * min((self.updates + 1) / (s.warmup + 1), 0.5 * (1 + math.cos(math.pi * max(0.0, progress))))
+        return s.learning_rate * min(
+            (self.updates + 1) / (s.warmup + 1), 0.5 * (1 + math.cos(math.pi * max(0.0, progress)))
+        )
 
     def step(self, loss: Tensor) -> None:
         """One optimiser step.  Raises: FloatingPointError on a loss or gradient that is not finite."""
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         if not torch.isfinite(loss):
-            raise FloatingPointError(f"the loss is {loss.item()} at update {self.updates}; lower learning_rate or use precision=fp32")
+            raise FloatingPointError(
+                f"the loss is {loss.item()} at update {self.updates}; lower learning_rate or use precision=fp32"
+            )
         norm = nn.utils.clip_grad_norm_(self.program.parameters(), self.settings.clip)
         if not torch.isfinite(norm):
-            raise FloatingPointError(f"the gradient norm is {norm.item()} at update {self.updates}; lower learning_rate or use precision=fp32")
+            raise FloatingPointError(
+                f"the gradient is {norm.item()} long at update {self.updates}; lower learning_rate or use precision=fp32"
+            )
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate()
         self.optimiser.step()
@@ -113,7 +123,9 @@ class Trainer:
         records = []
         for _ in range(s.num_segments):
             with s.autocast(x.device):
-                bound, guided_state = segment_loss(self.objective, self.model, self.guide, x[free:], y[free:], guided_state, s.beta)
+                bound, guided_state = segment_loss(
+                    self.objective, self.model, self.guide, x[free:], y[free:], guided_state, s.beta
+                )
                 loss = (1 - free / len(x)) * bound
                 record = {"loss": bound.detach(), "kl": self.guide.kl()}
                 if free:

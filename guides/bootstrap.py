@@ -7,7 +7,7 @@ from gram_pyro.guide import Guide
 
 
 class Bootstrap(Guide):
-    """The baseline of every guide, and the guide of a noiseless prior.  Source: ours (the bootstrap particle filter)."""
+    """The baseline of every guide, and the guide of a noiseless prior.  Source: the bootstrap particle filter."""
 
     def posterior(self, u: Tensor, y: Tensor, prior: dist.TorchDistribution, t: int) -> dist.TorchDistribution:
         return prior

@@ -1,6 +1,6 @@
 """The paper's guide: a diagonal Gaussian computed from the predicted state and an embedding of the target.
 
-    q(z_t | u_t, y) = N(mu([u_t, e_y]), diag sigma^2([u_t, e_y]))
+q(z_t | u_t, y) = N(mu([u_t, e_y]), diag sigma^2([u_t, e_y]))
 """
 
 import pyro.distributions as dist

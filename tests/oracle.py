@@ -4,7 +4,7 @@
 
 With F = (I + C) A and G = (I + C) B the state is h_t = F h_{t-1} + G e + s eps_t, so k transitions after h_t
 
-    y | h_t ~ N(w . F^k h_t + sum_{j<k} w . F^j G e,   r^2 + s^2 sum_{j<k} |w F^j|^2)                  evidence: t = 0, k = T
+    y | h_t ~ N(w . F^k h_t + sum_{j<k} w . F^j G e,   r^2 + s^2 sum_{j<k} |w F^j|^2)      evidence: t = 0, k = T
 
 and conditioning z_t ~ N(C u_t, s^2 I) on that scalar observation gives the exact q(z_t | z_<t, y).
 """
@@ -61,8 +61,12 @@ class LinearReadout(Readout):
 
 def linear_gram(dim=2, num_symbols=3, num_transitions=3, num_grad_steps=1, prior_scale=0.7, readout_scale=0.4):
     return GRAM(
-        TokenEmbedding(num_symbols, dim), LinearCore(dim), LinearPrior(dim, prior_scale), LinearReadout(dim, readout_scale),
-        num_transitions, num_grad_steps,
+        TokenEmbedding(num_symbols, dim),
+        LinearCore(dim),
+        LinearPrior(dim, prior_scale),
+        LinearReadout(dim, readout_scale),
+        num_transitions,
+        num_grad_steps,
     )
 
 

@@ -21,7 +21,9 @@ def parameters_of_their_own(local_params):
 def new_trainer(seed):
     pyro.set_rng_seed(seed)
     model, guide = program(num_transitions=2, readout=CategoricalReadout, shaken=False)
-    settings = TrainSettings(updates=20, num_segments=2, batch_size=8, free_share=0.25, precision="fp32", warmup=2, ema=0.9)
+    settings = TrainSettings(
+        updates=20, num_segments=2, batch_size=8, free_share=0.25, precision="fp32", warmup=2, ema=0.9
+    )
     return Trainer(model, guide, Balanced_ELBO(), settings), torch.Generator().manual_seed(seed)
 
 
@@ -87,7 +89,9 @@ def test_a_failed_save_leaves_the_old_file(tmp_path):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match="there is no checkpoint at .*nowhere.safetensors; train one with `make sudoku`"):
+    with pytest.raises(
+        FileNotFoundError, match="there is no checkpoint at .*nowhere.safetensors; train one with `make sudoku`"
+    ):
         checkpoint.read(tmp_path / "nowhere.safetensors")
 
 
@@ -97,7 +101,9 @@ def test_truncated_file(tmp_path, keep):
     trainer, generator = new_trainer(1)
     checkpoint.save(path, trainer, generator, {})
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(ValueError, match="is not a whole safetensors file .* give a checkpoint written by this program"):
+    with pytest.raises(
+        ValueError, match="is not a whole safetensors file .* give a checkpoint written by this program"
+    ):
         checkpoint.restore(path, *new_trainer(2))
 
 

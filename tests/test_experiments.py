@@ -21,7 +21,10 @@ from gram_pyro.train import Trainer, TrainSettings
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "experiments" / "conf"
-CHOICES = {group: sorted(f.stem for f in (CONF / group).glob("*.yaml")) for group in ("core", "prior", "guide", "objective", "experiment")}
+CHOICES = {
+    group: sorted(f.stem for f in (CONF / group).glob("*.yaml"))
+    for group in ("core", "prior", "guide", "objective", "experiment")
+}
 
 
 def environment() -> dict[str, str]:
@@ -44,7 +47,14 @@ def smoke_run(tmp_path_factory):
 
 def test_a_run_leaves_tables_figures_checkpoints_and_a_verdict(smoke_run):
     folder, output = smoke_run
-    for name in ("config.yaml", "results.csv", "results.json", "training.png", "width_minimal.png", "width_several.png"):
+    for name in (
+        "config.yaml",
+        "results.csv",
+        "results.json",
+        "training.png",
+        "width_minimal.png",
+        "width_several.png",
+    ):
         assert (folder / name).stat().st_size > 0
     summary = json.loads((folder / "results.json").read_text())
     assert set(summary["programs"]) == {"GRAM", "deterministic"}
@@ -98,9 +108,18 @@ def test_evaluate_prints_one_json_object_last(smoke_run, tmp_path):
     boards = Sudoku(n=4, num_train=4, num_test=4, max_solutions=12, cache=None).test["several"]
     file = tmp_path / "boards.jsonl"
     as_text = lambda row: "".join(map(str, row.tolist()))  # noqa: E731
-    rows = [{"question": as_text(boards.x[i]), "solutions": [as_text(y) for y in boards.solutions_of(i)]} for i in range(boards.num_puzzles)]
+    rows = [
+        {"question": as_text(boards.x[i]), "solutions": [as_text(y) for y in boards.solutions_of(i)]}
+        for i in range(boards.num_puzzles)
+    ]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    arguments = [f"checkpoint={smoke_run[0] / 'GRAM.safetensors'}", f"task.test={file}", "num_segments=2", "widths=[1,3]", "device=cpu"]
+    arguments = [
+        f"checkpoint={smoke_run[0] / 'GRAM.safetensors'}",
+        f"task.test={file}",
+        "num_segments=2",
+        "widths=[1,3]",
+        "device=cpu",
+    ]
     last = script("evaluate", *arguments).stdout.strip().splitlines()[-1]
     table = json.loads(last)
     assert table["num_puzzles"] == boards.num_puzzles and table["seconds"] > 0
@@ -138,7 +157,9 @@ def test_bad_input_gets_one_sentence(tmp_path, name, overrides, sentence):
     assert done.returncode != 0 and sentence in done.stderr and "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(("group", "choice"), [(group, choice) for group, choices in CHOICES.items() for choice in choices])
+@pytest.mark.parametrize(
+    ("group", "choice"), [(group, choice) for group, choices in CHOICES.items() for choice in choices]
+)
 def test_every_configuration_composes_and_takes_a_step(group, choice, monkeypatch):
     torch.set_default_dtype(torch.float32)
     small = ["dim=16", "train.num_segments=1", "train.batch_size=2", "train.updates=1", "train.precision=fp32"]
@@ -153,7 +174,9 @@ def test_every_configuration_composes_and_takes_a_step(group, choice, monkeypatc
 
         with pyro.settings.context(module_local_params=True):
             model = build_model(config, task)
-            trainer = Trainer(model, build_guide(config, model), instantiate(config.objective), TrainSettings(**config.train))
+            trainer = Trainer(
+                model, build_guide(config, model), instantiate(config.objective), TrainSettings(**config.train)
+            )
         record = trainer.trajectory(next(task.batches(2, torch.Generator().manual_seed(0))))
     finally:
         torch.set_default_dtype(torch.float64)

@@ -27,14 +27,16 @@ def brute_force(result, width, puzzle):
         right, names = solved[start : start + width], label[start : start + width]
         found = {name for name, ok in zip(names, right, strict=True) if ok}
         counts = Counter(names)
-        groups.append({
-            "accuracy": sum(right) / width,
-            "any": float(any(right)),
-            "vote": float(counts.most_common(1)[0][0] in found),  # of equals, the one that came first
-            "coverage": len(found) / total,
-            "distinct": len(found),
-            "entropy": -sum(c / width * math.log(c / width) for c in counts.values()),
-        })
+        groups.append(
+            {
+                "accuracy": sum(right) / width,
+                "any": float(any(right)),
+                "vote": float(counts.most_common(1)[0][0] in found),  # of equals, the one that came first
+                "coverage": len(found) / total,
+                "distinct": len(found),
+                "entropy": -sum(c / width * math.log(c / width) for c in counts.values()),
+            }
+        )
     return {name: sum(g[name] for g in groups) / len(groups) for name in groups[0]}
 
 
@@ -58,7 +60,9 @@ def test_answers_beyond_the_last_whole_group_are_not_counted():
 
 @pytest.mark.parametrize("width", [4, 100])
 def test_too_wide(width):
-    with pytest.raises(ValueError, match=f"width {width} needs {width} answers per puzzle, and there are 3; raise num_particles"):
+    with pytest.raises(
+        ValueError, match=f"width {width} needs {width} answers per puzzle, and there are 3; raise num_particles"
+    ):
         per_puzzle(random_tally(3, 2), width)
 
 
@@ -97,7 +101,9 @@ def test_report_holds_means_errors_and_shares():
         assert table["coverage_share"][width] == pytest.approx(table["coverage"][width] / table["ceiling"][width])
         squares = sum(m * m for m in sizes)
         for name, column in (("coverage_pooled", [v["coverage"] for v in values]), ("ceiling_pooled", best)):
-            assert table[name][width] == pytest.approx(sum(c * m * m for c, m in zip(column, sizes, strict=True)) / squares)
+            assert table[name][width] == pytest.approx(
+                sum(c * m * m for c, m in zip(column, sizes, strict=True)) / squares
+            )
 
 
 def test_gain_is_paired():
@@ -132,6 +138,8 @@ def test_tally_judges_by_the_rules_and_labels_equal_answers_alike():
     for k in range(40):
         for b, clue in enumerate(([1, None, None], [None, None, 2])):
             y = answers[k, b].tolist()
-            assert result.solved[k, b].item() == (sum(y) % 2 == 0 and all(c in (None, v) for c, v in zip(clue, y, strict=True)))
+            assert result.solved[k, b].item() == (
+                sum(y) % 2 == 0 and all(c in (None, v) for c, v in zip(clue, y, strict=True))
+            )
             for j in range(40):
                 assert (result.label[k, b] == result.label[j, b]).item() == (y == answers[j, b].tolist())

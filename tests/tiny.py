@@ -51,15 +51,17 @@ class DoubleReadout(Readout):
 
 
 def shake(module, size=0.1):
-    """Move every parameter off its initial value, where zero-initialised heads would hide errors; little enough that the
-    scales stay clear of their floor, where gradients are so large that rounding shows."""
+    """Move every parameter off its initial value, where zero-initialised heads would hide errors; little enough
+    that the scales stay clear of their floor, where gradients are so large that rounding shows."""
     with torch.no_grad():
         for p in module.parameters():
             p += size * torch.randn_like(p)
     return module
 
 
-def program(mixer=relational, num_transitions=3, num_grad_steps=1, prior=None, readout=DoubleReadout, dim=D, shaken=True):
+def program(
+    mixer=relational, num_transitions=3, num_grad_steps=1, prior=None, readout=DoubleReadout, dim=D, shaken=True
+):
     core = Hierarchical(dim, L, relations(2), mixer, num_layers=1, num_updates=2, hidden=6)
     model = GRAM(
         TokenEmbedding(V, dim), core, prior or Gaussian(dim, 6), readout(dim, V), num_transitions, num_grad_steps
@@ -75,5 +77,12 @@ def batch(size=B):
 
 
 def parameters(model, guide):
-    named = [(f"model.{n}", p) for n, p in model.named_parameters()] + [(f"guide.{n}", p) for n, p in guide.named_parameters()]
+    named = [(f"model.{n}", p) for n, p in model.named_parameters()] + [
+        (f"guide.{n}", p) for n, p in guide.named_parameters()
+    ]
     return dict(named)
+
+
+def swiglu(p, name, x):
+    gate, up = (x @ p[f"{name}.gate_up.weight"].T).chunk(2, -1)
+    return (gate * gate.sigmoid() * up) @ p[f"{name}.down.weight"].T

@@ -14,4 +14,4 @@ class Prior(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, u: Tensor, t: int) -> dist.TorchDistribution:
-        """The law of z_t.  Shapes: u [..., L, D] -> batch [...], event [L, D]; t is the transition within the segment."""
+        """The law of z_t.  Shapes: u [..., L, D] -> batch [...], event [L, D]; t counts within the segment."""

@@ -74,7 +74,9 @@ class Sudoku(Task):
         self.relations = self.geometry.relations
         num_several = round(several_share * num_train)
         self._generated = {1: num_train - num_several, max_solutions: num_several}, num_test, seed, cache
-        self._files = None if test is None else (train, {Path(test).name: test} if isinstance(test, str | Path) else dict(test))
+        self._files = (
+            None if test is None else (train, {Path(test).name: test} if isinstance(test, str | Path) else dict(test))
+        )
 
     @cached_property
     def _split(self) -> Split:
@@ -85,7 +87,9 @@ class Sudoku(Task):
     @property
     def train(self) -> Puzzles:
         if self._split[0] is None:
-            raise ValueError(f"there is nothing to train on: only test={self._files[1]} was given; give train=FILE too.")
+            raise ValueError(
+                f"there is nothing to train on: only test={self._files[1]} was given; give train=FILE too."
+            )
         return self._split[0]
 
     @property
@@ -147,7 +151,7 @@ def _nested_permutations(count: int, groups: int, size: int, generator: torch.Ge
 
 
 def read_split(geometry: Geometry, train: str | Path | None, test: Mapping[str, str | Path]) -> Split:
-    """Read train (None: nothing) and test files; leave out, with a warning, test puzzles with the hash of a train puzzle."""
+    """Read train (None: nothing) and test files; leave out, with a warning, test puzzles hashed like a train puzzle."""
     tests = {name: read_puzzles(file, geometry) for name, file in test.items()}
     if train is None:
         return None, tests
@@ -157,7 +161,13 @@ def read_split(geometry: Geometry, train: str | Path | None, test: Mapping[str, 
         fresh = ~np.isin(symmetry_hash(puzzles.x, geometry.relations), seen)
         if not fresh.all():
             shared, file = (~fresh).sum(), locate(test[name])
-            log.warning("%d of %d puzzles of %s share a symmetry class with %s and are left out.", shared, len(fresh), file, locate(train))
+            log.warning(
+                "%d of %d puzzles of %s share a symmetry class with %s and are left out.",
+                shared,
+                len(fresh),
+                file,
+                locate(train),
+            )
             tests[name] = puzzles.select(torch.from_numpy(np.flatnonzero(fresh)))
     return train_puzzles, tests
 

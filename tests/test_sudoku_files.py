@@ -1,0 +1,147 @@
+"""Puzzle strings and files: what is read, and the sentence for everything that cannot be."""
+
+import gzip
+import json
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from gram_pyro.tasks.sudoku import Sudoku
+from gram_pyro.tasks.sudoku_files import parse, read_puzzles
+from gram_pyro.tasks.sudoku_generator import generate
+from gram_pyro.tasks.sudoku_rules import Geometry
+
+DATA = Path(os.environ.get("GRAM_DATA", Path(__file__).parents[2] / "shared" / "data"))
+BOXES = {4: (2, 2), 6: (2, 3), 9: (3, 3)}
+FULL4 = "1234341221434321"
+PUZZLE4 = "1.34341221434321"
+
+
+@pytest.mark.parametrize("text, board", [("0.1" + "4" * 13, [0, 0, 1] + [4] * 13), ("." * 255 + "G", [0] * 255 + [16])])
+def test_parse(text, board):
+    assert parse(text) == board
+
+
+@pytest.mark.parametrize(
+    "text, n, message",
+    [
+        ("123", None, "a board of 3 symbols came; expected a square number"),
+        ("", None, "a board of 0 symbols"),
+        ("." * 36, 9, "36 symbols came; expected n . n = 81 for n=9"),
+        ("." * 15 + "5", None, "symbol '5' came at place 16; an n=4 board has digits up to 4"),
+        ("." * 15 + "x", None, "symbol 'x' came; write"),
+    ],
+)
+def test_parse_errors(text, n, message):
+    with pytest.raises(ValueError, match=message):
+        parse(text, n)
+
+
+@pytest.mark.parametrize(
+    "name, text, message",
+    [
+        ("a.csv", f"question,answer\n{FULL4},{FULL4}\n{PUZZLE4[:-1]},{FULL4}", "a.csv, row 2: a board of 15 symbols"),
+        ("a.csv", f"question,answer\n{FULL4},{FULL4}\n{PUZZLE4}", "a.csv, row 2: a board of 0 symbols"),
+        ("a.csv", f"question,answer\n{PUZZLE4[:-1]}9,{FULL4}", "row 1: symbol '9' came at place 16"),
+        (
+            "a.csv",
+            f"question,answer\n11{PUZZLE4[2:]},{FULL4}",
+            "row 1: clues contradict: 1 .* row 1, column 2, in one row",
+        ),
+        ("a.csv", f"question\n1...1{'.' * 11}", "row 1: clues contradict: 1 .* row 2, column 1, in one column"),
+        ("a.csv", "question\n123....4........", "a.csv, row 1: the puzzle has no solution"),
+        ("a.csv", f"question\n{'.' * 36}", "row 1: the puzzle has more than 10000 solutions"),
+        ("a.csv", f"question,answer\n{PUZZLE4},{FULL4[4:] + FULL4[:4]}", "row 1: answer 1 does not solve it"),
+        ("a.csv", f"question,answer\n{PUZZLE4},{PUZZLE4}", "row 1: answer 1 does not solve it"),
+        ("a.csv", "puzzle\n1", r"has columns \['puzzle'\]; expected question"),
+        ("a.csv", "question,answer\n", "holds no puzzle"),
+        ("a.csv", f"question\n{'.' * 49}", "n=7 has no default box"),
+        ("a.txt", "1", "neither .csv nor .jsonl"),
+        (
+            "a.jsonl",
+            f"{json.dumps({'question': PUZZLE4, 'solutions': []})}",
+            "row 1: the puzzle comes with no solution",
+        ),
+        (
+            "a.jsonl",
+            f"{json.dumps({'question': PUZZLE4, 'solutions': [FULL4] * 2})}",
+            "row 1: a solution is listed twice",
+        ),
+        ("a.jsonl", "{", "a.jsonl, row 1: '{' came; expected"),
+        ("a.jsonl", json.dumps({"question": [1], "solutions": []}), "row 1: .* came; expected"),
+        ("a.csv.gz", "question", "a.csv.gz is damaged"),
+        ("a.csv.xz", "question", "a.csv.xz is damaged"),
+    ],
+)
+def test_file_errors(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_puzzles(tmp_path / name)
+
+
+def test_files_good(tmp_path, monkeypatch, caplog):
+    (tmp_path / "train.csv.gz").write_bytes(gzip.compress(f"question,answer,x\n{PUZZLE4},{FULL4},0\n".encode()))
+    (tmp_path / "test.csv").write_text(f"question\n{'.' * 16}\n{PUZZLE4.replace('.', '0')}\n")
+    monkeypatch.setenv("GRAM_DATA", str(tmp_path))
+    with caplog.at_level(logging.WARNING):
+        task = Sudoku(n=4, train="train.csv.gz", test={"all": "test.csv"})
+    assert task.train.solutions.tolist() == [parse(FULL4)]
+    assert task.test["all"].num_solutions.tolist() == [288]
+    assert "1 of 2 puzzles" in caplog.text and "are left out" in caplog.text
+    assert list(Sudoku(n=4, train="train.csv.gz", test="test.csv").test) == ["test.csv"]
+    with pytest.raises(ValueError, match="16 symbols came; expected n . n = 36"):
+        _ = Sudoku(train="train.csv.gz", test={}).train
+    with pytest.raises(ValueError, match="nothing to train on: only test=.* was given"):
+        _ = Sudoku(n=4, test="test.csv").train
+    with pytest.raises(FileNotFoundError, match="none.csv is not there nor under GRAM_DATA=.*; set the path"):
+        read_puzzles("none.csv")
+    monkeypatch.delenv("GRAM_DATA")
+    with pytest.raises(FileNotFoundError, match="not there; set the path .* GRAM_DATA"):
+        read_puzzles("train.csv.gz")
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: Geometry(7), "n=7 has no default box shape; write box="),
+        (lambda: Geometry(6, (2, 2)), r"box=\(2, 2\) came for n=6"),
+        (lambda: Geometry(4).solve([0] * 9, 1), "a puzzle of 9 cells came; an n=4 board has 16"),
+        (lambda: Geometry(4).solve([5] + [0] * 15, 1), "row 1, column 1 holds 5; write 1..4"),
+        (
+            lambda: Geometry(4).solve([1, 0, 0, 0, 0, 1] + [0] * 10, 1),
+            "row 1, column 1 and at row 2, column 2, in one box",
+        ),
+        (lambda: generate(Geometry(4), 0), "count=0, max_solutions=1 came"),
+        (lambda: Sudoku(n=2, box=(1, 2), cache=None).train, "too few symmetry classes"),
+        (lambda: Sudoku(train="a.csv"), "train=a.csv came without test"),
+        (lambda: Sudoku(num_train=0), "num_train=0, .* expected num_train >= 1"),
+        (lambda: Sudoku(max_solutions=1), "expected .* max_solutions >= 2"),
+    ],
+)
+def test_argument_errors(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="GRAM_DATA is not set and ../shared/data is not there")
+@pytest.mark.parametrize(
+    "file, count",
+    [
+        ("sudoku_extreme/train_1k.csv", 1000),
+        ("sudoku_extreme/train_1k_b.csv", 1000),
+        ("sudoku_extreme/test_4k.csv.xz", 4000),
+        ("sudoku_classic/top95.csv", 95),
+        ("sudoku_classic/easy50.csv", 50),
+        ("sudoku_classic/hardest.csv", 11),
+        ("sudoku_multi/serg_le50_allsols.jsonl.xz", 1698),
+        ("sudoku_multi/extreme_train_minus1.jsonl.xz", 275),
+    ],
+)
+def test_real_files(file, count, monkeypatch):
+    monkeypatch.setenv("GRAM_DATA", str(DATA))
+    puzzles = read_puzzles(file)
+    assert puzzles.num_puzzles == count and puzzles.x.shape == (count, 81)
+    for i in range(0, count, count // 10):
+        assert len(Geometry(9).solve(puzzles.x[i].tolist(), 51)) == puzzles.num_solutions[i]

@@ -1,0 +1,170 @@
+"""Training: both promised ways move every parameter, and the trainer computes the loss it documents."""
+
+import pyro
+import pytest
+import torch
+from pyro.infer import SVI, Trace_ELBO, TraceMeanField_ELBO
+from tiny import MIXERS, D, L, V, parameters, program, relational, shake
+
+from gram_pyro.objectives import Balanced_ELBO, Surrogate, segment_loss, set_loss
+from gram_pyro.readout import CategoricalReadout
+from gram_pyro.tasks.base import Batch
+from gram_pyro.train import Trainer, TrainSettings, decay_groups
+
+OBJECTIVES = [Balanced_ELBO(), TraceMeanField_ELBO(), Trace_ELBO(), Surrogate(Balanced_ELBO()), Surrogate(Trace_ELBO())]
+
+
+def close(a, b, tolerance=1e-10):
+    torch.testing.assert_close(
+        torch.as_tensor(a), torch.as_tensor(b), rtol=tolerance, atol=tolerance, check_dtype=False
+    )
+
+
+def seeded_loss(objective, model, guide, *args, seed=1):
+    torch.manual_seed(seed)
+    return objective.differentiable_loss(model, guide, *args)
+
+
+def unmoved(before, named):
+    return [name for name, p in named.items() if torch.equal(before[name], p)]
+
+
+@pytest.mark.parametrize("mixer", MIXERS)
+@pytest.mark.parametrize("loss", [Trace_ELBO(), TraceMeanField_ELBO(), Balanced_ELBO()])
+def test_stock_svi_moves_every_parameter(mixer, loss):
+    model, guide = program(mixer, num_transitions=2, readout=CategoricalReadout, shaken=False)
+    x, y = torch.arange(V).repeat(L, 1).T.contiguous(), torch.arange(V).repeat(L, 1).T.contiguous()
+    named = parameters(model, guide)
+    before = {name: p.detach().clone() for name, p in named.items()}
+    svi = SVI(model, guide, pyro.optim.Adam({"lr": 1e-2}), loss)
+    losses = [svi.step(x, y) for _ in range(4)]
+    assert all(torch.isfinite(torch.tensor(losses)))
+    assert unmoved(before, named) == []
+    assert len(pyro.get_param_store()) == len(named)  # nothing shared by name
+
+
+def ragged(size):
+    x, y = torch.arange(size)[:, None].expand(size, L) % V, torch.randint(V, (size, L))
+    return Batch(x, y, torch.stack([y, (y + 1) % V], 1), torch.ones(size, 2, dtype=torch.bool))
+
+
+def trainer_of(free_share=0.25, mixer=relational, objective=None, size=8, **options):
+    model, guide = program(mixer, num_transitions=2, readout=CategoricalReadout, shaken=False)
+    settings = dict(
+        updates=100,
+        num_segments=2,
+        batch_size=size,
+        free_share=free_share,
+        weight_decay=0.0,
+        precision="fp32",
+        warmup=1,
+    )
+    return Trainer(model, guide, objective or Balanced_ELBO(), TrainSettings(**(settings | options)))
+
+
+@pytest.mark.parametrize("free_share", [0.0, 0.25])
+@pytest.mark.parametrize("mixer", MIXERS)
+def test_trainer_moves_every_parameter(local_params, mixer, free_share):
+    trainer = trainer_of(free_share, mixer, ema=0.5)
+    named = parameters(trainer.model, trainer.guide)
+    average = parameters(trainer.averaged_model, trainer.ema.module["guide"])
+    assert named.keys() == average.keys() and len(list(trainer.program.parameters())) == len(named)
+    before = {name: p.detach().clone() for name, p in named.items()}
+    records = [trainer.trajectory(ragged(8)) for _ in range(2)]
+    assert unmoved(before, named) == [] and unmoved(before, average) == []
+    assert trainer.updates == 4
+    assert len(pyro.get_param_store()) == 0  # no name of a parameter leaves its module
+    for record in records:
+        assert record["kl"].shape == (2,) and ("set_loss" in record) == (free_share > 0)
+        assert all(torch.isfinite(value).all() for value in record.values())
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.3, 1.0])
+def test_first_segment_of_the_trainer_is_the_weighted_loss(local_params, beta):
+    """rho = 1/4: the guided rows are the last six, and the loss of a batch is the mean over its rows."""
+    trainer = trainer_of(num_segments=1, beta=beta)
+    shake(trainer.program)  # where it starts the KL is zero, and beta would not show
+    data = ragged(8)
+    seen = []
+    trainer.step = lambda loss: seen.append(loss)
+    torch.manual_seed(1)
+    record = trainer.trajectory(data)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        trainer.guide(data.x[2:], data.y[2:], None)
+        kl = trainer.guide.kl().sum()
+        bound = beta * kl - trainer.model.readout(trainer.guide.final_state()).log_prob(data.y[2:]).mean()
+        end = trainer.model(data.x[:2])
+        law = trainer.model.readout(end)
+        miss = -torch.logaddexp(law.log_prob(data.solutions[:2, 0]), law.log_prob(data.solutions[:2, 1])).mean()
+    assert kl > 0.1
+    close(record["loss"], bound, 1e-6)
+    close(record["kl"].sum(), kl)
+    close(record["set_loss"], miss, 1e-6)
+    close(seen[0], (6 * bound + 2 * miss) / 8, 1e-6)
+
+
+def test_segments_are_chained_through_the_detached_state(local_params, monkeypatch):
+    """Guided and free rows start from the initial state, and later segments where their own last one ended."""
+    trainer = trainer_of(num_segments=3)
+    starts, ends = {"guided": [], "free": []}, {"guided": [], "free": []}
+
+    def watch(kind, function, position):
+        def watched(*args):
+            starts[kind].append(args[position])
+            loss, state = function(*args)
+            ends[kind].append(state)
+            return loss, state
+
+        return watched
+
+    monkeypatch.setattr("gram_pyro.train.segment_loss", watch("guided", segment_loss, 5))
+    monkeypatch.setattr("gram_pyro.train.set_loss", watch("free", set_loss, 4))
+    trainer.trajectory(ragged(8))
+    for kind, rows in (("guided", 6), ("free", 2)):
+        assert len(starts[kind]) == 3 and starts[kind][0] is None
+        for end, start in zip(ends[kind], starts[kind][1:], strict=False):
+            assert start is end and start.h.shape == (rows, L, D)
+            assert not start.h.requires_grad and not start.l.requires_grad
+        assert not torch.equal(ends[kind][0].h, ends[kind][1].h)
+
+
+def test_bf16_step_keeps_laws_in_full_precision(local_params):
+    torch.set_default_dtype(torch.float32)
+    try:
+        trainer = trainer_of(precision="bf16")
+        record = trainer.trajectory(ragged(8))
+        assert all(torch.isfinite(value).all() and value.dtype == torch.float32 for value in record.values())
+        site = trainer.guide.trace.nodes["z_1"]
+        assert site["value"].dtype == site["fn"].base_dist.scale.dtype == torch.float32
+    finally:
+        torch.set_default_dtype(torch.float64)
+
+
+def test_learning_rate_warms_up_and_ends_at_zero(local_params):
+    trainer = trainer_of(learning_rate=2.0, warmup=10, updates=110)
+    rates = []
+    for trainer.updates in range(111):
+        rates.append(trainer.learning_rate())
+    assert rates[:11] == pytest.approx([2.0 * (i + 1) / 11 for i in range(11)])
+    assert rates[60] == pytest.approx(1.0) and rates[110] == pytest.approx(0.0, abs=1e-12)
+    assert all(a >= b for a, b in zip(rates[10:], rates[11:], strict=False))
+
+
+def test_only_matrices_decay():
+    model, guide = program()
+    decays, rest = decay_groups(torch.nn.ModuleDict({"model": model, "guide": guide}), 0.1)
+    named = {id(p): name for name, p in parameters(model, guide).items()}
+    free = {named[id(p)] for p in rest["params"]}
+    assert free == {n for n in named.values() if n.endswith(("table.weight", ".bias"))} and len(free) == 4
+    assert {named[id(p)] for p in decays["params"]} == set(named.values()) - free
+    assert (decays["weight_decay"], rest["weight_decay"]) == (0.1, 0.0)
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run(local_params):
+    trainer = trainer_of()
+    before = [p.detach().clone() for p in trainer.program.parameters()]
+    loss = sum((p * float("inf")).sum() for p in trainer.program.parameters())
+    with pytest.raises(FloatingPointError, match="at update 0; lower learning_rate or use precision=fp32"):
+        trainer.step(loss)
+    assert all(torch.equal(a, b) for a, b in zip(before, trainer.program.parameters(), strict=True))

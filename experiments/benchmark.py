@@ -1,4 +1,5 @@
-"""The cost of Pyro: one training update through the program against the same maths written by hand in PyTorch.
+"""The cost of Pyro: one training update through the program against the same maths written by hand in PyTorch;
+and the memory of training as trajectories get longer.
 
     python experiments/benchmark.py
 
@@ -7,8 +8,10 @@ ratio of medians is reported. Forward, backward, clipping, AdamW and EMA are in 
 """
 
 import json
+import resource
 import statistics
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import hydra
@@ -124,10 +127,16 @@ def main(config: DictConfig) -> None:
     for way, median in medians.items():
         print(f"{way:10s} {1e3 * median:8.2f} ms per update (median of {config.repeats})")
     print(f"{'ratio':10s} {ratio:8.3f}")
+    memory = {}
+    for num_segments in config.segments:
+        trainer.settings = replace(trainer.settings, num_segments=num_segments)
+        trainer.trajectory(batch)
+        memory[num_segments] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"peak memory after a trajectory of {num_segments:3d} segments: {memory[num_segments]:.0f} MiB")
     folder = Path(config.run_dir)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "benchmark.json").write_text(
-        json.dumps({"milliseconds": {w: 1e3 * m for w, m in medians.items()}, "ratio": ratio})
+        json.dumps({"milliseconds": {w: 1e3 * m for w, m in medians.items()}, "ratio": ratio, "peak_mib": memory})
     )
 
 

@@ -48,6 +48,15 @@ class Guide(AutoMessenger):
 
     @torch.no_grad()
     def kl(self) -> Tensor:
-        """KL(q || p) of every transition of the last call, [T], nats per puzzle."""
+        """KL(q || p) of every transition of the last call, [T], nats per puzzle; where it has no closed form, the
+        one-sample estimate log q(z) - log p(z)."""
         sites = [site for name, site in self.trace.nodes.items() if name.startswith("z_")]
-        return torch.stack([kl_divergence(site["fn"], site["infer"]["prior"]).mean() for site in sites])
+        return torch.stack([divergence(site["fn"], site["infer"]["prior"], site["value"]).mean() for site in sites])
+
+
+def divergence(q: dist.TorchDistribution, p: dist.TorchDistribution, z: Tensor) -> Tensor:
+    """KL(q || p) in closed form, or its estimate at one draw z ~ q.  Shapes: batch [...] -> [...], nats."""
+    try:
+        return kl_divergence(q, p)
+    except NotImplementedError:
+        return q.log_prob(z) - p.log_prob(z)

@@ -72,7 +72,7 @@ def verdict_text(gains: Mapping[str, Gain], supported: bool) -> str:
     word = "SUPPORTED" if supported else "FALSIFIED"
     return "\n".join(
         [
-            f"VERDICT: width buys validity and diversity - {word} (each gain must exceed {THRESHOLD:g} standard errors)",
+            f"VERDICT: width buys validity and diversity - {word} (gains must exceed {THRESHOLD:g} standard errors)",
             *lines,
         ]
     )

@@ -107,7 +107,7 @@ class Trainer:
         norm = nn.utils.clip_grad_norm_(self.program.parameters(), self.settings.clip)
         if not torch.isfinite(norm):
             raise FloatingPointError(
-                f"the gradient is {norm.item()} long at update {self.updates}; lower learning_rate or use precision=fp32"
+                f"the gradient is {norm.item()} at update {self.updates}; lower learning_rate or use precision=fp32"
             )
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate()

@@ -19,7 +19,7 @@ class Concat(Guide):
     Source: paper Eq. 12; how y enters is not stated there, concatenation is the choice of its reproductions.
     """
 
-    def __init__(self, model: GRAM, dim: int, hidden: int, scale: float = 0.3) -> None:
+    def __init__(self, model: GRAM, dim: int, hidden: int = 64, scale: float = 0.3) -> None:
         super().__init__(model)
         self.q_embed = TokenEmbedding(model.embed.num_symbols, dim)
         self.q_head = GaussianHead(2 * dim, hidden, dim, scale)

@@ -8,9 +8,9 @@ from gram_pyro.priors.base import Prior
 
 
 class Gaussian(Prior):
-    """The paper's prior.  Args: dim D; hidden D_h of the two SwiGLU heads; scale: initial standard deviation."""
+    """The paper's prior.  Args: dim D; hidden D_h of the two heads (paper: 512); scale: initial deviation."""
 
-    def __init__(self, dim: int, hidden: int, scale: float = 0.3) -> None:
+    def __init__(self, dim: int, hidden: int = 64, scale: float = 0.3) -> None:
         super().__init__()
         self.head = GaussianHead(dim, hidden, dim, scale)
 

@@ -1,0 +1,12 @@
+"""Generative recursive reasoning (GRAM, arXiv:2605.19376) as an honest Pyro program.
+
+Shapes, everywhere: K particles, B puzzles, T transitions, L cells, D width, V symbols. Tensor functions act on the
+trailing [L, D] and accept any leading dims. Sites: u_0.., z_0.., h, l, y; plate: puzzles (dim -1).
+"""
+
+from gram_pyro.guide import Guide
+from gram_pyro.load import load_model
+from gram_pyro.model import GRAM
+from gram_pyro.sampler import sample
+
+__all__ = ["GRAM", "Guide", "load_model", "sample"]

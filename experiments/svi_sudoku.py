@@ -26,7 +26,7 @@ from gram_pyro.command import plain_errors
 from gram_pyro.compiler import compile_core
 from gram_pyro.evaluate import evaluate
 from gram_pyro.fit import fit
-from gram_pyro.metrics import Tally
+from gram_pyro.metrics import Tally, join
 from gram_pyro.plots import training_figure, width_figure
 from gram_pyro.report import flat_rows, markdown, verdict, verdict_text
 from gram_pyro.tasks.base import Task, concatenate, subset
@@ -113,10 +113,9 @@ def run(config: DictConfig) -> None:
                 f"\n{name} on {table['num_puzzles']} unseen puzzles '{test}', "
                 f"{config.evaluate.num_segments} segments deep\n{markdown(table, widths)}"
             )
-    hardest = max(tests, key=lambda test: tests[test].num_solutions.double().mean())
-    rivals = [name for name in programs if name != "GRAM"]
-    gains, supported = verdict(tallies[hardest]["GRAM"], tallies[hardest][rivals[0]] if rivals else None, max(widths))
-    print(f"\non the puzzles '{hardest}'\n{verdict_text(gains, supported)}")
+    judged = {name: join([by_program[name] for by_program in tallies.values()]) for name in programs}
+    gains, supported = verdict(judged.pop("GRAM"), next(iter(judged.values()), None), max(widths))
+    print(f"\n{verdict_text(gains, supported)}")
 
     training_figure({name: folder / f"{name}.csv" for name in programs}, folder / "training.png")
     for test, by_program in tallies.items():

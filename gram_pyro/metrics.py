@@ -37,6 +37,11 @@ def tally(task: Task, puzzles: Puzzles, answers: Tensor) -> Tally:
     return Tally(task.is_solved(puzzles.x, answers), label.view(answers.shape[:2]), puzzles.num_solutions)
 
 
+def join(parts: Sequence[Tally]) -> Tally:
+    """The judged answers to several sets of puzzles as one."""
+    return Tally(*(torch.cat(field, dim=-1) for field in zip(*parts, strict=True)))
+
+
 def per_puzzle(result: Tally, width: int) -> dict[str, Tensor]:
     """Every metric at `width` answers, [B], averaged over the groups.  Raises: ValueError if too few answers."""
     num_groups = len(result.solved) // width

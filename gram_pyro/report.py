@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from gram_pyro.metrics import Gain, Tally, gain, per_puzzle
 
-THRESHOLD = 4.0  # standard errors a gain must exceed to count
+THRESHOLD = 3.0  # standard errors a gain must exceed to count
 
 COLUMNS = (
     ("accuracy", "single-sample accuracy"),
@@ -47,22 +47,21 @@ def flat_rows(
 
 
 def verdict(stochastic: Tally, deterministic: Tally | None, width: int) -> tuple[dict[str, Gain], bool]:
-    """Put the claim on trial. Diversity is on trial only where puzzles have several solutions.
+    """Put the claim on trial: validity on all puzzles, diversity on those with several solutions.
 
     Returns: the gains of `width` trajectories over one (and over the deterministic recursion, if given), each with its
     standard error over puzzles; whether every one of them exceeds THRESHOLD standard errors.
     """
+    several = stochastic.num_solutions > 1
     one, many = per_puzzle(stochastic, 1), per_puzzle(stochastic, width)
-    rival = per_puzzle(deterministic, width) if deterministic is not None else None
-    gains = {f"validity: any of {width} over one": gain(many["any"], one["any"])}
-    if rival:
-        gains[f"validity: any of {width} over the deterministic recursion"] = gain(many["any"], rival["any"])
-    if (stochastic.num_solutions > 1).any():
-        gains[f"diversity: distinct solutions in {width} over one"] = gain(many["distinct"], one["distinct"])
-        if rival:
-            gains[f"diversity: distinct solutions in {width} over the deterministic recursion"] = gain(
-                many["distinct"], rival["distinct"]
-            )
+    rivals = {"one": one}
+    if deterministic is not None:
+        rivals["the deterministic recursion"] = per_puzzle(deterministic, width)
+    gains = {f"validity: any of {width} over {name}": gain(many["any"], r["any"]) for name, r in rivals.items()}
+    if several.any():
+        for name, rival in rivals.items():
+            difference = gain(many["distinct"][several], rival["distinct"][several])
+            gains[f"diversity: distinct solutions in {width} over {name}"] = difference
     return gains, all(g.mean > 0 and g.sigmas > THRESHOLD for g in gains.values())
 
 

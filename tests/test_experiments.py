@@ -87,7 +87,7 @@ def test_a_run_folder_refuses_another_configuration(smoke_run):
 
 
 def test_an_interrupted_run_continues_to_the_same_weights(tmp_path):
-    long = ("experiment=smoke", "train.updates=600", "watch.every=50", "rivals={}")
+    long = ("experiment=smoke", "train.updates=240", "watch.every=40", "rivals={}")
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     script("svi_sudoku", *long, f"run_dir={whole}")
     command = [sys.executable, "experiments/svi_sudoku.py", *long, f"run_dir={broken}"]

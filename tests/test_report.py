@@ -1,0 +1,69 @@
+"""The verdict: it must be able to fall either way, and its arithmetic is done again by hand."""
+
+import math
+
+import torch
+
+from gram_pyro.metrics import Gain, Tally, join
+from gram_pyro.report import THRESHOLD, markdown, verdict, verdict_text
+
+
+def sampler(num_puzzles, num_solutions, width, right):
+    """Answers drawn uniformly from the solutions of each puzzle, each right with probability `right`."""
+    label = torch.randint(num_solutions, (width, num_puzzles))
+    return Tally(torch.rand(width, num_puzzles) < right, label, torch.full((num_puzzles,), num_solutions))
+
+
+def test_a_diverse_sampler_is_supported_and_a_point_mass_is_falsified():
+    diverse = sampler(200, 8, 20, right=0.9)
+    same = Tally(diverse.solved[:1].expand(20, -1), diverse.label[:1].expand(20, -1), diverse.num_solutions)
+    gains, supported = verdict(diverse, same, 20)
+    assert supported and len(gains) == 4
+    gains, supported = verdict(same, None, 20)
+    assert not supported and all(g.mean == 0 and g.sigmas == 0 for g in gains.values())
+
+
+def test_gains_by_hand():
+    solved = torch.tensor([[1, 0, 0, 1], [1, 1, 0, 1]]).bool()
+    label = torch.tensor([[0, 2, 3, 5], [1, 4, 3, 5]])
+    gains, _ = verdict(Tally(solved, label, torch.tensor([2, 2, 2, 1])), None, 2)
+    validity, diversity = gains.values()
+    assert math.isclose(validity.mean, 0.125) and math.isclose(validity.se, 0.125)  # differences 0, 1/2, 0, 0
+    assert math.isclose(diversity.mean, 0.5)  # the three with two solutions: 2 - 1, 1 - 1/2, 0
+
+
+def test_diversity_is_not_on_trial_where_solutions_are_unique():
+    gains, _ = verdict(sampler(50, 1, 4, right=0.5), None, 4)
+    assert list(gains) == ["validity: any of 4 over one"]
+
+
+def test_one_puzzle_proves_nothing():
+    gains, supported = verdict(
+        Tally(torch.tensor([[True], [True]]), torch.tensor([[0], [1]]), torch.tensor([2])), None, 2
+    )
+    assert not supported and math.isnan(next(iter(gains.values())).se)
+
+
+def test_sigmas():
+    assert Gain(1.0, 0.5).sigmas == 2 and Gain(0.0, 0.0).sigmas == 0
+    assert Gain(-1.0, 0.0).sigmas == -math.inf and Gain(1.0, 0.0).sigmas == math.inf
+
+
+def test_text_states_the_word_and_the_threshold():
+    text = verdict_text({"validity": Gain(0.5, 0.1)}, True)
+    assert "SUPPORTED" in text and f"{THRESHOLD:g}" in text and "(5.0 standard errors)" in text
+
+
+def test_join_keeps_puzzles_apart():
+    a, b = sampler(3, 2, 4, 1.0), sampler(5, 1, 4, 1.0)
+    joined = join([a, b])
+    assert joined.solved.shape == (4, 8) and joined.num_solutions.tolist() == [2] * 3 + [1] * 5
+    assert torch.equal(joined.label[:, 3:], b.label)
+
+
+def test_table_has_one_row_per_width():
+    from gram_pyro.metrics import report
+
+    table = report(sampler(6, 3, 4, 0.5), [1, 4])
+    lines = markdown(table, [1, 4]).splitlines()
+    assert len(lines) == 4 and lines[2].startswith("| 1 |") and f"{table['accuracy'][4]:.4f}" in lines[3]

@@ -2,7 +2,7 @@
 
     python experiments/evaluate.py checkpoint=runs/.../GRAM.safetensors task.test=FILE num_segments=32
 
-FILE is a CSV (question[,answer]) or JSONL (question, solutions) of Sudokus. The last line of output is one JSON object.
+FILE is a CSV (question[,answer]) or JSONL (question, solutions) of Sudokus. The last line of output is one JSON object over all puzzles.
 """
 
 import json
@@ -16,8 +16,9 @@ from gram_pyro.build import choose_device
 from gram_pyro.command import plain_errors
 from gram_pyro.evaluate import evaluate
 from gram_pyro.load import load_model, stored_config
+from gram_pyro.metrics import join, report
 from gram_pyro.report import COLUMNS, markdown
-from gram_pyro.tasks.base import concatenate, subset
+from gram_pyro.tasks.base import subset
 from gram_pyro.train import TrainSettings
 
 
@@ -27,19 +28,20 @@ def run(config: DictConfig) -> None:
         trained.task.test = config.task.test
     task, device, widths = instantiate(trained.task), choose_device(config.device), list(config.widths)
     model = load_model(config.checkpoint, task).to(device)
-    puzzles = subset(concatenate(list(task.test.values())), config.num_puzzles)
-    with TrainSettings(**trained.train).autocast(device):
-        _, table = evaluate(model, task, puzzles, config.num_segments, widths, config.chunk, config.seed)
-    print(
-        f"{table['num_puzzles']} puzzles, {config.num_segments} segments deep, {table['seconds']} s on {device}\n"
-        f"{markdown(table, widths)}"
-    )
-    print(
-        json.dumps(
-            {name: table[name] for name, _ in COLUMNS}
-            | {"num_puzzles": table["num_puzzles"], "seconds": table["seconds"]}
+    judged, seconds = [], 0.0
+    for name, puzzles in task.test.items():
+        puzzles = subset(puzzles, config.num_puzzles)
+        with TrainSettings(**trained.train).autocast(device):
+            result, table = evaluate(model, task, puzzles, config.num_segments, widths, config.chunk, config.seed)
+        judged.append(result)
+        seconds += table["seconds"]
+        print(
+            f"\n{table['num_puzzles']} puzzles '{name}', {config.num_segments} segments deep, "
+            f"{table['seconds']} s on {device}\n{markdown(table, widths)}"
         )
-    )
+    everything = join(judged)
+    metrics = {name: by_width for name, by_width in report(everything, widths).items() if name in dict(COLUMNS)}
+    print(json.dumps(metrics | {"num_puzzles": len(everything.num_solutions), "seconds": round(seconds, 2)}))
 
 
 @hydra.main(version_base=None, config_path="conf", config_name="evaluate")

@@ -51,11 +51,11 @@ def per_puzzle(result: Tally, width: int) -> dict[str, Tensor]:
         )
     solved = result.solved[: num_groups * width].unflatten(0, (num_groups, width)).double()
     label = result.label[: num_groups * width].unflatten(0, (num_groups, width))
-    count = (label[:, :, None] == label[:, None]).sum(
-        1
-    )  # [groups, width, B]: how many of the group agree with this answer
+    agrees = label[:, :, None] == label[:, None]  # [groups, width, width, B]
+    count = agrees.sum(1)
     winner = count.argmax(1, keepdim=True)
-    found = (solved / count).sum(1)
+    first = agrees.long().argmax(1) == torch.arange(width)[:, None]  # counted in whole numbers, so that ties are exact
+    found = (solved * first).sum(1)
     values = {
         "accuracy": solved.mean(1),
         "any": solved.amax(1),

@@ -8,7 +8,6 @@ The two KL terms have one value and different gradients: alpha of it moves the p
 import copy
 from typing import Any
 
-import torch
 from pyro.distributions.util import scale_and_mask
 from pyro.infer import ELBO, TraceMeanField_ELBO
 from pyro.poutine.messenger import Messenger
@@ -25,18 +24,21 @@ from gram_pyro.readout import log_prob_of_set
 
 def stop_gradient(law: Distribution) -> Distribution:
     """The same law with every parameter cut from the graph, those of nested laws and transforms included."""
-    law = copy.copy(law)
-    for name, value in vars(law).items():
-        setattr(law, name, _cut(value))
-    return law
+    return _cut(law, {})
 
 
-def _cut(value: object) -> object:
+def _cut(value: Any, twins: dict[int, Any]) -> Any:
     if isinstance(value, Tensor):
         return value.detach()
-    if isinstance(value, list | tuple) and not isinstance(value, torch.Size):
-        return type(value)(_cut(v) for v in value)
-    return stop_gradient(value) if isinstance(value, Distribution | Transform) else value
+    if type(value) in (list, tuple):
+        return type(value)(_cut(v, twins) for v in value)
+    if not isinstance(value, Distribution | Transform):
+        return value
+    if id(value) not in twins:  # a transform and its inverse refer to each other
+        twins[id(value)] = twin = copy.copy(value)
+        for name, attribute in vars(value).items():
+            setattr(twin, name, _cut(attribute, twins))
+    return twins[id(value)]
 
 
 class Balanced_ELBO(TraceMeanField_ELBO):

@@ -89,9 +89,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(
-        FileNotFoundError, match="there is no checkpoint at .*nowhere.safetensors; train one with `make sudoku`"
-    ):
+    with pytest.raises(FileNotFoundError, match="there is no checkpoint at .*nowhere.safetensors; run `make sudoku`"):
         checkpoint.read(tmp_path / "nowhere.safetensors")
 
 

@@ -207,7 +207,7 @@ def test_a_prior_is_one_file_and_one_override(tmp_path):
         "        super().__init__()\n"
         "        self.df, self.net = df, torch.nn.Linear(dim, 2 * dim)\n\n"
         "    def forward(self, u, t):\n"
-        "        loc, raw = self.net(u).chunk(2, -1)\n"
+        "        loc, raw = self.net(u).to(u.dtype).chunk(2, -1)\n"
         "        return dist.StudentT(self.df, loc, softplus(raw) + 1e-3).to_event(2)\n"
     )
     overrides = ["experiment=smoke", "prior._target_=my_prior.HeavyTail", "+prior.df=3", "objective=trace_elbo"]

@@ -2,7 +2,8 @@
 
     python experiments/evaluate.py checkpoint=runs/.../GRAM.safetensors task.test=FILE num_segments=32
 
-FILE is a CSV (question[,answer]) or JSONL (question, solutions) of Sudokus. The last line of output is one JSON object over all puzzles.
+FILE is a CSV (question[,answer]) or JSONL (question, solutions) of Sudokus.
+The last line of output is one JSON object over all puzzles.
 """
 
 import json

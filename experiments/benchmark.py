@@ -88,8 +88,7 @@ def through_pyro_free(
 WAYS = {"pyro": (through_pyro_guided, through_pyro_free), "by hand": (by_hand_guided, by_hand_free)}
 
 
-def update(trainer: Trainer, way: str, batch: Batch) -> float:
-    """One optimiser step.  Returns: its loss."""
+def loss_of(trainer: Trainer, way: str, batch: Batch) -> Tensor:
     guided, free = WAYS[way]
     cut = trainer.settings.num_free
     share = cut / len(batch.x)
@@ -97,8 +96,17 @@ def update(trainer: Trainer, way: str, batch: Batch) -> float:
         loss = (1 - share) * guided(trainer, batch.x[cut:], batch.y[cut:], None)[0]
         if cut:
             loss = loss + share * free(trainer, batch.x[:cut], batch.solutions[:cut], batch.valid[:cut], None)[0]
-    trainer.step(loss)
-    return loss.item()
+    return loss
+
+
+def check_same_maths(trainer: Trainer, batch: Batch, seed: int) -> None:
+    """Raises: ValueError if the two ways differ in their loss under one seed."""
+    losses = []
+    for way in WAYS:
+        torch.manual_seed(seed)
+        losses.append(loss_of(trainer, way, batch).item())
+    if abs(losses[0] - losses[1]) > 1e-3 * abs(losses[1]):
+        raise ValueError(f"the loss is {losses[0]} through Pyro and {losses[1]} by hand: they are not the same maths")
 
 
 @hydra.main(version_base=None, config_path="conf", config_name="benchmark")
@@ -114,12 +122,13 @@ def main(config: DictConfig) -> None:
     if config.compile:
         compile_core(model.core, device)
     batch = next(task.batches(config.train.batch_size, torch.Generator().manual_seed(config.seed))).to(device)
+    check_same_maths(trainer, batch, config.seed)
     seconds: dict[str, list[float]] = {way: [] for way in WAYS}
     for repeat in range(config.warmup + config.repeats):
         for way in WAYS:
             torch.manual_seed(repeat)
             start = time.perf_counter()
-            update(trainer, way, batch)
+            trainer.step(loss_of(trainer, way, batch))
             if repeat >= config.warmup:
                 seconds[way].append(time.perf_counter() - start)
     medians = {way: statistics.median(times) for way, times in seconds.items()}

@@ -88,7 +88,7 @@ def run(config: DictConfig) -> None:
     folder, device = claim_folder(config), choose_device(config.device)
     task = instantiate(config.task)
     widths = list(config.evaluate.widths)
-    programs = {"GRAM": config} | {name: rival_config(config, r) for name, r in config.rivals.items()}
+    programs = {"GRAM": config} | {name: rival_config(config, r) for name, r in config.rivals.items() if r}
     tests = {name: subset(puzzles, config.evaluate.num_puzzles) for name, puzzles in task.test.items()}
     tallies: dict[str, dict[str, Tally]] = {name: {} for name in tests}
     results, rows = {}, []

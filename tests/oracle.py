@@ -102,3 +102,8 @@ class Exact(Guide):
         gain = variance * row / (variance * row @ row + noise)
         covariance = variance * (torch.eye(len(row)) - torch.outer(gain, row))
         return dist.MultivariateNormal(loc + (y - mean)[..., None] * gain, covariance).to_event(1)
+
+
+def linear_problem(size=5, cells=2, **kwargs):
+    model = linear_gram(**kwargs)
+    return model, torch.randint(3, (size, cells)), torch.randn(size, cells)

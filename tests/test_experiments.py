@@ -87,7 +87,7 @@ def test_a_run_folder_refuses_another_configuration(smoke_run):
 
 
 def test_an_interrupted_run_continues_to_the_same_weights(tmp_path):
-    long = ("experiment=smoke", "train.updates=240", "watch.every=40", "rivals={}")
+    long = ("experiment=smoke", "train.updates=240", "watch.every=40", "rivals.deterministic=null")
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     script("svi_sudoku", *long, f"run_dir={whole}")
     command = [sys.executable, "experiments/svi_sudoku.py", *long, f"run_dir={broken}"]
@@ -104,6 +104,15 @@ def test_an_interrupted_run_continues_to_the_same_weights(tmp_path):
     first, second = load_file(whole / "GRAM.safetensors"), load_file(broken / "GRAM.safetensors")
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_benchmark_compares_the_same_maths(tmp_path):
+    """The script itself stops if the loss through Pyro and the loss by hand differ."""
+    options = ("warmup=1", "repeats=2", "segments=[1,2]")
+    done = script("benchmark", "experiment=smoke", *options, f"run_dir={tmp_path}")
+    result = json.loads((tmp_path / "benchmark.json").read_text())
+    assert set(result["milliseconds"]) == {"pyro", "by hand"} and set(result["peak_mib"]) == {"1", "2"}
+    assert "ratio" in done.stdout
 
 
 def test_evaluate_prints_one_json_object_last(smoke_run, tmp_path):

@@ -4,7 +4,22 @@ import pyro.distributions as dist
 import pytest
 import torch
 from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
-from tiny import MIXERS, B, D, L, V, batch, mixing, program, relational, relations, rotary, shake, swiglu
+from tiny import (
+    MIXERS,
+    B,
+    D,
+    L,
+    V,
+    batch,
+    close,
+    mixing,
+    program,
+    relational,
+    relations,
+    rotary,
+    shake,
+    swiglu,
+)
 from torch.nn import functional as F
 
 from gram_pyro.core import Hierarchical, State
@@ -19,17 +34,6 @@ from guides.bootstrap import Bootstrap
 from guides.concat import Concat
 
 OBJECTIVES = [Balanced_ELBO(), TraceMeanField_ELBO(), Trace_ELBO(), Surrogate(Balanced_ELBO()), Surrogate(Trace_ELBO())]
-
-
-def close(a, b, tolerance=1e-10):
-    torch.testing.assert_close(
-        torch.as_tensor(a), torch.as_tensor(b), rtol=tolerance, atol=tolerance, check_dtype=False
-    )
-
-
-def seeded_loss(objective, model, guide, *args, seed=1):
-    torch.manual_seed(seed)
-    return objective.differentiable_loss(model, guide, *args)
 
 
 @pytest.mark.parametrize("mixer", [relational, rotary, mixing, None])

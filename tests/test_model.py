@@ -5,7 +5,7 @@ import torch
 from oracle import Exact, linear_gram, log_evidence
 from pyro import poutine
 from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
-from tiny import MIXERS, B, D, L, V, batch, program, relations
+from tiny import MIXERS, B, D, L, V, batch, close, program, relations
 
 from gram_pyro.core import State
 from gram_pyro.layers import RelationalAttention, RotaryAttention
@@ -14,17 +14,6 @@ from gram_pyro.priors.noiseless import Noiseless
 from gram_pyro.train import TrainSettings
 
 OBJECTIVES = [Balanced_ELBO(), TraceMeanField_ELBO(), Trace_ELBO(), Surrogate(Balanced_ELBO()), Surrogate(Trace_ELBO())]
-
-
-def close(a, b, tolerance=1e-10):
-    torch.testing.assert_close(
-        torch.as_tensor(a), torch.as_tensor(b), rtol=tolerance, atol=tolerance, check_dtype=False
-    )
-
-
-def seeded_loss(objective, model, guide, *args, seed=1):
-    torch.manual_seed(seed)
-    return objective.differentiable_loss(model, guide, *args)
 
 
 @pytest.mark.parametrize("mixer", MIXERS)

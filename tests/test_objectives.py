@@ -1,34 +1,21 @@
 """Objectives against closed forms: evidence of the linear-Gaussian GRAM, gradients by hand, enumeration."""
 
-import itertools
 import math
 
 import pyro.distributions as dist
 import pytest
 import torch
-from oracle import Exact, LinearReadout, law_of_y, linear_gram, log_evidence
+from oracle import Exact, LinearReadout, law_of_y, linear_problem, log_evidence
 from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
-from tiny import B, L, V, batch, parameters, program
+from tiny import batch, close, program, seeded_loss
 from torch import nn
 
 from gram_pyro.core import Core, State
 from gram_pyro.guide import Guide
 from gram_pyro.model import GRAM
-from gram_pyro.objectives import Balanced_ELBO, ScaleLatents, Surrogate, segment_loss, set_loss, stop_gradient
+from gram_pyro.objectives import Balanced_ELBO, stop_gradient
 from gram_pyro.priors.base import Prior
-from gram_pyro.readout import log_prob_each, log_prob_of_set
 from guides.bootstrap import Bootstrap
-
-
-def close(a, b, tolerance=1e-10):
-    torch.testing.assert_close(
-        torch.as_tensor(a), torch.as_tensor(b), rtol=tolerance, atol=tolerance, check_dtype=False
-    )
-
-
-def seeded_loss(objective, model, guide, x, y, seed=1):
-    torch.manual_seed(seed)
-    return objective.differentiable_loss(model, guide, x, y)
 
 
 def log_weights(guide, x, y):
@@ -41,14 +28,6 @@ def log_weights(guide, x, y):
     q = [site["log_prob"] for site in guide_trace.nodes.values() if site["type"] == "sample"]
     assert len(q) == guide.model.num_transitions
     return (sum(p) - sum(q)).detach()
-
-
-def linear_problem(size=5, cells=2, **kwargs):
-    model = linear_gram(**kwargs)
-    return model, torch.randint(3, (size, cells)), torch.randn(size, cells)
-
-
-# ---- the oracle
 
 
 @pytest.mark.parametrize("num_transitions", [1, 2, 4])
@@ -116,9 +95,6 @@ def test_balanced_bound_of_the_exact_guide_is_the_evidence_on_average():
     assert abs(loss + truth) < 4 * each.std().item() / many**0.5
 
 
-# ---- balanced gradients by hand
-
-
 class Drift(Core):
     """u_t = h_{t-1} + e."""
 
@@ -181,9 +157,6 @@ def test_balance_out_of_range(balance):
         Balanced_ELBO(balance=balance)
 
 
-# ---- stop_gradient
-
-
 def normal(loc, scale):
     return dist.Normal(loc, scale).to_event(2)
 
@@ -244,165 +217,3 @@ def test_extreme_balances_train_one_side_through_the_kl():
         torch.autograd.grad(loss, q, retain_graph=True), torch.autograd.grad(likelihood, q), strict=True
     ):
         close(actual, expected)
-
-
-# ---- penalties
-
-
-def parts(guide, y):
-    """-log p(y | z), and the KL of every transition by the Gaussian formula, summed over puzzles."""
-    h = State(guide.upstream_value("h"), guide.upstream_value("l"))
-    logits = guide.model.readout.logits(h.h)
-    miss = -logits.log_softmax(-1).gather(-1, y[..., None]).sum()
-    kls = []
-    for t in range(guide.model.num_transitions):
-        site = guide.trace.nodes[f"z_{t}"]
-        q, p = site["fn"].base_dist, site["infer"]["prior"].base_dist
-        kl = (p.scale / q.scale).log() + (q.scale**2 + (q.loc - p.loc) ** 2) / (2 * p.scale**2) - 0.5
-        kls.append(kl.sum())
-    return miss, torch.stack(kls)
-
-
-@pytest.mark.parametrize("beta", [0.0, 0.25, 1.0, 3.0])
-@pytest.mark.parametrize("objective", [Balanced_ELBO(), TraceMeanField_ELBO()])
-def test_scaled_latents_weigh_the_kl_exactly(beta, objective):
-    model, guide = program()
-    x, y = batch()
-    with ScaleLatents(beta):
-        loss = seeded_loss(objective, model, guide, x, y)
-    miss, kl = parts(guide, y)
-    assert kl.min() > 0.1
-    close(loss, miss + beta * kl.sum())
-
-
-def test_scaled_latents_weigh_both_log_probabilities_of_trace_elbo():
-    model, x, y = linear_problem()
-    guide = Exact(model)
-    with ScaleLatents(0.3):
-        loss = Trace_ELBO().differentiable_loss(model, guide, x, y)
-    likelihood = model.readout(State(guide.upstream_value("h"), guide.upstream_value("l"))).log_prob(y)
-    # The exact guide: log p(z) - log q(z) = log p(y | x) - log p(y | z).
-    close(loss, -(likelihood + 0.3 * (log_evidence(model, x, y) - likelihood)).sum())
-
-
-@pytest.mark.parametrize("inner", [Balanced_ELBO(), TraceMeanField_ELBO()])
-@pytest.mark.parametrize("num_transitions", [1, 3])
-def test_surrogate_charges_the_last_kl_only(inner, num_transitions):
-    model, guide = program(num_transitions=num_transitions)
-    x, y = batch()
-    loss = seeded_loss(Surrogate(inner), model, guide, x, y)
-    miss, kl = parts(guide, y)
-    close(loss, miss + kl[-1])
-    close(guide.kl(), kl / B)  # what is watched is the whole KL, charged or not
-    expected = torch.autograd.grad(miss + kl[-1], list(guide.parameters()), retain_graph=True)
-    if isinstance(inner, Balanced_ELBO):
-        return
-    for actual, by_hand in zip(torch.autograd.grad(loss, list(guide.parameters())), expected, strict=True):
-        close(actual, by_hand, 1e-8)
-
-
-def test_surrogate_of_trace_elbo_charges_the_last_log_ratio_only():
-    model, guide = program()
-    x, y = batch()
-    loss = seeded_loss(Surrogate(Trace_ELBO()), model, guide, x, y)
-    miss, _ = parts(guide, y)
-    site = guide.trace.nodes["z_2"]
-    close(loss, miss + (site["fn"].log_prob(site["value"]) - site["infer"]["prior"].log_prob(site["value"])).sum())
-
-
-def test_segment_loss_is_per_puzzle_and_hands_on_a_detached_state():
-    model, guide = program()
-    x, y = batch()
-    torch.manual_seed(1)
-    loss, state = segment_loss(Balanced_ELBO(), model, guide, x, y, None, beta=0.5)
-    miss, kl = parts(guide, y)
-    close(loss, (miss + 0.5 * kl.sum()) / B)
-    close(state.h, guide.trace.nodes["u_2"]["value"] + guide.trace.nodes["z_2"]["value"])
-    assert not state.h.requires_grad and not state.l.requires_grad
-    chained, _ = segment_loss(Balanced_ELBO(), model, guide, x, y, state)
-    close(guide.trace.nodes["u_0"]["value"], model.core.predict(model.embed(x), state).h)
-    assert torch.isfinite(chained)
-
-
-# ---- sets of solutions
-
-
-def enumerate_set(logits, solutions):
-    """log sum_y prod_c softmax(logits)[c, y_c] of one puzzle, as a sum over answers in plain Python."""
-    p = logits.softmax(-1)
-    return math.log(sum(math.prod(p[c, s].item() for c, s in enumerate(answer)) for answer in solutions))
-
-
-def sets_of_solutions():
-    """Ragged sets [B, M, L] with their mask; the padding holds anything."""
-    everything = list(itertools.product(range(V), repeat=L))
-    counts = [1, 5, 3]
-    lists = [[everything[i] for i in torch.randperm(len(everything))[:m]] for m in counts]
-    solutions = torch.randint(V, (len(counts), max(counts), L))
-    for b, rows in enumerate(lists):
-        solutions[b, : len(rows)] = torch.tensor(rows)
-    return lists, solutions, torch.arange(max(counts)) < torch.tensor(counts)[:, None]
-
-
-def test_set_loss_against_enumeration():
-    model, _ = program()
-    x, _ = batch()
-    lists, solutions, valid = sets_of_solutions()
-    torch.manual_seed(3)
-    loss, state = set_loss(model, x, solutions, valid, None)
-    torch.manual_seed(3)
-    end = model(x)
-    logits = model.readout.logits(end.h)
-    each = [enumerate_set(logits[b], lists[b]) for b in range(B)]
-    close(loss, -sum(each) / B)
-    close(state.h, end.h)
-    assert loss.requires_grad and not state.h.requires_grad and not state.l.requires_grad
-
-    padded = torch.where(valid[..., None], solutions, (solutions + 1) % V)
-    torch.manual_seed(3)
-    close(set_loss(model, x, padded, valid, None)[0], loss)
-
-
-def test_set_loss_of_one_solution_is_its_negative_log_likelihood():
-    model, _ = program()
-    x, y = batch()
-    torch.manual_seed(3)
-    loss, state = set_loss(model, x, y[:, None], torch.ones(B, 1, dtype=torch.bool), None)
-    close(loss, -model.readout(state).log_prob(y).mean())
-
-
-def test_set_loss_continues_from_a_state():
-    model, _ = program(num_transitions=1)
-    x, y = batch()
-    start = State(torch.randn(B, L, 8), torch.randn(B, L, 8))
-    torch.manual_seed(3)
-    _, state = set_loss(model, x, y[:, None], torch.ones(B, 1, dtype=torch.bool), start)
-    torch.manual_seed(3)
-    close(state.h, model(x, state=start).h)
-
-
-def test_log_prob_of_the_whole_space_is_zero_and_particles_stay_apart():
-    logits = torch.randn(2, B, L, V)  # [K, B, L, V]
-    law = dist.Categorical(logits=logits).to_event(1)
-    everything = torch.cartesian_prod(*[torch.arange(V)] * L).expand(B, -1, -1)
-    close(log_prob_of_set(law, everything, torch.ones(everything.shape[:2], dtype=torch.bool)), torch.zeros(2, B))
-    lists, solutions, valid = sets_of_solutions()
-    each = log_prob_each(law, solutions, valid)
-    assert each.shape == (2, B, 5)
-    assert (each[:, ~valid] == -torch.inf).all() and torch.isfinite(each[:, valid]).all()
-    close(
-        log_prob_of_set(law, solutions, valid),
-        torch.tensor([[enumerate_set(logits[k, b], lists[b]) for b in range(B)] for k in range(2)]),
-    )
-
-
-def test_gradients_reach_every_parameter_of_the_bound():
-    model, guide = program()
-    x, y = batch()
-    named = parameters(model, guide)
-    for grad, name in zip(
-        torch.autograd.grad(Balanced_ELBO().differentiable_loss(model, guide, x, y), list(named.values())),
-        named,
-        strict=True,
-    ):
-        assert grad.abs().max() > 0, name

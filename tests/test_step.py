@@ -7,22 +7,11 @@ import pytest
 import torch
 from pyro import poutine
 from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
-from tiny import D, batch, parameters, program, relations, swiglu
+from tiny import D, batch, close, parameters, program, relations, seeded_loss, swiglu
 
 from gram_pyro.objectives import Balanced_ELBO, ChargeOnly, Surrogate, segment_loss
 
 OBJECTIVES = [Balanced_ELBO(), TraceMeanField_ELBO(), Trace_ELBO(), Surrogate(Balanced_ELBO()), Surrogate(Trace_ELBO())]
-
-
-def close(a, b, tolerance=1e-10):
-    torch.testing.assert_close(
-        torch.as_tensor(a), torch.as_tensor(b), rtol=tolerance, atol=tolerance, check_dtype=False
-    )
-
-
-def seeded_loss(objective, model, guide, *args, seed=1):
-    torch.manual_seed(seed)
-    return objective.differentiable_loss(model, guide, *args)
 
 
 def rms(x):

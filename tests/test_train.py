@@ -4,7 +4,7 @@ import pyro
 import pytest
 import torch
 from pyro.infer import SVI, Trace_ELBO, TraceMeanField_ELBO
-from tiny import MIXERS, D, L, V, parameters, program, relational, shake
+from tiny import MIXERS, D, L, V, close, parameters, program, relational, shake
 
 from gram_pyro.objectives import Balanced_ELBO, Surrogate, segment_loss, set_loss
 from gram_pyro.readout import CategoricalReadout
@@ -12,17 +12,6 @@ from gram_pyro.tasks.base import Batch
 from gram_pyro.train import Trainer, TrainSettings, decay_groups
 
 OBJECTIVES = [Balanced_ELBO(), TraceMeanField_ELBO(), Trace_ELBO(), Surrogate(Balanced_ELBO()), Surrogate(Trace_ELBO())]
-
-
-def close(a, b, tolerance=1e-10):
-    torch.testing.assert_close(
-        torch.as_tensor(a), torch.as_tensor(b), rtol=tolerance, atol=tolerance, check_dtype=False
-    )
-
-
-def seeded_loss(objective, model, guide, *args, seed=1):
-    torch.manual_seed(seed)
-    return objective.differentiable_loss(model, guide, *args)
 
 
 def unmoved(before, named):

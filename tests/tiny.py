@@ -86,3 +86,14 @@ def parameters(model, guide):
 def swiglu(p, name, x):
     gate, up = (x @ p[f"{name}.gate_up.weight"].T).chunk(2, -1)
     return (gate * gate.sigmoid() * up) @ p[f"{name}.down.weight"].T
+
+
+def close(a, b, tolerance=1e-10):
+    torch.testing.assert_close(
+        torch.as_tensor(a), torch.as_tensor(b), rtol=tolerance, atol=tolerance, check_dtype=False
+    )
+
+
+def seeded_loss(objective, model, guide, *args, seed=1):
+    torch.manual_seed(seed)
+    return objective.differentiable_loss(model, guide, *args)

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 from torch.nn import functional as F
 
-from gram_pyro.build import build_guide, build_model, choose_device
+from gram_pyro.build import build_guide, build_heads, build_model, choose_device
 from gram_pyro.compiler import compile_core
 from gram_pyro.core import State
 from gram_pyro.objectives import segment_loss, set_loss
@@ -116,9 +116,8 @@ def main(config: DictConfig) -> None:
     pyro.set_rng_seed(config.seed)
     device, task = choose_device(config.device), instantiate(config.task)
     model = build_model(config, task).to(device)
-    trainer = Trainer(
-        model, build_guide(config, model).to(device), instantiate(config.objective), TrainSettings(**config.train)
-    )
+    guide, heads = build_guide(config, model).to(device), build_heads(config).to(device)
+    trainer = Trainer(model, guide, heads, instantiate(config.objective), TrainSettings(**config.train))
     if config.compile:
         compile_core(model.core, device)
     batch = next(task.batches(config.train.batch_size, torch.Generator().manual_seed(config.seed))).to(device)

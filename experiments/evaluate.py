@@ -1,6 +1,7 @@
-"""Evaluate a checkpoint on puzzles from a file, or on the test puzzles it was trained beside.
+"""Evaluate a checkpoint on its own unseen puzzles, on fresh ones, or on puzzles from a file.
 
     python experiments/evaluate.py checkpoint=runs/.../GRAM.safetensors task.test=FILE num_segments=32
+    python experiments/evaluate.py checkpoint=... sampler=smc potential=violation select=best_value halt_at=0.9
 
 FILE is a CSV (question[,answer]) or JSONL (question, solutions) of Sudokus.
 The last line of output is one JSON object over all puzzles.
@@ -13,10 +14,10 @@ import pyro
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from gram_pyro.build import choose_device
+from gram_pyro.build import build_sampler, build_task, choose_device
 from gram_pyro.command import plain_errors
-from gram_pyro.evaluate import evaluate
-from gram_pyro.load import load_model, stored_config
+from gram_pyro.evaluate import evaluate, selected
+from gram_pyro.load import load_program, stored_config
 from gram_pyro.metrics import join, report
 from gram_pyro.report import COLUMNS, markdown
 from gram_pyro.tasks.base import subset
@@ -25,20 +26,26 @@ from gram_pyro.train import TrainSettings
 
 def run(config: DictConfig) -> None:
     trained = stored_config(config.checkpoint)
-    if config.task.test is not None:
-        trained.task.test = config.task.test
-    task, device, widths = instantiate(trained.task), choose_device(config.device), list(config.widths)
-    model = load_model(config.checkpoint, task).to(device)
+    task, device, widths = build_task(trained, config.task), choose_device(config.device), list(config.widths)
+    program = load_program(config.checkpoint, task)
+    model, heads = program.model.to(device), program.heads.to(device)
+    sampler, select = build_sampler(config.sampler, task, heads), instantiate(config.select)
+    options = {"sampler": sampler, "heads": heads, "halt_at": config.halt_at, "chunk": config.chunk}
     judged, seconds = [], 0.0
     for name, puzzles in task.test.items():
         puzzles = subset(puzzles, config.num_puzzles)
         with TrainSettings(**trained.train).autocast(device):
-            result, table = evaluate(model, task, puzzles, config.num_segments, widths, config.chunk, config.seed)
+            trajectories, result, table = evaluate(
+                model, task, puzzles, config.num_segments, widths, config.seed, **options
+            )
         judged.append(result)
         seconds += table["seconds"]
+        _, _, row = selected(task, puzzles, trajectories, select)
         print(
             f"\n{table['num_puzzles']} puzzles '{name}', {config.num_segments} segments deep, "
-            f"{table['seconds']} s on {device}\n{markdown(table, widths)}"
+            f"{table['segments']:.2f} run on average, {table['seconds']} s on {device}\n{markdown(table, widths)}\n\n"
+            f"one answer of {max(widths)}: {row['accuracy']:.4f} ± {row['accuracy_se']:.4f} right; answered "
+            f"{row['answered']:.4f}" + (f", of which {row['accuracy_answered']:.4f} right" if row["answered"] else "")
         )
     everything = join(judged)
     metrics = {name: by_width for name, by_width in report(everything, widths).items() if name in dict(COLUMNS)}

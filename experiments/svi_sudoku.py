@@ -21,7 +21,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from gram_pyro.build import build_guide, build_model, choose_device
+from gram_pyro.build import build_guide, build_heads, build_model, choose_device
 from gram_pyro.command import plain_errors
 from gram_pyro.compiler import compile_core
 from gram_pyro.evaluate import evaluate
@@ -61,7 +61,8 @@ def train(name: str, config: DictConfig, task: Task, folder: Path, device: torch
     pyro.set_rng_seed(config.seed)
     model = build_model(config, task).to(device)
     guide = build_guide(config, model).to(device)
-    trainer = Trainer(model, guide, instantiate(config.objective), TrainSettings(**config.train))
+    heads = build_heads(config).to(device)
+    trainer = Trainer(model, guide, heads, instantiate(config.objective), TrainSettings(**config.train))
     if config.compile:
         compile_core(model.core, device)
     watched = subset(concatenate(list(task.test.values())), config.watch.num_puzzles)
@@ -71,6 +72,7 @@ def train(name: str, config: DictConfig, task: Task, folder: Path, device: torch
         "device": str(device),
         "parameters": sum(p.numel() for p in model.parameters()),
         "guide_parameters": sum(p.numel() for p in guide.parameters()),
+        "heads_parameters": sum(p.numel() for p in heads.parameters()),
     }
     path = folder / f"{name}.safetensors"
     return trainer, fit(trainer, task, watched, path, description, device, config.seed, config.watch.every)
@@ -98,14 +100,14 @@ def run(config: DictConfig) -> None:
         log.info("%s: %d updates in %.0f s on %s", name, description["updates"], description["seconds"], device)
         for test, puzzles in tests.items():
             with trainer.settings.autocast(device):
-                tallies[test][name], table = evaluate(
+                _, tallies[test][name], table = evaluate(
                     trainer.averaged_model,
                     task,
                     puzzles,
                     config.evaluate.num_segments,
                     widths,
-                    config.evaluate.chunk,
                     config.seed,
+                    chunk=config.evaluate.chunk,
                 )
             results[name]["tests"][test] = table
             rows += flat_rows(name, test, table, widths)

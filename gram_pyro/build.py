@@ -1,13 +1,17 @@
 """From a configuration to a program. `_target_` is the only registry: any importable class can take any place."""
 
+from functools import partial
+
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from gram_pyro.embed import TokenEmbedding
 from gram_pyro.guide import Guide
+from gram_pyro.heads import Heads
 from gram_pyro.model import GRAM
 from gram_pyro.readout import CategoricalReadout
+from gram_pyro.sampler import Sampler
 from gram_pyro.tasks.base import Task
 
 
@@ -29,6 +33,11 @@ def build_guide(config: DictConfig, model: GRAM) -> Guide:
     return instantiate(config.guide, _partial_=True)(model)
 
 
+def build_heads(config: DictConfig) -> Heads:
+    """The heads for states of the width that `config` (key dim) gives."""
+    return Heads(config.dim)
+
+
 def choose_device(name: str) -> torch.device:
     """'auto' is the GPU where there is one.  Raises: ValueError if a GPU is asked for and there is none."""
     if name == "auto":
@@ -36,3 +45,17 @@ def choose_device(name: str) -> torch.device:
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device={name} was asked for and torch sees no GPU; write device=cpu or device=auto")
     return torch.device(name)
+
+
+def build_sampler(config: DictConfig, task: Task, heads: Heads | None) -> Sampler:
+    """The sampler that `config` (a choice of conf/sampler) describes; a potential judges by `task` or `heads`."""
+    if "potential" not in config:
+        return instantiate(config)
+    potential = instantiate(config.potential)(task, heads)
+    rest = OmegaConf.masked_copy(config, [key for key in config if key != "potential"])
+    return partial(instantiate(rest), potential=potential)
+
+
+def build_task(trained: DictConfig, changes: DictConfig) -> Task:
+    """The task a checkpoint was trained on, with what `changes` names (nulls: nothing)."""
+    return instantiate(trained.task, **{key: value for key, value in changes.items() if value is not None})

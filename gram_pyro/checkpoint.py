@@ -1,7 +1,7 @@
 """Checkpoints: one safetensors file with every tensor of a training run, and its description as JSON in the header.
 
-    model.* guide.*     the weights being trained          average.*       their exponential moving average
-    optimiser.*         AdamW's moments                    rng.*           torch's and the data's random state
+    model.* guide.* heads.*  the weights being trained     average.*       their exponential moving average
+    optimiser.*              AdamW's moments               rng.*           torch's and the data's random state
 
 Loading never executes code. Files are written whole or not at all.
 """
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from gram_pyro.train import Trainer
 
-FORMAT = "gram_pyro-1"
+FORMAT = "gram_pyro-2"
 
 
 def save(path: Path, trainer: Trainer, data_generator: torch.Generator, description: dict) -> None:
@@ -67,6 +67,7 @@ def restore(path: Path, trainer: Trainer, data_generator: torch.Generator) -> di
     tensors, description = read(path)
     trainer.model.load_state_dict(part_of(tensors, "model."))
     trainer.guide.load_state_dict(part_of(tensors, "guide."))
+    trainer.heads.load_state_dict(part_of(tensors, "heads."))
     trainer.ema.module.load_state_dict(part_of(tensors, "average."))
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in part_of(tensors, "optimiser.").items():

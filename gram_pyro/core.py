@@ -31,6 +31,8 @@ class State(NamedTuple):
 class Core(nn.Module, ABC):
     """One shared transition. Every method accepts any leading dims and never mixes them."""
 
+    starts_at_random: bool = False  # True: `init` draws, so trajectories differ even without noise
+
     @abstractmethod
     def init(self, e: Tensor) -> State:
         """The state a trajectory starts from.  Shapes: e [..., L, D]."""

@@ -1,27 +1,84 @@
-"""Evaluation: sample K prior trajectories per unseen puzzle, judge them by the rules, and tabulate."""
+"""Evaluation: sample K trajectories per unseen puzzle, judge them by the rules, and tabulate."""
 
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import torch
+from torch import Tensor
 
-from gram_pyro.metrics import Tally, report, tally
+from gram_pyro.heads import Heads
+from gram_pyro.metrics import Tally, report, standard_error, tally
 from gram_pyro.model import GRAM
-from gram_pyro.sampler import sample
+from gram_pyro.resampling import systematic
+from gram_pyro.sampler import Sampler, sample
+from gram_pyro.selection import Select, chosen
 from gram_pyro.tasks.base import Puzzles, Task
+from gram_pyro.trajectories import Trajectories
 
 
-def evaluate(
-    model: GRAM, task: Task, puzzles: Puzzles, num_segments: int, widths: Sequence[int], chunk: int, seed: int
-) -> tuple[Tally, dict]:
-    """Sample max(widths) trajectories, `num_segments` deep, from the initial state.
-
-    Returns: the judged answers; the table of `metrics.report` with `num_puzzles` and `seconds` of sampling.
-    """
+def roll_out(
+    model: GRAM, puzzles: Puzzles, num_particles: int, num_segments: int, seed: int, sampler: Sampler, **options: object
+) -> tuple[Trajectories, float]:
+    """Sample from the initial state.  Returns: the trajectories, on the CPU; seconds."""
     torch.manual_seed(seed)
     device = next(model.parameters()).device
     start = time.monotonic()
-    answers = sample(model, puzzles.x.to(device), max(widths), num_segments, chunk).cpu()
-    seconds = time.monotonic() - start
-    result = tally(task, puzzles, answers)
-    return result, report(result, widths) | {"num_puzzles": puzzles.num_puzzles, "seconds": round(seconds, 2)}
+    trajectories = sampler(model, puzzles.x.to(device), num_particles, num_segments, **options).to("cpu")
+    return trajectories, time.monotonic() - start
+
+
+def judge(task: Task, puzzles: Puzzles, trajectories: Trajectories) -> Tally:
+    """Judge K answers as K equal draws: weighted trajectories are resampled first."""
+    if trajectories.log_weights.any():
+        trajectories = trajectories.select(systematic(trajectories.log_weights))
+    return tally(task, puzzles, trajectories.answers)
+
+
+def evaluate(
+    model: GRAM,
+    task: Task,
+    puzzles: Puzzles,
+    num_segments: int,
+    widths: Sequence[int],
+    seed: int,
+    *,
+    sampler: Sampler = sample,
+    heads: Heads | None = None,
+    **options: object,
+) -> tuple[Trajectories, Tally, dict]:
+    """Sample max(widths) trajectories, `num_segments` deep, with any sampler.
+
+    Returns: the trajectories; the judged answers; the table of `metrics.report` with `num_puzzles`, `seconds` of
+    sampling and `segments`, the mean number run per trajectory.
+    """
+    trajectories, seconds = roll_out(model, puzzles, max(widths), num_segments, seed, sampler, heads=heads, **options)
+    result = judge(task, puzzles, trajectories)
+    extra = {
+        "num_puzzles": puzzles.num_puzzles,
+        "seconds": round(seconds, 2),
+        "segments": trajectories.depth.double().mean().item(),
+    }
+    return trajectories, result, report(result, widths) | extra
+
+
+def selected(
+    task: Task, puzzles: Puzzles, trajectories: Trajectories, select: Select
+) -> tuple[Tensor, Tensor, dict[str, float]]:
+    """One answer per puzzle, or none.
+
+    Returns: confidence [B]; right [B] bool; a row: accuracy over all puzzles (an abstention is not right), the share
+    answered, and the accuracy among those answered (None if there are none).
+    """
+    choice = select(trajectories, partial(task.is_solved, puzzles.x))
+    right = task.is_solved(puzzles.x, chosen(trajectories.answers, choice))
+    counted = (right & choice.answered).double()
+    among = right[choice.answered].double()
+    row = {
+        "accuracy": counted.mean().item(),
+        "accuracy_se": standard_error(counted),
+        "answered": choice.answered.double().mean().item(),
+        "accuracy_answered": among.mean().item() if len(among) else None,
+        "confidence": choice.confidence.double().mean().item(),
+    }
+    return choice.confidence, right, row

@@ -19,7 +19,7 @@ def prior_accuracy(trainer: Trainer, task: Task, puzzles: Puzzles, device: torch
     """Share of `puzzles` that one prior trajectory of the averaged model solves. Leaves the random state untouched."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), trainer.settings.autocast(device):
         torch.manual_seed(0)
-        answers = sample(trainer.averaged_model, puzzles.x.to(device), 1, trainer.settings.num_segments)
+        answers = sample(trainer.averaged_model, puzzles.x.to(device), 1, trainer.settings.num_segments).answers
     return per_puzzle(tally(task, puzzles, answers.cpu()), 1)["accuracy"].mean().item()
 
 
@@ -57,7 +57,7 @@ def fit(
     """
     table = path.with_suffix(".csv")
     generator = torch.Generator().manual_seed(seed)
-    names = ["loss", "set_loss"] if trainer.settings.num_free else ["loss"]
+    names = ["loss", "set_loss", "heads_loss"] if trainer.settings.num_free else ["loss", "heads_loss"]
     kl_names = [f"kl_{t}" for t in range(trainer.model.num_transitions)]
     description = {"seconds": 0.0} | description
     if path.exists():

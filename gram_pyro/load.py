@@ -1,14 +1,26 @@
-"""A trained model in one line."""
+"""A trained program in one line."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import pyro
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
 
-from gram_pyro.build import build_model
+from gram_pyro.build import build_guide, build_heads, build_model
 from gram_pyro.checkpoint import part_of, read
+from gram_pyro.guide import Guide
+from gram_pyro.heads import Heads
 from gram_pyro.model import GRAM
 from gram_pyro.tasks.base import Task
+
+
+class Program(NamedTuple):
+    """What a checkpoint holds: moving averages, in evaluation mode."""
+
+    model: GRAM
+    guide: Guide
+    heads: Heads
 
 
 def stored_config(path: str | Path) -> DictConfig:
@@ -16,8 +28,8 @@ def stored_config(path: str | Path) -> DictConfig:
     return OmegaConf.create(read(Path(path))[1]["config"])
 
 
-def load_model(path: str | Path, task: Task) -> GRAM:
-    """The averaged model of a checkpoint, in evaluation mode, for puzzles of `task`.
+def load_program(path: str | Path, task: Task) -> Program:
+    """The model, guide and heads of a checkpoint, for puzzles of `task`.
 
     Raises: FileNotFoundError, ValueError: no checkpoint, or one of another task.
     """
@@ -25,8 +37,22 @@ def load_model(path: str | Path, task: Task) -> GRAM:
     config = OmegaConf.create(description["config"])
     with pyro.settings.context(module_local_params=True):
         model = build_model(config, task)
+        guide = build_guide(config, model)
+    program = Program(model, guide, build_heads(config))
+    for name, module in program._asdict().items():
+        load_part(module, part_of(tensors, f"average.{name}."), path)
+    return program
+
+
+def load_model(path: str | Path, task: Task) -> GRAM:
+    """The model alone, see `load_program`."""
+    return load_program(path, task).model
+
+
+def load_part(module: nn.Module, weights: dict[str, Tensor], path: str | Path) -> None:
+    """Fill a module.  Raises: ValueError if the weights are not its own."""
     try:
-        model.load_state_dict(part_of(tensors, "average.model."))
+        module.load_state_dict(weights)
     except RuntimeError as error:
         raise ValueError(f"the weights in {path} do not fit this task or this version: {error}") from error
-    return model.eval()
+    module.eval()

@@ -7,7 +7,7 @@ Source: paper Eqs. 1-9. One call is one segment (the paper's supervision step).
 
 import pyro
 import torch
-from pyro.nn import PyroModule
+from pyro.nn import PyroModule, pyro_method
 from torch import Tensor, nn
 
 from gram_pyro.core import Core, State
@@ -45,27 +45,43 @@ class GRAM(PyroModule):
         self.embed, self.core, self.prior, self.readout = embed, core, prior, readout
         self.num_transitions, self.num_grad_steps = num_transitions, num_grad_steps
 
+    @property
+    def is_deterministic(self) -> bool:
+        """Whether all trajectories of a puzzle are one."""
+        return self.prior.is_point_mass and not self.core.starts_at_random
+
     def forward(self, x: Tensor, y: Tensor | None = None, state: State | None = None) -> State:
         """Run one segment from `state` (the initial state if None) and return the state it ends in.
 
         Shapes: x, y [B, L]; state and result [..., B, L, D], any leading particle dims.
         """
         with pyro.plate("puzzles", x.shape[0], dim=-1):
-            core, prior, readout = (
-                self.core,
-                self.prior,
-                self.readout,
-            )  # one registration per call, not one per transition
-            e = self.embed(x)
-            state = core.init(e) if state is None else state
-            for t in range(self.num_transitions):
-                carries_gradient = t >= self.num_transitions - self.num_grad_steps
-                with torch.set_grad_enabled(torch.is_grad_enabled() and carries_gradient):
-                    state = core.predict(e, state)
-                u = pyro.deterministic(f"u_{t}", state.h, event_dim=2)
-                z = pyro.sample(f"z_{t}", prior(u, t))
-                state = core.perturb(state, z)
-            pyro.deterministic("h", state.h, event_dim=2)
-            pyro.deterministic("l", state.l, event_dim=2)
-            pyro.sample("y", readout(state), obs=y)
+            state = self._transitions(x, state)
+            pyro.sample("y", self.readout(state), obs=y)
+        return state
+
+    @pyro_method
+    def reason(self, x: Tensor, state: State | None = None) -> State:
+        """The same segment without its answer: what prior rollouts run."""
+        with pyro.plate("puzzles", x.shape[0], dim=-1):
+            return self._transitions(x, state)
+
+    def start(self, x: Tensor) -> State:
+        """The initial state of puzzles x [B, L], as a state of its own that may be written to."""
+        h, l = self.core.init(self.embed(x))  # noqa: E741
+        return State(h.clone(), l.clone())
+
+    def _transitions(self, x: Tensor, state: State | None) -> State:
+        core, prior = self.core, self.prior  # one registration per call, not one per transition
+        e = self.embed(x)
+        state = core.init(e) if state is None else state
+        for t in range(self.num_transitions):
+            carries_gradient = t >= self.num_transitions - self.num_grad_steps
+            with torch.set_grad_enabled(torch.is_grad_enabled() and carries_gradient):
+                state = core.predict(e, state)
+            u = pyro.deterministic(f"u_{t}", state.h, event_dim=2)
+            z = pyro.sample(f"z_{t}", prior(u, t))
+            state = core.perturb(state, z)
+        pyro.deterministic("h", state.h, event_dim=2)
+        pyro.deterministic("l", state.l, event_dim=2)
         return state

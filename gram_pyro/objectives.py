@@ -5,7 +5,6 @@
 The two KL terms have one value and different gradients: alpha of it moves the prior towards the guide.
 """
 
-import copy
 from typing import Any
 
 from pyro.distributions.util import scale_and_mask
@@ -14,31 +13,13 @@ from pyro.poutine.messenger import Messenger
 from pyro.poutine.runtime import Message
 from pyro.poutine.trace_struct import Trace
 from torch import Tensor
-from torch.distributions import Distribution, Transform, kl_divergence
+from torch.distributions import kl_divergence
 
 from gram_pyro.core import State
 from gram_pyro.guide import Guide
 from gram_pyro.model import GRAM
 from gram_pyro.readout import log_prob_of_set
-
-
-def stop_gradient(law: Distribution) -> Distribution:
-    """The same law with every parameter cut from the graph, those of nested laws and transforms included."""
-    return _cut(law, {})
-
-
-def _cut(value: Any, twins: dict[int, Any]) -> Any:
-    if isinstance(value, Tensor):
-        return value.detach()
-    if type(value) in (list, tuple):
-        return type(value)(_cut(v, twins) for v in value)
-    if not isinstance(value, Distribution | Transform):
-        return value
-    if id(value) not in twins:  # a transform and its inverse refer to each other
-        twins[id(value)] = twin = copy.copy(value)
-        for name, attribute in vars(value).items():
-            setattr(twin, name, _cut(attribute, twins))
-    return twins[id(value)]
+from gram_pyro.stop_gradient import stop_gradient
 
 
 class Balanced_ELBO(TraceMeanField_ELBO):
@@ -147,6 +128,6 @@ def set_loss(model: GRAM, x: Tensor, solutions: Tensor, valid: Tensor, state: St
     It is the segment ELBO of the event "the answer is a solution" with the bootstrap guide, so its KL is zero.
     Returns: loss, a scalar in nats per puzzle; the final state, detached.  Source: ours.
     """
-    state = model(x, state=state)
+    state = model.reason(x, state)
     loss = -log_prob_of_set(model.readout(state), solutions, valid).mean()
     return loss, state.detach()

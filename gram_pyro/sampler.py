@@ -1,31 +1,91 @@
 """Ancestral sampling: K trajectories per puzzle from the prior, N segments deep.
 
 z_t^k ~ p(z_t | u_t^k),  y^k = argmax p(y | h_T^k)                                 paper section 4
+
+A sampler is a function of (model, x, num_particles, num_segments) and keywords that returns Trajectories; the others
+are in smc.py and noise.py.
 """
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from gram_pyro.cloud import Cloud, from_prior
+from gram_pyro.core import State
+from gram_pyro.heads import Heads
 from gram_pyro.model import GRAM
+from gram_pyro.trajectories import Trajectories, concatenate
+
+Sampler = Callable[..., Trajectories]
+DEFAULT_CHUNK = 256  # rows; larger ones leave the cache of a CPU and are slower
 
 
 @torch.no_grad()
-def sample(model: GRAM, x: Tensor, num_particles: int, num_segments: int, chunk: int = 1024) -> Tensor:
-    """Decoded answers of K prior trajectories per puzzle.
+def sample(
+    model: GRAM,
+    x: Tensor,
+    num_particles: int,
+    num_segments: int,
+    *,
+    heads: Heads | None = None,
+    halt_at: float | None = None,
+    chunk: int = DEFAULT_CHUNK,
+) -> Trajectories:
+    """K independent prior trajectories per puzzle.
 
-    Width is folded into the batch and run `chunk` rows at a time, so memory does not grow with K. Under a point-mass
-    prior one trajectory is run and counted K times.
-    Shapes: x [B, L] -> [K, B, L], on the device of x.
+    Width is folded into the batch and run `chunk` rows at a time, so memory does not grow with K. Of a deterministic
+    recursion one trajectory is run and counted K times.
+    Args: x [B, L]; heads judge the final states; a trajectory halts at the first segment with halt(h) > halt_at.
+    Raises: ValueError if halt_at came without heads.
     """
-    num_distinct = 1 if model.prior.is_point_mass else num_particles
+    check_halting(heads, halt_at)
+    num_distinct = 1 if model.is_deterministic else num_particles
     rows = x.expand(num_distinct, *x.shape).flatten(0, 1)
-    answers = torch.cat([answer(model, part, num_segments) for part in rows.split(chunk)])
-    return answers.unflatten(0, (num_distinct, len(x))).expand(num_particles, -1, -1)
+    parts = []
+    for part in rows.split(chunk):
+        cloud = Cloud(from_prior(model, part), model.start(part), chunk)
+        for _ in range(num_segments):
+            cloud.advance()
+            halt(cloud, heads, halt_at)
+        parts.append(land(cloud, model, heads, 1))
+    flat = concatenate(parts)  # one particle of K x B puzzles
+    shaped = flat.per_particle(lambda field: field[0].unflatten(0, (num_distinct, len(x))))
+    wide = shaped.per_particle(lambda field: field.expand(num_particles, *field.shape[1:]))
+    return wide._replace(log_evidence=torch.zeros_like(wide.log_weights[0]))
 
 
-def answer(model: GRAM, x: Tensor, num_segments: int) -> Tensor:
-    """One prior trajectory per row.  Shapes: [B, L] -> [B, L]."""
-    state = None
-    for _ in range(num_segments):
-        state = model(x, state=state)
-    return model.readout.answer(state)
+def check_halting(heads: Heads | None, halt_at: float | None) -> None:
+    """Raises: ValueError unless heads come with a threshold between 0 and 1."""
+    if halt_at is None:
+        return
+    if heads is None:
+        raise ValueError(f"halt_at={halt_at} needs the halt head, and sampling ran without heads; give heads=...")
+    if not 0 < halt_at < 1:
+        raise ValueError(f"halt_at={halt_at} is a probability between 0 and 1; leave it out to run to full depth")
+
+
+def halt(cloud: Cloud, heads: Heads | None, halt_at: float | None) -> None:
+    """Halt the trajectories that the halt head believes to have arrived."""
+    if halt_at is not None:
+        cloud.halted |= cloud.read(lambda index, state: heads(state).halt.sigmoid() > halt_at)
+
+
+def land(cloud: Cloud, model: GRAM, heads: Heads | None, num_particles: int) -> Trajectories:
+    """Read a cloud of K x B rows (particles first) as equally weighted trajectories."""
+
+    def likelihood(index: Tensor, state: State) -> Tensor:
+        return model.readout(state).log_prob(model.readout.answer(state))
+
+    flat = {
+        "answers": cloud.read(lambda index, state: model.readout.answer(state)),
+        "log_weights": torch.zeros_like(cloud.change),
+        "log_likelihood": cloud.read(likelihood),
+        "depth": cloud.depth,
+        "change": cloud.change,
+        "halt": None if heads is None else cloud.read(lambda index, state: heads(state).halt.sigmoid()),
+        "value": None if heads is None else cloud.read(lambda index, state: heads(state).value.sigmoid()),
+    }
+    num_puzzles = len(cloud.depth) // num_particles
+    shaped = {n: f if f is None else f.unflatten(0, (num_particles, num_puzzles)) for n, f in flat.items()}
+    return Trajectories(log_evidence=cloud.change.new_zeros(num_puzzles), **shaped)

@@ -3,6 +3,7 @@
     loss = (1 - rho) E_q[...]: the segment ELBO with y ~ uniform(S(x))   guided rows: they learn to cover S(x)
          + rho  E_prior[-log p(S | h_T)]                                 free rows: they learn to end in S(x)
 
+The heads learn, once per trajectory, from the states of the free rows: these are prior rollouts.
 Source: paper section 3 for the first line (rho = 0); ours for the second (a share rho of prior rollouts).
 """
 
@@ -14,7 +15,9 @@ from pyro.infer import ELBO
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from gram_pyro.core import State
 from gram_pyro.guide import Guide
+from gram_pyro.heads import Heads, heads_loss
 from gram_pyro.model import GRAM
 from gram_pyro.objectives import segment_loss, set_loss
 from gram_pyro.tasks.base import Batch
@@ -53,6 +56,11 @@ class TrainSettings:
     def num_free(self) -> int:
         return round(self.free_share * self.batch_size)
 
+    @property
+    def num_watched(self) -> int:
+        """Rows whose prior rollouts the heads learn from: the free ones, or an eighth of the batch just for that."""
+        return self.num_free or max(1, self.batch_size // 8)
+
     def autocast(self, device: torch.device) -> torch.autocast:
         """The context every forward pass runs in."""
         return torch.autocast(device.type, PRECISIONS[self.precision], enabled=self.precision != "fp32")
@@ -73,20 +81,26 @@ def decay_groups(module: nn.Module, weight_decay: float) -> list[dict]:
 
 
 class Trainer:
-    """Trains a model and its guide; holds what a checkpoint must hold."""
+    """Trains a model, its guide and its heads; holds what a checkpoint must hold."""
 
-    def __init__(self, model: GRAM, guide: Guide, objective: ELBO, settings: TrainSettings) -> None:
-        self.program = nn.ModuleDict({"model": model, "guide": guide})
-        self.model, self.guide, self.objective, self.settings = model, guide, objective, settings
+    def __init__(self, model: GRAM, guide: Guide, heads: Heads, objective: ELBO, settings: TrainSettings) -> None:
+        self.program = nn.ModuleDict({"model": model, "guide": guide, "heads": heads})
+        self.model, self.guide, self.heads, self.objective, self.settings = model, guide, heads, objective, settings
         self.ema = AveragedModel(self.program, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
         groups = decay_groups(self.program, settings.weight_decay)
         self.optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.95), fused=True)
+        self.learners = [*model.parameters(), *guide.parameters()]
         self.updates = 0
 
     @property
     def averaged_model(self) -> GRAM:
         """The exponential moving average of the model: what is evaluated and shipped."""
         return self.ema.module["model"]
+
+    @property
+    def averaged_heads(self) -> Heads:
+        """The heads that go with it."""
+        return self.ema.module["heads"]
 
     def learning_rate(self) -> float:
         """Linear warm-up, then a cosine to zero."""
@@ -104,7 +118,11 @@ class Trainer:
             raise FloatingPointError(
                 f"the loss is {loss.item()} at update {self.updates}; lower learning_rate or use precision=fp32"
             )
-        norm = nn.utils.clip_grad_norm_(self.program.parameters(), self.settings.clip)
+        # Apart from each other: the heads' gradient must not shrink the model's.
+        norms = [
+            nn.utils.clip_grad_norm_(params, self.settings.clip) for params in (self.learners, self.heads.parameters())
+        ]
+        norm = torch.stack([n.to(loss.device) for n in norms]).amax()  # on the CPU where none has a gradient
         if not torch.isfinite(norm):
             raise FloatingPointError(
                 f"the gradient is {norm.item()} at update {self.updates}; lower learning_rate or use precision=fp32"
@@ -116,12 +134,15 @@ class Trainer:
         self.updates += 1
 
     def trajectory(self, batch: Batch) -> dict[str, Tensor]:
-        """Train on one batch for N segments.  Returns: means over the segments, nats per puzzle; kl is [T]."""
-        s, free = self.settings, self.settings.num_free
+        """Train on one batch for N segments.
+
+        Returns: means over the segments, nats per puzzle (kl is [T]), and heads_loss, nats per state.
+        """
+        s, free, watched = self.settings, self.settings.num_free, self.settings.num_watched
         x, y, solutions, valid = batch
         guided_state = free_state = None
-        records = []
-        for _ in range(s.num_segments):
+        records, rollout = [], []
+        for segment in range(s.num_segments):
             with s.autocast(x.device):
                 bound, guided_state = segment_loss(
                     self.objective, self.model, self.guide, x[free:], y[free:], guided_state, s.beta
@@ -132,6 +153,21 @@ class Trainer:
                     miss, free_state = set_loss(self.model, x[:free], solutions[:free], valid[:free], free_state)
                     loss = loss + free / len(x) * miss
                     record["set_loss"] = miss.detach()
+                else:
+                    with torch.no_grad():
+                        free_state = self.model.reason(x[:watched], free_state)
+                rollout.append(free_state)
+                if segment == s.num_segments - 1:
+                    states = State(*(torch.stack(stream) for stream in zip(*rollout, strict=True)))
+                    right = is_solution(self.model.readout.answer(states), solutions[:watched], valid[:watched])
+                    miss = heads_loss(self.heads, states, right)
+                    loss = loss + miss
             self.step(loss)
             records.append(record)
-        return {name: torch.stack([r[name] for r in records]).mean(0) for name in records[0]}
+        means = {name: torch.stack([r[name] for r in records]).mean(0) for name in records[0]}
+        return means | {"heads_loss": miss.detach()}
+
+
+def is_solution(answers: Tensor, solutions: Tensor, valid: Tensor) -> Tensor:
+    """Whether an answer is one of the solutions.  Shapes: [..., B, L], [B, M, L], [B, M] -> [..., B] bool."""
+    return ((answers[..., None, :] == solutions).all(-1) & valid).any(-1)

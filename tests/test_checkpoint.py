@@ -4,9 +4,10 @@ import pyro
 import pytest
 import torch
 from safetensors.torch import save_file
-from tiny import L, V, program
+from tiny import D, L, V, program
 
 from gram_pyro import checkpoint
+from gram_pyro.heads import Heads
 from gram_pyro.objectives import Balanced_ELBO
 from gram_pyro.readout import CategoricalReadout
 from gram_pyro.tasks.base import Batch
@@ -24,7 +25,7 @@ def new_trainer(seed):
     settings = TrainSettings(
         updates=20, num_segments=2, batch_size=8, free_share=0.25, precision="fp32", warmup=2, ema=0.9
     )
-    return Trainer(model, guide, Balanced_ELBO(), settings), torch.Generator().manual_seed(seed)
+    return Trainer(model, guide, Heads(D, 6), Balanced_ELBO(), settings), torch.Generator().manual_seed(seed)
 
 
 def train(trainer, generator, trajectories):

@@ -14,7 +14,9 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from gram_pyro.build import build_guide, build_model
+from gram_pyro.build import build_guide, build_heads, build_model, build_sampler, build_task
+from gram_pyro.evaluate import roll_out, selected
+from gram_pyro.load import load_program, stored_config
 from gram_pyro.tasks.base import Puzzles
 from gram_pyro.tasks.sudoku import Sudoku
 from gram_pyro.train import Trainer, TrainSettings
@@ -65,7 +67,7 @@ def test_a_run_leaves_tables_figures_checkpoints_and_a_verdict(smoke_run):
         assert set(program["tests"]["several"]["coverage"]) == {"1", "2"}
     assert "VERDICT" in output and "standard errors" in output
     header = (folder / "GRAM.csv").read_text().splitlines()[0]
-    assert header == "updates,seconds,loss,set_loss,kl_0,kl_1,prior_accuracy"
+    assert header == "updates,seconds,loss,set_loss,heads_loss,kl_0,kl_1,prior_accuracy"
 
 
 def test_the_deterministic_rival_gives_one_answer_however_wide(smoke_run):
@@ -138,6 +140,53 @@ def test_evaluate_prints_one_json_object_last(smoke_run, tmp_path):
         assert set(table[metric]) == {"1", "3"}
 
 
+def test_every_sampler_and_selection_is_a_choice_of_evaluate(smoke_run):
+    """All on one command line each would take a minute; composed, each is built and run here."""
+    torch.set_default_dtype(torch.float32)
+    try:
+        path = smoke_run[0] / "GRAM.safetensors"
+        task = build_task(stored_config(path), OmegaConf.create({}))
+        model, _, heads = load_program(path, task)
+        puzzles = task.test["several"]
+        with initialize_config_dir(str(CONF), version_base=None):
+            for group, name in [(g, f.stem) for g in ("sampler", "select") for f in (CONF / g).glob("*.yaml")]:
+                for potential in ("value", "halt", "violation") if name in ("smc", "sir") else ("value",):
+                    config = compose(
+                        "evaluate", overrides=["checkpoint=x", f"{group}={name}", f"potential={potential}"]
+                    )
+                    sampler, select = build_sampler(config.sampler, task, heads), instantiate(config.select)
+                    trajectories, _ = roll_out(model, puzzles, 3, 2, 0, sampler, heads=heads, halt_at=0.5)
+                    confidence, right, row = selected(task, puzzles, trajectories, select)
+                    assert trajectories.answers.shape == (3, *puzzles.x.shape)
+                    assert confidence.shape == right.shape == (puzzles.num_puzzles,) and 0 <= row["answered"] <= 1
+    finally:
+        torch.set_default_dtype(torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "files"),
+    [
+        ("scaling", ("depths=[1,2]", "widths=[1,4]"), ("scaling.json", "scaling.csv", "accuracy.png", "coverage.png")),
+        ("calibration", ("num_particles=3",), ("calibration.json", "calibration.csv", "selected.png")),
+        ("evidence", ("num_particles=30", "widths=[1,10]", "num_puzzles=3"), ("evidence.json", "evidence.csv")),
+    ],
+)
+def test_inference_experiments_leave_a_table_and_figures(smoke_run, tmp_path, name, options, files):
+    script(name, f"checkpoint={smoke_run[0] / 'GRAM.safetensors'}", *options, f"run_dir={tmp_path}", "device=cpu")
+    for file in files:
+        assert (tmp_path / file).stat().st_size > 0
+    json.loads((tmp_path / files[0]).read_text(), parse_constant=pytest.fail)  # strict JSON: no NaN
+
+
+def test_scaling_counts_what_halting_saves(smoke_run, tmp_path):
+    checkpoint = f"checkpoint={smoke_run[0] / 'GRAM.safetensors'}"
+    options = ("depths=[3]", "widths=[2]", "halt_at=1e-6", f"run_dir={tmp_path}", "device=cpu")
+    script("scaling", checkpoint, *options)
+    rows = {row["strategy"]: row for row in json.loads((tmp_path / "scaling.json").read_text())["rows"]}
+    assert rows["ancestral, vote"]["transitions"] == 3 * 2 * 2  # N segments x T transitions x K
+    assert rows["halting, vote"]["transitions"] == 1 * 2 * 2
+
+
 @pytest.mark.parametrize(
     ("row", "sentence"),
     [("1234" * 3, "16"), ("12341234123412x4", "x"), ("11" + "." * 14, "row 1"), ("1234341221434.12", "")],
@@ -160,10 +209,11 @@ def test_evaluate_names_the_row_of_a_bad_puzzle(smoke_run, tmp_path, row, senten
         ("svi_sudoku", ("experiment=smoke", "dim=15"), "dim=15"),
         ("evaluate", ("checkpoint=nowhere.safetensors",), "nowhere.safetensors"),
         ("evaluate", ("checkpoint=README.md",), "README.md"),
+        ("scaling", ("checkpoint=nowhere.safetensors",), "nowhere.safetensors"),
     ],
 )
 def test_bad_input_gets_one_sentence(tmp_path, name, overrides, sentence):
-    run_dir = (f"run_dir={tmp_path}",) if name == "svi_sudoku" else ()
+    run_dir = () if name == "evaluate" else (f"run_dir={tmp_path}",)
     done = script(name, *overrides, *run_dir, check=False)
     assert done.returncode != 0 and sentence in done.stderr and "Traceback" not in done.stderr
 
@@ -185,9 +235,8 @@ def test_every_configuration_composes_and_takes_a_step(group, choice, monkeypatc
 
         with pyro.settings.context(module_local_params=True):
             model = build_model(config, task)
-            trainer = Trainer(
-                model, build_guide(config, model), instantiate(config.objective), TrainSettings(**config.train)
-            )
+            guide, heads = build_guide(config, model), build_heads(config)
+            trainer = Trainer(model, guide, heads, instantiate(config.objective), TrainSettings(**config.train))
         record = trainer.trajectory(next(task.batches(2, torch.Generator().manual_seed(0))))
     finally:
         torch.set_default_dtype(torch.float64)

@@ -13,8 +13,9 @@ from torch import nn
 from gram_pyro.core import Core, State
 from gram_pyro.guide import Guide
 from gram_pyro.model import GRAM
-from gram_pyro.objectives import Balanced_ELBO, stop_gradient
+from gram_pyro.objectives import Balanced_ELBO
 from gram_pyro.priors.base import Prior
+from gram_pyro.stop_gradient import stop_gradient
 from guides.bootstrap import Bootstrap
 
 

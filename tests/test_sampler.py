@@ -6,14 +6,14 @@ from oracle import LinearReadout, law_of_y, linear_gram
 from tiny import MIXERS, B, L, V, batch, program
 
 from gram_pyro.priors.noiseless import Noiseless
-from gram_pyro.sampler import answer, sample
+from gram_pyro.sampler import sample
 
 
 @pytest.mark.parametrize("chunk", [1, 4, 5, 6, 1024])
 def test_chunks_do_not_change_shapes(chunk):
     model, _ = program()
     x, _ = batch()
-    answers = sample(model, x, num_particles=5, num_segments=2, chunk=chunk)
+    answers = sample(model, x, num_particles=5, num_segments=2, chunk=chunk).answers
     assert answers.shape == (5, B, L) and answers.dtype == torch.int64
     assert not answers.requires_grad and (answers >= 0).all() and (answers < V).all()
 
@@ -22,8 +22,8 @@ def test_chunks_do_not_change_shapes(chunk):
 def test_chunks_do_not_change_a_deterministic_answer(chunk):
     model, _ = program(prior=Noiseless())
     x, _ = batch()
-    answers = sample(model, x, num_particles=5, num_segments=2, chunk=chunk)
-    alone = torch.stack([answer(model, row[None], 2)[0] for row in x])
+    answers = sample(model, x, num_particles=5, num_segments=2, chunk=chunk).answers
+    alone = torch.stack([sample(model, row[None], 1, 2).answers[0, 0] for row in x])
     assert torch.equal(answers, alone.expand(5, B, L))  # all K equal, each in the place of its puzzle
 
 
@@ -41,9 +41,9 @@ def test_one_trajectory_of_a_point_mass_stands_for_all(prior, trajectories, chun
     rows = []
     embed = model.embed.forward
     model.embed.forward = lambda x: rows.append(len(x)) or embed(x)
-    answers = sample(model, x, num_particles=5, num_segments=1, chunk=chunk)
+    answers = sample(model, x, num_particles=5, num_segments=1, chunk=chunk).answers
     assert sum(rows) == trajectories * B and max(rows) <= chunk
-    alone = torch.stack([answer(model, row[None], 1)[0] for row in x])
+    alone = torch.stack([sample(model, row[None], 1, 1).answers[0, 0] for row in x])
     assert torch.equal(answers, alone.expand(5, B, L))
 
 
@@ -58,7 +58,7 @@ def test_noise_makes_answers_differ_and_a_seed_fixes_them():
     draws = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
-        draws.append(sample(model, x, num_particles=20, num_segments=1))
+        draws.append(sample(model, x, num_particles=20, num_segments=1).answers)
     assert torch.equal(draws[0], draws[1]) and not torch.isclose(draws[0], draws[2]).any()
     assert all(len(torch.unique(draws[0][:, b], dim=0)) == 20 for b in range(B))
 
@@ -68,9 +68,9 @@ def test_permuted_puzzles_give_permuted_answers(mixer):
     model, _ = program(mixer, prior=Noiseless(), readout=continuous)
     x = torch.cartesian_prod(*[torch.arange(2)] * L)[:12]  # all different
     order = torch.randperm(12)
-    answers = sample(model, x, 2, 2)
+    answers = sample(model, x, 2, 2).answers
     assert torch.pdist(answers[0]).min() > 1e-6
-    torch.testing.assert_close(sample(model, x[order], 2, 2), answers[:, order], rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(sample(model, x[order], 2, 2).answers, answers[:, order], rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("num_segments", [1, 3])
@@ -79,7 +79,7 @@ def test_answers_have_the_closed_form_law_at_every_depth(num_segments):
     many = 10_000
     model = linear_gram(num_transitions=2)
     x = torch.tensor([[0], [2]])
-    draws = sample(model, x, many, num_segments, chunk=3000)[..., 0]  # [K, B]
+    draws = sample(model, x, many, num_segments, chunk=3000).answers[..., 0]  # [K, B]
     e = model.embed(x)
     mean, variance, _ = law_of_y(model, e, model.core.init(e).h, 2 * num_segments)
     variance = (variance - model.readout.scale**2).item()

@@ -6,6 +6,7 @@ import torch
 from pyro.infer import SVI, Trace_ELBO, TraceMeanField_ELBO
 from tiny import MIXERS, D, L, V, close, parameters, program, relational, shake
 
+from gram_pyro.heads import Heads
 from gram_pyro.objectives import Balanced_ELBO, Surrogate, segment_loss, set_loss
 from gram_pyro.readout import CategoricalReadout
 from gram_pyro.tasks.base import Batch
@@ -48,15 +49,15 @@ def trainer_of(free_share=0.25, mixer=relational, objective=None, size=8, **opti
         precision="fp32",
         warmup=1,
     )
-    return Trainer(model, guide, objective or Balanced_ELBO(), TrainSettings(**(settings | options)))
+    return Trainer(model, guide, Heads(D, 6), objective or Balanced_ELBO(), TrainSettings(**(settings | options)))
 
 
 @pytest.mark.parametrize("free_share", [0.0, 0.25])
 @pytest.mark.parametrize("mixer", MIXERS)
 def test_trainer_moves_every_parameter(local_params, mixer, free_share):
     trainer = trainer_of(free_share, mixer, ema=0.5)
-    named = parameters(trainer.model, trainer.guide)
-    average = parameters(trainer.averaged_model, trainer.ema.module["guide"])
+    named = parameters(trainer.model, trainer.guide, trainer.heads)
+    average = parameters(trainer.averaged_model, trainer.ema.module["guide"], trainer.averaged_heads)
     assert named.keys() == average.keys() and len(list(trainer.program.parameters())) == len(named)
     before = {name: p.detach().clone() for name, p in named.items()}
     records = [trainer.trajectory(ragged(8)) for _ in range(2)]
@@ -90,7 +91,7 @@ def test_first_segment_of_the_trainer_is_the_weighted_loss(local_params, beta):
     close(record["loss"], bound, 1e-6)
     close(record["kl"].sum(), kl)
     close(record["set_loss"], miss, 1e-6)
-    close(seen[0], (6 * bound + 2 * miss) / 8, 1e-6)
+    close(seen[0], (6 * bound + 2 * miss) / 8 + record["heads_loss"], 1e-6)
 
 
 def test_segments_are_chained_through_the_detached_state(local_params, monkeypatch):

@@ -76,11 +76,9 @@ def batch(size=B):
     return torch.randint(V, (size, L)), torch.randint(V, (size, L))
 
 
-def parameters(model, guide):
-    named = [(f"model.{n}", p) for n, p in model.named_parameters()] + [
-        (f"guide.{n}", p) for n, p in guide.named_parameters()
-    ]
-    return dict(named)
+def parameters(model, guide, heads=None):
+    parts = {"model": model, "guide": guide} | ({"heads": heads} if heads else {})
+    return {f"{part}.{name}": p for part, module in parts.items() for name, p in module.named_parameters()}
 
 
 def swiglu(p, name, x):

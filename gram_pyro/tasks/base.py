@@ -115,6 +115,11 @@ class Task(ABC):
     def is_solved(self, x: Tensor, y: Tensor) -> Tensor:
         """Whether y [..., L] obeys the rules and the clues of x [..., L] (leading dims broadcast); [...] bool."""
 
+    def violations(self, x: Tensor, y: Tensor) -> Tensor:
+        """How many rules and clues y breaks, [...] int64; 0 where it is a solution. Here 1 for every wrong answer; a
+        task that can count better, does."""
+        return (~self.is_solved(x, y)).long()
+
     @abstractmethod
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
         """Apply to every puzzle and all its solutions one symmetry of the rules, drawn uniformly and independently."""

@@ -99,6 +99,10 @@ class Sudoku(Task):
     def is_solved(self, x: Tensor, y: Tensor) -> Tensor:
         return self.geometry.is_solved(x, y)
 
+    def violations(self, x: Tensor, y: Tensor) -> Tensor:
+        """Wrong rows, columns and boxes, and changed clues."""
+        return self.geometry.violations(x, y)
+
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
         cells, digits = random_symmetries(self.geometry, len(batch.x), generator)
         num_rows = batch.solutions.shape[1]

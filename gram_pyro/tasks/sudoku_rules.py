@@ -56,16 +56,21 @@ class Geometry:
         member = torch.zeros(3 * self.n, self.num_cells).scatter(1, self.units, 1.0).view(3, self.n, -1)
         return (member.mT @ member).bool() & ~torch.eye(self.num_cells, dtype=torch.bool)
 
-    def is_solved(self, x: Tensor, y: Tensor) -> Tensor:
-        """Whether y [..., L] obeys the rules and the clues of x [..., L] (leading dims broadcast); [...] bool.
+    def violations(self, x: Tensor, y: Tensor) -> Tensor:
+        """How many units of y [..., L] are wrong and how many clues of x [..., L] it changes (leading dims broadcast);
+        [...] int64, 0 where y solves x.
 
         A unit is right iff sum_i 2^{y_i} = 2^{n+1} - 2: a number with n one-bits is a sum of n powers of two in one
         way only, the distinct ones.
         """
         n = self.n
         powers = 1 << y.long().clamp(0, n + 1)  # both ends of the clamp are outside 1..n, hence wrong
-        right = powers[..., self.units.to(y.device)].sum(-1) == 2 ** (n + 1) - 2
-        return right.all(-1) & ((x == 0) | (x == y)).all(-1)
+        wrong = powers[..., self.units.to(y.device)].sum(-1) != 2 ** (n + 1) - 2
+        return wrong.sum(-1) + ((x != 0) & (x != y)).sum(-1)
+
+    def is_solved(self, x: Tensor, y: Tensor) -> Tensor:
+        """Whether y [..., L] obeys the rules and the clues of x [..., L] (leading dims broadcast); [...] bool."""
+        return self.violations(x, y) == 0
 
     def check_clues(self, clues: Sequence[int]) -> None:
         """Raises: ValueError on a wrong length, a symbol outside 0..n, or two equal clues in one unit."""

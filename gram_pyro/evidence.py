@@ -1,0 +1,106 @@
+"""How probable a solution is: bounds on log p(y | x) over whole trajectories, with the guide as proposal.
+
+    w_k = p(y | h_N) prod p(z) / q(z | y) over all N segments,  z ~ q          log-weights [K, B], nats
+
+    ELBO     E log w                <=  log p(y | x)
+    IWAE_K   E log 1/K sum_k w_k    <=  log p(y | x), rising in K
+    SMC      resampled along the way, log G = log p(y | h_n)
+
+y is observed once, after the last segment. Where a puzzle has M solutions, a perfect model has log p(y | x) = -log M.
+"""
+
+import torch
+from torch import Tensor
+
+from gram_pyro.cloud import Cloud, Propose
+from gram_pyro.core import State
+from gram_pyro.guide import Guide
+from gram_pyro.importance import Weighed
+from gram_pyro.model import GRAM
+from gram_pyro.particle_filter import ParticleFilter
+from gram_pyro.resampling import Scheme, systematic
+from gram_pyro.sampler import DEFAULT_CHUNK
+from gram_pyro.weights import log_mean_exp
+
+
+def from_guide(model: GRAM, guide: Guide, x: Tensor, y: Tensor) -> Propose:
+    """Advance by drawing every latent from the guide.  Shapes: x, y [R, L]."""
+
+    def propose(index: Tensor, state: State) -> tuple[State, Tensor]:
+        weighed = Weighed(model, guide, x[index], y[index], state)
+        return guide.final_state(), weighed.latents
+
+    return propose
+
+
+@torch.no_grad()
+def guided_filter(
+    model: GRAM,
+    guide: Guide,
+    x: Tensor,
+    y: Tensor,
+    num_particles: int,
+    num_segments: int,
+    *,
+    resample: Scheme = systematic,
+    threshold: float = 0.5,
+    chunk: int = DEFAULT_CHUNK,
+) -> ParticleFilter:
+    """K guided trajectories per pair (x, y), both [B, L], steered towards y; threshold 0 never resamples."""
+    rows, targets = x.repeat(num_particles, 1), y.repeat(num_particles, 1)
+    cloud = Cloud(from_guide(model, guide, rows, targets), model.start(rows), chunk)
+    particles = ParticleFilter(cloud, num_particles, resample, threshold)
+    for segment in range(num_segments):
+        log_ratio = cloud.advance()
+        particles.weigh(log_ratio, cloud.read(lambda index, state: model.readout(state).log_prob(targets[index])))
+        if segment < num_segments - 1:
+            particles.steer()
+    return particles
+
+
+def log_weights(
+    model: GRAM, guide: Guide, x: Tensor, y: Tensor, num_particles: int, num_segments: int, chunk: int = DEFAULT_CHUNK
+) -> Tensor:
+    """Log-weights of K independent guided trajectories, [K, B], nats.  Puzzles are run one group at a time."""
+    groups = zip(*(t.split(max(1, chunk // num_particles)) for t in (x, y)), strict=True)
+    return torch.cat(
+        [
+            guided_filter(model, guide, a, b, num_particles, num_segments, threshold=0.0, chunk=chunk).log_weights
+            for a, b in groups
+        ],
+        1,
+    )
+
+
+def smc_evidence(
+    model: GRAM,
+    guide: Guide,
+    x: Tensor,
+    y: Tensor,
+    num_particles: int,
+    num_segments: int,
+    *,
+    chunk: int = DEFAULT_CHUNK,
+    **kwargs: object,
+) -> Tensor:
+    """log of the unbiased SMC estimate of p(y | x), [B], nats; options as for `guided_filter`."""
+    groups = zip(*(t.split(max(1, chunk // num_particles)) for t in (x, y)), strict=True)
+    return torch.cat(
+        [
+            guided_filter(model, guide, a, b, num_particles, num_segments, chunk=chunk, **kwargs).evidence()
+            for a, b in groups
+        ]
+    )
+
+
+def bound(log_weights: Tensor, num_particles: int) -> Tensor:
+    """IWAE_K of every puzzle, [B], nats: the mean over all disjoint groups of K. K = 1 is the ELBO.
+
+    From one set of weights the bounds rise in K without exception where each K divides the next (Jensen).
+    Raises: ValueError if there are fewer than K weights.
+    """
+    num_groups = len(log_weights) // num_particles
+    if num_groups == 0:
+        raise ValueError(f"a bound at K={num_particles} needs as many weights per puzzle, and {len(log_weights)} came")
+    groups = log_weights[: num_groups * num_particles].unflatten(0, (num_groups, num_particles))
+    return log_mean_exp(groups.transpose(0, 1)).mean(0)

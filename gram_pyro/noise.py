@@ -1,0 +1,116 @@
+"""Other sources of randomness at sampling time, over the weights as they are. Each is a model with one part wrapped.
+
+tempered      z = m + tau (z' - m), z' ~ p(z | u), m its mean         any sampler inside
+ptrm          z_0 ~ N(0, sigma^2) in every segment of a deterministic recursion       PTRM (arXiv:2605.19943)
+random_start  h_0, l_0 with N(0, sigma^2) added                                       EqR, selected by convergence
+"""
+
+import pyro.distributions as dist
+import torch
+from pyro.distributions.transforms import AffineTransform
+from torch import Tensor
+
+from gram_pyro.core import Core, State
+from gram_pyro.model import GRAM
+from gram_pyro.priors.base import Prior
+from gram_pyro.sampler import Sampler, sample
+from gram_pyro.trajectories import Trajectories
+
+
+class Tempered(Prior):
+    """The deviation of every latent from its mean, times `temperature`.
+
+    Raises: ValueError if the temperature is negative, or the law is discrete or has no finite mean.
+    """
+
+    def __init__(self, prior: Prior, temperature: float) -> None:
+        super().__init__()
+        if temperature < 0:
+            raise ValueError(f"temperature={temperature} must be at least 0; 1 is the prior as it was trained")
+        self.prior, self.temperature = prior, temperature
+        self.is_point_mass = prior.is_point_mass or temperature == 0
+
+    def forward(self, u: Tensor, t: int) -> dist.TorchDistribution:
+        law = self.prior(u, t)
+        if law.support.is_discrete or not torch.isfinite(law.mean).all():
+            raise ValueError(f"temperature needs latents with a finite mean on a continuous space, not {law}")
+        if self.temperature == 0:
+            return dist.Delta(law.mean).to_event(2)
+        move = AffineTransform((1 - self.temperature) * law.mean, self.temperature, event_dim=2)
+        return dist.TransformedDistribution(law, [move])
+
+
+class FixedNoise(Prior):
+    """z_0 ~ N(0, scale^2) at the first transition of a segment, no noise later, so that answers are read clean."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        if scale <= 0:
+            raise ValueError(f"scale={scale} must be positive; PTRM uses 0.3")
+        self.scale = scale
+
+    def forward(self, u: Tensor, t: int) -> dist.TorchDistribution:
+        zero = u.new_zeros(u.shape)
+        return (dist.Normal(zero, self.scale) if t == 0 else dist.Delta(zero)).to_event(2)
+
+
+class RandomStart(Core):
+    """`core`, started from its initial state plus noise of deviation `scale`, drawn for every cell and channel."""
+
+    starts_at_random = True
+
+    def __init__(self, core: Core, scale: float) -> None:
+        super().__init__()
+        self.core, self.scale = core, scale
+
+    def init(self, e: Tensor) -> State:
+        h, l = self.core.init(e)  # noqa: E741
+        return State(h + self.scale * torch.randn_like(h), l + self.scale * torch.randn_like(l))
+
+    def predict(self, e: Tensor, state: State) -> State:
+        return self.core.predict(e, state)
+
+    def perturb(self, state: State, z: Tensor) -> State:
+        return self.core.perturb(state, z)
+
+
+def rebuilt(model: GRAM, *, core: Core | None = None, prior: Prior | None = None) -> GRAM:
+    """The same program and weights with another core or prior; the model is left as it is."""
+    twin = GRAM(
+        model.embed,
+        core or model.core,
+        prior or model.prior,
+        model.readout,
+        model.num_transitions,
+        model.num_grad_steps,
+    )
+    return twin.train(model.training)
+
+
+def tempered(
+    model: GRAM,
+    x: Tensor,
+    num_particles: int,
+    num_segments: int,
+    *,
+    temperature: float,
+    sampler: Sampler = sample,
+    **kwargs: object,
+) -> Trajectories:
+    """Any sampler under a narrower (temperature < 1) or wider prior."""
+    twin = rebuilt(model, prior=Tempered(model.prior, temperature))
+    return sampler(twin, x, num_particles, num_segments, **kwargs)
+
+
+def ptrm(
+    model: GRAM, x: Tensor, num_particles: int, num_segments: int, *, scale: float = 0.3, **kwargs: object
+) -> Trajectories:
+    """Constant noise in place of the prior, meant for a model trained without noise."""
+    return sample(rebuilt(model, prior=FixedNoise(scale)), x, num_particles, num_segments, **kwargs)
+
+
+def random_start(
+    model: GRAM, x: Tensor, num_particles: int, num_segments: int, *, scale: float = 1.0, **kwargs: object
+) -> Trajectories:
+    """Every trajectory from a start of its own."""
+    return sample(rebuilt(model, core=RandomStart(model.core, scale)), x, num_particles, num_segments, **kwargs)

@@ -1,0 +1,43 @@
+"""Potentials: how good a state is, log G(h) in nats; what SMC and SIR steer by.
+
+    potential(x [R, L], state, answers [R, L]) -> log G [R]
+
+A builder takes (task, heads) and options, and returns a potential, so that a configuration can name it:
+``sampler=smc sampler.potential._target_=my_module.my_potential``. Finite values keep every trajectory possible.
+"""
+
+from collections.abc import Callable
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from gram_pyro.core import State
+from gram_pyro.heads import Heads
+from gram_pyro.tasks.base import Task
+
+Potential = Callable[[Tensor, State, Tensor], Tensor]
+
+
+def value(task: Task, heads: Heads | None, strength: float = 1.0) -> Potential:
+    """log P(right in the end | h), by the value head. At strength 1 the target is the prior given success."""
+    check_heads(heads, "value")
+    return lambda x, state, answers: strength * F.logsigmoid(heads(state).value)
+
+
+def halt(task: Task, heads: Heads | None, strength: float = 1.0) -> Potential:
+    """log P(the answer is right now | h), by the halt head.  Source: Guided reasoning (arXiv:2605.25230)."""
+    check_heads(heads, "halt")
+    return lambda x, state, answers: strength * F.logsigmoid(heads(state).halt)
+
+
+def violation(task: Task, heads: Heads | None, strength: float = 0.5) -> Potential:
+    """-strength times the number of rules the decoded answer breaks. Uses the rules, never a solution."""
+    return lambda x, state, answers: -strength * task.violations(x, answers).to(state.h.dtype)
+
+
+def check_heads(heads: Heads | None, name: str) -> None:
+    """Raises: ValueError if there are no heads."""
+    if heads is None:
+        raise ValueError(
+            f"the potential {name!r} needs trained heads, and there are none; use potential=violation, or train anew"
+        )

@@ -1,0 +1,80 @@
+"""Steering trajectories by a potential G: sequential Monte Carlo, and importance resampling of whole trajectories.
+
+    smc    resample along the way, when the ESS of a puzzle falls       target: prior(trajectory) G(h_N)
+    sir    resample once, at the end                                    the same target, the same Z = E_prior[G(h_N)]
+
+With G = P(right | h), the value head, Z is the probability that one prior trajectory solves the puzzle, and the target
+is the prior given that it does. Source: ours; potentials by halt head: Guided reasoning (arXiv:2605.25230).
+"""
+
+import torch
+from torch import Tensor
+
+from gram_pyro.cloud import Cloud, from_prior
+from gram_pyro.core import State
+from gram_pyro.heads import Heads
+from gram_pyro.model import GRAM
+from gram_pyro.particle_filter import ParticleFilter
+from gram_pyro.potentials import Potential
+from gram_pyro.resampling import Scheme, systematic
+from gram_pyro.sampler import DEFAULT_CHUNK, check_halting, halt, land
+from gram_pyro.trajectories import Trajectories, concatenate
+
+
+@torch.no_grad()
+def smc(
+    model: GRAM,
+    x: Tensor,
+    num_particles: int,
+    num_segments: int,
+    *,
+    potential: Potential,
+    resample: Scheme = systematic,
+    threshold: float = 0.5,
+    heads: Heads | None = None,
+    halt_at: float | None = None,
+    chunk: int = DEFAULT_CHUNK,
+) -> Trajectories:
+    """K trajectories per puzzle, resampled after a segment where ESS < threshold K; the last weights are kept.
+
+    Puzzles are run in groups, so that about `chunk` rows are in flight; the K states of one puzzle are held together.
+    Raises: ValueError if log G is NaN or +inf, or all K particles of a puzzle have weight zero.
+    """
+    check_halting(heads, halt_at)
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"threshold={threshold} is a share of the particles: between 0 (never) and 1 (always)")
+    parts = []
+    for group in x.split(max(1, chunk // num_particles)):
+        rows = group.repeat(num_particles, 1)
+        cloud = Cloud(from_prior(model, rows), model.start(rows), chunk)
+        particles = ParticleFilter(cloud, num_particles, resample, threshold)
+
+        def log_g(index: Tensor, state: State, rows: Tensor = rows) -> Tensor:
+            return potential(rows[index], state, model.readout.answer(state))
+
+        for segment in range(num_segments):
+            log_ratio = cloud.advance()
+            halt(cloud, heads, halt_at)
+            particles.weigh(log_ratio, cloud.read(log_g))
+            if segment < num_segments - 1:
+                particles.steer()
+        landed = land(cloud, model, heads, num_particles)
+        dtype = landed.log_weights.dtype
+        parts.append(
+            landed._replace(
+                log_weights=particles.log_weights.to(dtype),
+                log_evidence=particles.evidence().to(dtype),
+                history=particles.history(),
+            )
+        )
+    return concatenate(parts)
+
+
+def sir(
+    model: GRAM, x: Tensor, num_particles: int, num_segments: int, *, resample: Scheme = systematic, **kwargs: object
+) -> Trajectories:
+    """Sampling importance resampling: K whole prior trajectories, weighted by G(h_N) and resampled once."""
+    weighted = smc(model, x, num_particles, num_segments, resample=resample, threshold=0.0, **kwargs)
+    ancestors = resample(weighted.log_weights)
+    weighted.history.ancestors[-1] = ancestors
+    return weighted.select(ancestors)

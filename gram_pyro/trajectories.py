@@ -1,0 +1,83 @@
+"""K trajectories for each of B puzzles: what sampling hands to everything after it."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class History(NamedTuple):
+    """What resampling saw and did, segment by segment.
+
+    log_weights [N, K, B]: nats, after segment n and before any resampling. ancestors [N, K, B] int64: the particle
+    that particle k continued from after segment n; k itself where nothing was resampled.
+    """
+
+    log_weights: Tensor
+    ancestors: Tensor
+
+
+class Trajectories(NamedTuple):
+    """Sampled trajectories without their states, so that memory does not grow with D.
+
+    answers         [K, B, L]  int64, the most probable answer of each
+    log_weights     [K, B]     nats; zeros where all count alike
+    log_evidence    [B]        log of the estimate of E_prior[G(h_N)], nats; zeros without a potential G
+    log_likelihood  [K, B]     log p(answer | h_N), nats
+    depth           [K, B]     int64, segments run
+    change          [K, B]     rms of h_N - h_{N-1}
+    halt, value     [K, B]     what the heads say, probabilities; None where sampling ran without heads
+    history         of resampling; None where there was none
+    """
+
+    answers: Tensor
+    log_weights: Tensor
+    log_evidence: Tensor
+    log_likelihood: Tensor
+    depth: Tensor
+    change: Tensor
+    halt: Tensor | None = None
+    value: Tensor | None = None
+    history: History | None = None
+
+    @property
+    def num_particles(self) -> int:
+        return self.answers.shape[0]
+
+    def per_particle(self, function: Callable[[Tensor], Tensor]) -> "Trajectories":
+        """The same with `function` applied to every field that has a particle dim [K, B, ...]; the history is left out,
+        for it tells of other particles."""
+        fields = self._asdict() | {"history": None}
+        kept = ("log_evidence", "history")
+        return Trajectories(**{n: f if f is None or n in kept else function(f) for n, f in fields.items()})
+
+    def select(self, ancestors: Tensor) -> "Trajectories":
+        """The particles at `ancestors` [K', B], equally weighted."""
+
+        def pick(field: Tensor) -> Tensor:
+            return field.gather(
+                0, ancestors[..., None].expand(-1, -1, field.shape[-1]) if field.ndim == 3 else ancestors
+            )
+
+        chosen = self.per_particle(pick)
+        return chosen._replace(log_weights=torch.zeros_like(chosen.log_weights), history=self.history)
+
+    def to(self, device: torch.device | str) -> "Trajectories":
+        history = self.history and History(*(t.to(device) for t in self.history))
+        moved = self.per_particle(lambda field: field.to(device))
+        return moved._replace(log_evidence=self.log_evidence.to(device), history=history)
+
+
+def concatenate(parts: Sequence[Trajectories]) -> Trajectories:
+    """The trajectories of several groups of puzzles as one."""
+
+    def cat(name: str) -> Tensor | History | None:
+        fields = [getattr(part, name) for part in parts]
+        if fields[0] is None:
+            return None
+        if name == "history":
+            return History(*(torch.cat(same, -1) for same in zip(*fields, strict=True)))
+        return torch.cat(fields, 0 if name == "log_evidence" else 1)
+
+    return Trajectories(*(cat(name) for name in Trajectories._fields))

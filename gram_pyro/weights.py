@@ -1,0 +1,72 @@
+"""Log-weights [K, B] of K particles for each of B puzzles, in nats: the one currency between inference and its uses.
+
+    evidence  Z = 1/K sum_k w_k        ESS = (sum_k w_k)^2 / sum_k w_k^2        k-hat: tail index of the largest w_k
+
+Nothing is repaired: a weight that is not a number or +inf raises, and so do K weights that are all zero wherever they
+must be normalised.
+"""
+
+import math
+
+import torch
+from pyro.ops.stats import fit_generalized_pareto
+from torch import Tensor
+
+
+def check(log_weights: Tensor) -> Tensor:
+    """The same weights.  Raises: ValueError if one of them is NaN or +inf."""
+    if (bad := torch.isnan(log_weights) | (log_weights == torch.inf)).any():
+        particle, puzzle = bad.nonzero()[0].tolist()
+        raise ValueError(
+            f"the log-weight of particle {particle} of puzzle {puzzle} is {log_weights[particle, puzzle].item()}; "
+            "a log-weight is a number or -inf: look for the potential, prior or guide that returned it"
+        )
+    return log_weights
+
+
+def log_mean_exp(log_weights: Tensor) -> Tensor:
+    """log 1/K sum_k w_k; -inf where all are zero.  Shapes: [K, B] -> [B], nats."""
+    return log_weights.logsumexp(0) - math.log(len(log_weights))
+
+
+def normalise(log_weights: Tensor) -> Tensor:
+    """w_k / sum_j w_j.  Shapes: [K, B] -> [K, B].
+
+    Raises: ValueError if a weight is not a number, or all weights of a puzzle are zero.
+    """
+    if (empty := (check(log_weights) == -torch.inf).all(0)).any():
+        raise ValueError(
+            f"all {len(log_weights)} particles of puzzle {empty.nonzero()[0].item()} have weight zero, so none can be "
+            "chosen; use a potential that is finite, or more particles"
+        )
+    return log_weights.softmax(0)
+
+
+def ess(log_weights: Tensor) -> Tensor:
+    """Effective sample size, between 1 and K.  Shapes: [K, B] -> [B].  Raises: as `normalise`."""
+    return 1 / normalise(log_weights).square().sum(0)
+
+
+def pareto_k(log_weights: Tensor) -> Tensor:
+    """Pareto shape of the upper tail of the weights, [B]: below 0.5 the evidence estimate has finite variance, above
+    0.7 it is not to be trusted, whatever its standard error says. NaN where the tail does not rise above the rest
+    (equal weights, or too few that are not zero); inf where the rest vanishes beside the largest in float64.
+
+    Raises: ValueError if K < 25: a tail of min(K / 5, 3 sqrt(K)) weights is fitted; and as `normalise`.
+    Source: Vehtari et al., Pareto smoothed importance sampling; the fit is Pyro's.
+    """
+    num = len(log_weights)
+    if num < 25:
+        raise ValueError(f"{num} particles came, and the tail of the weights needs at least 25")
+    tail = math.ceil(min(0.2 * num, 3 * num**0.5))
+    normalise(log_weights)  # raises
+    largest = (log_weights - log_weights.amax(0)).double().sort(0).values[-tail - 1 :].cpu()
+    return log_weights.new_tensor([_tail_shape(*column.split([1, tail])) for column in largest.T])
+
+
+def _tail_shape(cutoff: Tensor, tail: Tensor) -> float:
+    """Pareto shape of the log-weights above the cutoff, in rising order up to 0."""
+    if -torch.inf < cutoff < -600:
+        return math.inf
+    excess = tail.exp() - cutoff.exp()
+    return fit_generalized_pareto(excess)[0] if excess[0] > 0 else math.nan

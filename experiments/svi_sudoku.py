@@ -8,143 +8,15 @@ The run folder receives config.yaml, and per program (GRAM and its deterministic
 table; then results.json, results.csv and figures. A run that is interrupted continues with run_dir=FOLDER.
 """
 
-import csv
-import json
-import logging
-import subprocess
-import sys
-from pathlib import Path
-
 import hydra
-import pyro
-import torch
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from gram_pyro.build import build_guide, build_heads, build_model, choose_device
-from gram_pyro.command import plain_errors
-from gram_pyro.compiler import compile_core
-from gram_pyro.evaluate import evaluate
-from gram_pyro.fit import fit
-from gram_pyro.metrics import Tally, join
-from gram_pyro.plots import training_figure, width_figure
-from gram_pyro.report import flat_rows, markdown, verdict, verdict_text
-from gram_pyro.tasks.base import Task, concatenate, subset
-from gram_pyro.train import Trainer, TrainSettings
-
-log = logging.getLogger(__name__)
-
-
-def commit() -> str:
-    """The commit of the working tree, or 'unknown' outside of git."""
-    answer = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=Path(__file__).parent
-    )
-    return answer.stdout.strip() or "unknown"
-
-
-def claim_folder(config: DictConfig) -> Path:
-    """The run folder, with the resolved configuration in it.  Raises: ValueError if it holds a run of another one."""
-    folder = Path(config.run_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    text, file = OmegaConf.to_yaml(config, resolve=True), folder / "config.yaml"
-    if file.exists() and file.read_text() != text:
-        raise ValueError(
-            f"{folder} holds a run with another configuration; repeat its overrides to continue it, or choose a run_dir"
-        )
-    file.write_text(text)
-    return folder
-
-
-def train(name: str, config: DictConfig, task: Task, folder: Path, device: torch.device) -> tuple[Trainer, dict]:
-    """Build one program, train it (or continue, or find it finished)."""
-    pyro.set_rng_seed(config.seed)
-    model = build_model(config, task).to(device)
-    guide = build_guide(config, model).to(device)
-    heads = build_heads(config).to(device)
-    trainer = Trainer(model, guide, heads, instantiate(config.objective), TrainSettings(**config.train))
-    if config.compile:
-        compile_core(model.core, device)
-    watched = subset(concatenate(list(task.test.values())), config.watch.num_puzzles)
-    description = {
-        "config": OmegaConf.to_container(config, resolve=True),
-        "commit": commit(),
-        "device": str(device),
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "guide_parameters": sum(p.numel() for p in guide.parameters()),
-        "heads_parameters": sum(p.numel() for p in heads.parameters()),
-    }
-    path = folder / f"{name}.safetensors"
-    return trainer, fit(trainer, task, watched, path, description, device, config.seed, config.watch.every)
-
-
-def rival_config(config: DictConfig, replacements: DictConfig) -> DictConfig:
-    """The configuration of a rival: whole groups (prior, guide, objective, ...) replaced, all else equal."""
-    rival = config.copy()
-    for group, choice in replacements.items():
-        rival[group] = choice
-    return rival
-
-
-def run(config: DictConfig) -> None:
-    folder, device = claim_folder(config), choose_device(config.device)
-    task = instantiate(config.task)
-    widths = list(config.evaluate.widths)
-    programs = {"GRAM": config} | {name: rival_config(config, r) for name, r in config.rivals.items() if r}
-    tests = {name: subset(puzzles, config.evaluate.num_puzzles) for name, puzzles in task.test.items()}
-    tallies: dict[str, dict[str, Tally]] = {name: {} for name in tests}
-    results, rows = {}, []
-    for name, program in programs.items():
-        trainer, description = train(name, program, task, folder, device)
-        results[name] = description | {"tests": {}}
-        log.info("%s: %d updates in %.0f s on %s", name, description["updates"], description["seconds"], device)
-        for test, puzzles in tests.items():
-            with trainer.settings.autocast(device):
-                _, tallies[test][name], table = evaluate(
-                    trainer.averaged_model,
-                    task,
-                    puzzles,
-                    config.evaluate.num_segments,
-                    widths,
-                    config.seed,
-                    chunk=config.evaluate.chunk,
-                )
-            results[name]["tests"][test] = table
-            rows += flat_rows(name, test, table, widths)
-            print(
-                f"\n{name} on {table['num_puzzles']} unseen puzzles '{test}', "
-                f"{config.evaluate.num_segments} segments deep\n{markdown(table, widths)}"
-            )
-    judged = {name: join([by_program[name] for by_program in tallies.values()]) for name in programs}
-    gains, supported = verdict(judged.pop("GRAM"), next(iter(judged.values()), None), max(widths))
-    print(f"\n{verdict_text(gains, supported)}")
-
-    training_figure({name: folder / f"{name}.csv" for name in programs}, folder / "training.png")
-    for test, by_program in tallies.items():
-        width_figure(by_program, folder / f"width_{test}.png", f"{test}: {tests[test].num_puzzles} unseen puzzles")
-    with (folder / "results.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    summary = {
-        "programs": results,
-        "verdict": {"supported": supported, "gains": {n: g._asdict() for n, g in gains.items()}},
-    }
-    (folder / "results.json").write_text(json.dumps(summary, indent=1))
-    print(f"\ntables, figures and checkpoints are in {folder}")
+from gram_pyro.trial import run_trial
 
 
 @hydra.main(version_base=None, config_path="conf", config_name="svi_sudoku")
 def main(config: DictConfig) -> None:
-    pyro.settings.set(module_local_params=True)  # two programs are trained in one process
-    pyro.enable_validation(False)
-    try:
-        with plain_errors():
-            run(config)
-    except KeyboardInterrupt as stopped:
-        sys.exit(
-            f"{stopped}; to continue: python experiments/svi_sudoku.py run_dir={config.run_dir} and the same overrides"
-        )
+    run_trial(config, "svi_sudoku")
 
 
 if __name__ == "__main__":

@@ -46,8 +46,17 @@ class Core(nn.Module, ABC):
         return State(state.h + z, state.l)
 
 
+class Blocks(nn.Sequential):
+    """A stack of blocks over L cells: the networks f.  Args: as for the cores below."""
+
+    def __init__(
+        self, dim: int, num_cells: int, relations: Tensor | None, mixer: Mixer, num_layers: int, hidden: int | None
+    ) -> None:
+        super().__init__(*(Block(dim, hidden or dim, mixer(dim, num_cells, relations)) for _ in range(num_layers)))
+
+
 class Hierarchical(Core):
-    """K fast updates of l, then one slow update of h; separate weights f_L and f_H.
+    """K fast updates of l, then one slow update of h; separate weights f_L and f_H.  Source: paper; as HRM.
 
     The initial state is drawn once, one D-vector per stream, and stored with the weights (as in HRM and TRM), so that
     it singles out no cell.
@@ -68,13 +77,8 @@ class Hierarchical(Core):
     ) -> None:
         super().__init__()
         self.num_updates = num_updates
-
-        def stack() -> nn.Sequential:
-            return nn.Sequential(
-                *(Block(dim, hidden or dim, mixer(dim, num_cells, relations)) for _ in range(num_layers))
-            )
-
-        self.low, self.high = stack(), stack()
+        self.low = Blocks(dim, num_cells, relations, mixer, num_layers, hidden)
+        self.high = Blocks(dim, num_cells, relations, mixer, num_layers, hidden)
         self.register_buffer("h0", torch.randn(dim))
         self.register_buffer("l0", torch.randn(dim))
 
@@ -87,3 +91,44 @@ class Hierarchical(Core):
         for _ in range(self.num_updates):
             low = self.low(low + context)
         return State(self.high(state.h + low), low)
+
+
+def tiny(**kwargs: object) -> Hierarchical:
+    """The same recursion with one network in both places, f_L = f_H.  Source: TRM (arXiv:2510.04871).
+
+    Args: as Hierarchical.
+    """
+    core = Hierarchical(**kwargs)
+    core.high = core.low
+    return core
+
+
+class Flat(Core):
+    """No hierarchy: u = f(h + e), applied K times; l is not used.  Source: Looped Transformer, paper Table 3a.
+
+    Args: as Hierarchical.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_cells: int,
+        relations: Tensor | None,
+        mixer: Mixer,
+        num_layers: int = 2,
+        num_updates: int = 1,
+        hidden: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.num_updates = num_updates
+        self.net = Blocks(dim, num_cells, relations, mixer, num_layers, hidden)
+        self.register_buffer("h0", torch.randn(dim))
+
+    def init(self, e: Tensor) -> State:
+        return State(self.h0.expand_as(e), torch.zeros_like(e))
+
+    def predict(self, e: Tensor, state: State) -> State:
+        h = state.h
+        for _ in range(self.num_updates):
+            h = self.net(h + e)
+        return State(h, state.l)

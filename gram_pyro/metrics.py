@@ -5,6 +5,7 @@ For one group of K answers to a puzzle with M solutions, m of them found:
     accuracy = share of the K answers that are right      any     = [m >= 1]
     vote     = [most frequent answer is right]            distinct = m
     coverage = m / M                                      entropy = -sum_a f_a log f_a, f = answer frequencies, nats
+    violations = rules broken per answer
 
 Of N >= K sampled answers, all N // K disjoint groups are averaged. A perfect sampler (uniform over the M solutions)
 finds m = M (1 - (1 - 1/M)^K) on average: the ceiling.
@@ -19,22 +20,27 @@ from torch import Tensor
 
 from gram_pyro.tasks.base import Puzzles, Task
 
-METRICS = ("accuracy", "any", "vote", "coverage", "distinct", "entropy")
+METRICS = ("accuracy", "any", "vote", "coverage", "distinct", "entropy", "violations")
 
 
 class Tally(NamedTuple):
-    """Judged answers.  Shapes: solved [N, B] bool; label [N, B], equal where two answers to one puzzle are equal;
-    num_solutions [B]."""
+    """Judged answers.  Shapes: violations [N, B], rules broken; label [N, B], equal where two answers to one puzzle are
+    equal; num_solutions [B]."""
 
-    solved: Tensor
+    violations: Tensor
     label: Tensor
     num_solutions: Tensor
+
+    @property
+    def solved(self) -> Tensor:
+        """Whether an answer is right, [N, B] bool."""
+        return self.violations == 0
 
 
 def tally(task: Task, puzzles: Puzzles, answers: Tensor) -> Tally:
     """Judge answers [N, B, L] to B puzzles by the rules and the clues, never by a stored label."""
-    _, label = torch.unique(answers.flatten(0, 1), dim=0, return_inverse=True)
-    return Tally(task.is_solved(puzzles.x, answers), label.view(answers.shape[:2]), puzzles.num_solutions)
+    _, label = torch.unique(task.canonical(answers).flatten(0, 1), dim=0, return_inverse=True)
+    return Tally(task.violations(puzzles.x, answers), label.view(answers.shape[:2]), puzzles.num_solutions)
 
 
 def join(parts: Sequence[Tally]) -> Tally:
@@ -63,6 +69,7 @@ def per_puzzle(result: Tally, width: int) -> dict[str, Tensor]:
         "coverage": found / result.num_solutions,
         "distinct": found,
         "entropy": -(count / width).log().mean(1),
+        "violations": result.violations[: num_groups * width].unflatten(0, (num_groups, width)).double().mean(1),
     }
     return {name: value.mean(0) for name, value in values.items()}
 

@@ -45,6 +45,8 @@ class ParticleFilter:
 
     def steer(self) -> None:
         """Resample the puzzles whose ESS is below the threshold.  Raises: ValueError if all weights of one are zero."""
+        if self.threshold == 0:  # then weights on the way do not matter, not even if all are zero
+            return
         low = ess(self.log_weights) < self.threshold * self.shape[0]
         if not low.any():
             return

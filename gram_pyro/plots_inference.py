@@ -1,7 +1,6 @@
 """Figures of inference: is confidence true, what does compute buy, what is covered, and what resampling did."""
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from pathlib import Path
 
 import torch
@@ -68,31 +67,29 @@ def calibration_figure(by_method: Mapping[str, tuple[Tensor, Tensor]], path: Pat
 
 
 def scaling_figure(rows: Sequence[Mapping], path: Path) -> None:
-    """Accuracy of the selected answer against the budget of trajectories x segments: a line per sampler and selection.
+    """Accuracy of the selected answer against the transitions that were run: a line per sampler and selection.
 
-    Rows have: sampler, select, num_particles, num_segments, accuracy, accuracy_se. A line runs through the best split
-    of each budget; the other splits are faint points.
+    Rows have: sampler, select, transitions (mean per puzzle, halted trajectories counted up to their halt), accuracy,
+    accuracy_se. A line joins the splits into depth and width that no cheaper one beats; the others are faint points.
     """
     figure, axis = plt.subplots(figsize=(9.5, 4.8), layout="constrained")
-
-    def budget(row: Mapping) -> int:
-        return row["num_particles"] * row["num_segments"]
-
     strategies: dict[tuple[str, str], list[Mapping]] = {}
-    for row in sorted(rows, key=budget):
+    for row in sorted(rows, key=lambda row: (row["transitions"], -row["accuracy"])):
         strategies.setdefault((row["sampler"], row["select"]), []).append(row)
     samplers, selections = (sorted(set(names)) for names in zip(*strategies, strict=True))
     for i, ((sampler, select), mine) in enumerate(sorted(strategies.items())):
         look = style(samplers.index(sampler), selections.index(select))
         shift = 1.015 ** (i - (len(strategies) - 1) / 2)  # so that error bars do not hide each other
-        best = [max(same, key=lambda row: row["accuracy"]) for _, same in groupby(mine, budget)]
-        at, accuracy, se = zip(*((budget(r) * shift, r["accuracy"], r["accuracy_se"]) for r in best), strict=True)
+        best = [r for n, r in enumerate(mine) if all(r["accuracy"] > cheaper["accuracy"] for cheaper in mine[:n])]
+        at, accuracy, se = zip(
+            *((r["transitions"] * shift, r["accuracy"], r["accuracy_se"]) for r in best), strict=True
+        )
         axis.errorbar(at, accuracy, se, **look, ms=4.5, lw=1.3, elinewidth=1, capsize=2, label=f"{sampler}, {select}")
-        at, accuracy = zip(*((budget(r) * shift, r["accuracy"]) for r in mine), strict=True)
+        at, accuracy = zip(*((r["transitions"] * shift, r["accuracy"]) for r in mine), strict=True)
         axis.plot(at, accuracy, **look | {"linestyle": ""}, ms=4.5, alpha=0.35, mew=0)
-    powers_of_two(axis, [budget(row) for row in rows])
-    axis.set(xlabel="budget: trajectories × segments", ylabel="accuracy of the one selected answer")
-    axis.set_title("bars: 1 standard error over puzzles; faint: splits of a budget that were not its best", fontsize=9)
+    powers_of_two(axis, [row["transitions"] for row in rows])
+    axis.set(xlabel="transitions run per puzzle (all trajectories)", ylabel="accuracy of the one selected answer")
+    axis.set_title("bars: 1 standard error over puzzles; faint: splits that a cheaper one equals or beats", fontsize=9)
     axis.grid(alpha=0.3)
     figure.legend(
         loc="outside right center", fontsize=8, title="sampler, selection", title_fontsize=8, handlelength=3.5
@@ -133,7 +130,7 @@ def lineage(ancestors: Tensor) -> Tensor:
 
 
 def particles_figure(history: History, puzzle: int, path: Path) -> None:
-    """One puzzle under resampling: effective sample size by segment, and who continued from whom."""
+    """One puzzle under resampling: effective sample size by segment, and who continued from whom; legible to K = 50."""
     log_weights, ancestors = history.log_weights[..., puzzle], history.ancestors[..., puzzle]
     num_segments, num_particles = ancestors.shape
     segments = torch.arange(1, num_segments + 1)

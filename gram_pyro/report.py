@@ -19,6 +19,7 @@ COLUMNS = (
     ("coverage_pooled", "coverage, pooled"),
     ("distinct", "distinct valid"),
     ("entropy", "entropy (nats)"),
+    ("violations", "rules broken"),
 )
 
 

@@ -19,6 +19,7 @@ from gram_pyro.potentials import Potential
 from gram_pyro.resampling import Scheme, systematic
 from gram_pyro.sampler import DEFAULT_CHUNK, check_halting, halt, land
 from gram_pyro.trajectories import Trajectories, concatenate
+from gram_pyro.weights import normalise
 
 
 @torch.no_grad()
@@ -58,6 +59,7 @@ def smc(
             particles.weigh(log_ratio, cloud.read(log_g))
             if segment < num_segments - 1:
                 particles.steer()
+        normalise(particles.log_weights)  # raises
         landed = land(cloud, model, heads, num_particles)
         dtype = landed.log_weights.dtype
         parts.append(

@@ -84,11 +84,23 @@ def law_of_y(model, e, h, num_transitions):
     return mean + h @ row, variance, row
 
 
-def log_evidence(model, x, y):
-    """log p(y | x), [B], nats."""
+def law_from_start(model, x, num_segments=1):
+    """Mean [B, L] and variance (a scalar) of y given x, at the end of `num_segments` segments."""
     e = model.embed(x)
-    mean, variance, _ = law_of_y(model, e, model.core.init(e).h, model.num_transitions)
+    return law_of_y(model, e, model.core.init(e).h, num_segments * model.num_transitions)[:2]
+
+
+def log_evidence(model, x, y, num_segments=1):
+    """log p(y | x), [B], nats."""
+    mean, variance = law_from_start(model, x, num_segments)
     return dist.Normal(mean, variance.sqrt()).log_prob(y).sum(-1).detach()
+
+
+def posterior_of_answer(model, x, y, num_segments=1):
+    """Mean [B, L] and variance (a scalar) of w . h_N given x and y: y is that number seen with noise r."""
+    mean, variance = law_from_start(model, x, num_segments)
+    signal = variance - model.readout.scale**2
+    return (mean + signal / variance * (y - mean)).detach(), (signal * model.readout.scale**2 / variance).detach()
 
 
 class Exact(Guide):
@@ -107,3 +119,41 @@ class Exact(Guide):
 def linear_problem(size=5, cells=2, **kwargs):
     model = linear_gram(**kwargs)
     return model, torch.randint(3, (size, cells)), torch.randn(size, cells)
+
+
+class Affine(Guide):
+    """N(W_t u_t + b_t + g_t y, S_t S_t') with parameters of its own, which start as the exact posterior of the puzzle
+    x [1, L]: c_t is the mean of y where u_t = 0, and gain and covariance are those of `Exact`."""
+
+    @torch.no_grad()
+    def __init__(self, model, x):
+        super().__init__(model)
+        e, c, variance = model.embed(x), model.prior.c, model.prior.scale**2
+        eye = torch.eye(len(c))
+        weight, bias, gains, tril = [], [], [], []
+        for t in range(model.num_transitions):
+            mean, noise, row = law_of_y(model, e, torch.zeros_like(e), model.num_transitions - 1 - t)
+            gain = variance * row / (variance * row @ row + noise)
+            weight.append(c - torch.outer(gain, row @ (eye + c)))
+            bias.append(-mean[0, :, None] * gain)
+            gains.append(gain)
+            tril.append(torch.linalg.cholesky(variance * (eye - torch.outer(gain, row))))
+        self.q_weight, self.q_bias, self.q_gain, self.q_tril = (
+            nn.Parameter(torch.stack(part)) for part in (weight, bias, gains, tril)
+        )
+
+    def posterior(self, u, y, prior, t):
+        loc = u @ self.q_weight[t].T + self.q_bias[t] + y[..., None] * self.q_gain[t]
+        return dist.MultivariateNormal(loc, scale_tril=self.q_tril[t].tril()).to_event(1)
+
+
+class Scaled(Guide):
+    """`Exact` with `factor` times its covariance."""
+
+    def __init__(self, model, factor):
+        super().__init__(model)
+        self.factor = factor
+
+    def posterior(self, u, y, prior, t):
+        law = Exact.posterior(self, u, y, prior, t).base_dist
+        return dist.MultivariateNormal(law.loc, self.factor * law.covariance_matrix).to_event(1)

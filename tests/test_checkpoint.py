@@ -62,8 +62,10 @@ def test_a_restored_run_continues_bit_for_bit(tmp_path):
         actual = everything(again, data)
         assert actual.keys() == target.keys()
         assert [n for n in target if not torch.equal(actual[n], target[n])] == []
-    moved = [n for n in saved if n.startswith("program.model.core.low") and not torch.equal(saved[n], expected[n])]
-    assert moved  # the comparison above was of runs that go on
+    for part in ("program.model.core.low", "program.guide", "program.heads", "average.module.heads"):
+        moved = [n for n in saved if n.startswith(part) and not torch.equal(saved[n], expected[n])]
+        assert moved, part  # the comparison above was of runs that go on
+    assert len([n for n in saved if n.startswith("optimiser.")]) == 3 * len(list(trainer.program.parameters()))
 
 
 def test_the_file_holds_the_average_apart_from_the_weights(tmp_path):
@@ -71,12 +73,18 @@ def test_the_file_holds_the_average_apart_from_the_weights(tmp_path):
     train(trainer, generator, 3)
     checkpoint.save(tmp_path / "run.safetensors", trainer, generator, {})
     tensors, _ = checkpoint.read(tmp_path / "run.safetensors")
-    name = "model.readout.logits.weight"
-    assert torch.equal(tensors[name], trainer.model.readout.logits.weight)
-    assert torch.equal(tensors[f"average.{name}"], trainer.averaged_model.readout.logits.weight)
-    assert not torch.equal(tensors[name], tensors[f"average.{name}"])
-    model = {n.removeprefix("model."): v for n, v in tensors.items() if n.startswith("model.")}
-    assert model.keys() == trainer.model.state_dict().keys()
+    for name, weight, average in (
+        (
+            "model.readout.logits.weight",
+            trainer.model.readout.logits.weight,
+            trainer.averaged_model.readout.logits.weight,
+        ),
+        ("heads.bias", trainer.heads.bias, trainer.averaged_heads.bias),
+    ):
+        assert torch.equal(tensors[name], weight) and torch.equal(tensors[f"average.{name}"], average)
+        assert not torch.equal(tensors[name], tensors[f"average.{name}"])
+    for part, module in trainer.program.items():
+        assert checkpoint.part_of(tensors, f"{part}.").keys() == module.state_dict().keys()
 
 
 def test_a_failed_save_leaves_the_old_file(tmp_path):
@@ -110,5 +118,5 @@ def test_truncated_file(tmp_path, keep):
 def test_wrong_format(tmp_path, header, shown):
     path = tmp_path / "other.safetensors"
     save_file({"w": torch.zeros(2)}, path, header)
-    with pytest.raises(ValueError, match=f"has format {shown}, and this program reads 'gram_pyro-1'"):
+    with pytest.raises(ValueError, match=f"has format {shown}, and this program reads '{checkpoint.FORMAT}'; train it"):
         checkpoint.read(path)

@@ -15,12 +15,14 @@ def random_tally(num_answers, num_puzzles):
     num_solutions = torch.randint(1, 5, (num_puzzles,))
     label = torch.randint(0, 7, (num_answers, num_puzzles))
     solved = label < num_solutions
-    return Tally(solved, label + 10 * torch.arange(num_puzzles), num_solutions)
+    violations = torch.randint(1, 4, solved.shape).masked_fill(solved, 0)
+    return Tally(violations, label + 10 * torch.arange(num_puzzles), num_solutions)
 
 
 def brute_force(result, width, puzzle):
-    """The six metrics of one puzzle, averaged over the disjoint groups of `width` answers."""
+    """The metrics of one puzzle, averaged over the disjoint groups of `width` answers."""
     solved, label = result.solved[:, puzzle].tolist(), result.label[:, puzzle].tolist()
+    broken = result.violations[:, puzzle].tolist()
     total = result.num_solutions[puzzle].item()
     groups = []
     for start in range(0, len(solved) - width + 1, width):
@@ -35,6 +37,7 @@ def brute_force(result, width, puzzle):
                 "coverage": len(found) / total,
                 "distinct": len(found),
                 "entropy": -sum(c / width * math.log(c / width) for c in counts.values()),
+                "violations": sum(broken[start : start + width]) / width,
             }
         )
     return {name: sum(g[name] for g in groups) / len(groups) for name in groups[0]}
@@ -53,7 +56,7 @@ def test_every_metric_equals_brute_force(num_answers, width):
 
 def test_answers_beyond_the_last_whole_group_are_not_counted():
     result = random_tally(7, 4)
-    cut = Tally(result.solved[:6], result.label[:6], result.num_solutions)
+    cut = Tally(result.violations[:6], result.label[:6], result.num_solutions)
     for name, value in per_puzzle(result, 3).items():
         assert torch.equal(value, per_puzzle(cut, 3)[name])
 
@@ -70,7 +73,7 @@ def test_too_wide(width):
 def test_ceiling_is_what_a_perfect_sampler_covers(num_solutions, width):
     many = 20_000
     draws = torch.randint(num_solutions, (width, many))
-    result = Tally(torch.ones_like(draws, dtype=torch.bool), draws, torch.full((many,), num_solutions))
+    result = Tally(torch.zeros_like(draws), draws, torch.full((many,), num_solutions))
     coverage = per_puzzle(result, width)["coverage"]
     expected = ceiling(result.num_solutions[:1], width).item()
     assert abs(coverage.mean().item() - expected) <= 4 * standard_error(coverage) + 1e-12

@@ -55,7 +55,7 @@ def test_scaling_figure_draws_the_line_through_the_best(tmp_path, axes):
     assert set(drawn) == {"smc, vote", "smc, draw"}
     line, points = drawn["smc, vote"].lines[0], axes[0].get_lines()
     assert list(line.get_ydata()) == [0.5, 0.8]
-    assert list(line.get_xdata()) == pytest.approx([4, 16], rel=0.1)
+    assert list(line.get_xdata()) == pytest.approx([12, 48], rel=0.1)
     assert any(sorted(p.get_ydata()) == [0.5, 0.6, 0.7, 0.8] for p in points)
     assert axes[0].get_xscale() == "log"
 

@@ -11,12 +11,12 @@ from gram_pyro.report import THRESHOLD, markdown, verdict, verdict_text
 def sampler(num_puzzles, num_solutions, width, right):
     """Answers drawn uniformly from the solutions of each puzzle, each right with probability `right`."""
     label = torch.randint(num_solutions, (width, num_puzzles))
-    return Tally(torch.rand(width, num_puzzles) < right, label, torch.full((num_puzzles,), num_solutions))
+    return Tally((torch.rand(width, num_puzzles) >= right).long(), label, torch.full((num_puzzles,), num_solutions))
 
 
 def test_a_diverse_sampler_is_supported_and_a_point_mass_is_falsified():
     diverse = sampler(200, 8, 20, right=0.9)
-    same = Tally(diverse.solved[:1].expand(20, -1), diverse.label[:1].expand(20, -1), diverse.num_solutions)
+    same = Tally(diverse.violations[:1].expand(20, -1), diverse.label[:1].expand(20, -1), diverse.num_solutions)
     gains, supported = verdict(diverse, same, 20)
     assert supported and len(gains) == 4
     gains, supported = verdict(same, None, 20)
@@ -26,7 +26,7 @@ def test_a_diverse_sampler_is_supported_and_a_point_mass_is_falsified():
 def test_gains_by_hand():
     solved = torch.tensor([[1, 0, 0, 1], [1, 1, 0, 1]]).bool()
     label = torch.tensor([[0, 2, 3, 5], [1, 4, 3, 5]])
-    gains, _ = verdict(Tally(solved, label, torch.tensor([2, 2, 2, 1])), None, 2)
+    gains, _ = verdict(Tally((~solved).long(), label, torch.tensor([2, 2, 2, 1])), None, 2)
     validity, diversity = gains.values()
     assert math.isclose(validity.mean, 0.125) and math.isclose(validity.se, 0.125)  # differences 0, 1/2, 0, 0
     assert math.isclose(diversity.mean, 0.5)  # the three with two solutions: 2 - 1, 1 - 1/2, 0
@@ -39,7 +39,7 @@ def test_diversity_is_not_on_trial_where_solutions_are_unique():
 
 def test_one_puzzle_proves_nothing():
     gains, supported = verdict(
-        Tally(torch.tensor([[True], [True]]), torch.tensor([[0], [1]]), torch.tensor([2])), None, 2
+        Tally(torch.tensor([[0], [0]]), torch.tensor([[0], [1]]), torch.tensor([2])), None, 2
     )
     assert not supported and math.isnan(next(iter(gains.values())).se)
 

@@ -116,9 +116,13 @@ class Task(ABC):
         """Whether y [..., L] obeys the rules and the clues of x [..., L] (leading dims broadcast); [...] bool."""
 
     def violations(self, x: Tensor, y: Tensor) -> Tensor:
-        """How many rules and clues y breaks, [...] int64; 0 where it is a solution. Here 1 for every wrong answer; a
+        """How many rules and clues y breaks, [...] int64; 0 iff `is_solved`. Here 1 for every wrong answer; a
         task that can count better, does."""
         return (~self.is_solved(x, y)).long()
+
+    def canonical(self, y: Tensor) -> Tensor:
+        """One name for answers that are the same, [..., L]; here every answer is its own. Solution sets hold these."""
+        return y
 
     @abstractmethod
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:

@@ -87,29 +87,29 @@ class Board:
         return concatenate(parts)
 
     def completions(self, removed: Sequence[int]) -> Puzzles:
-        """Every different puzzle that is a solution with k of its queens taken off, k in `removed`, all its solutions
-        with it. The puzzles are in a fixed order."""
+        """Every different puzzle that is a solution with k of its queens taken off, k in `removed`, with all its
+        solutions; always in the same order."""
         n = self.n
         subsets = [rows for k in removed for rows in combinations(range(n), k)]
         gone = torch.zeros(len(subsets), n, dtype=torch.bool)
         for subset, rows in zip(gone, subsets, strict=True):
             subset[list(rows)] = True
-        given = torch.where(gone, n, self.columns[:, None]).flatten(0, 1)
+        given = torch.where(gone, n, self.columns[:, None]).to(torch.uint8).flatten(0, 1)
         first = np.unique(_keys(given), return_index=True)[1]
-        return self.complete(torch.where(self.place(given[torch.from_numpy(first)]), QUEEN, BLANK))
+        return self.complete(torch.where(self.place(given[torch.from_numpy(first)].long()), QUEEN, BLANK))
 
     def symmetry_class(self, x: Tensor) -> Tensor:
-        """A number for each puzzle of x [N, L] with at most one queen in a row and no cell given as empty, equal for two
-        of them iff a symmetry of the square turns one into the other; [N] int64, 0 up to the number of classes - 1.
+        """A number for each puzzle of x [N, L], equal for two of them iff a symmetry of the square turns one into the
+        other; [N] int64, 0 up to the number of classes - 1. For puzzles of `completions`: only queens are seen.
 
-        The class is named by the least of the eight images.
+        A class is named by the least of the eight images.
         """
         images = (x == QUEEN)[:, self.symmetries].unflatten(-1, (self.n, self.n))
-        columns = (images * torch.arange(1, self.n + 1)).sum(-1)  # 0: no queen in that row
+        columns = (images * torch.arange(1, self.n + 1, dtype=torch.uint8)).sum(-1, dtype=torch.uint8)  # 0: no queen
         image = np.unique(_keys(columns.flatten(0, 1)), return_inverse=True)[1].reshape(-1, 8)
         return torch.from_numpy(np.unique(image.min(1), return_inverse=True)[1])
 
 
 def _keys(columns: Tensor) -> np.ndarray:
-    """Each row of columns [N, n] of numbers below 256 as one value that can be sorted, [N]."""
-    return columns.to(torch.uint8).numpy().view(f"V{columns.shape[1]}")[:, 0]
+    """Each row of columns [N, n] uint8 as one value that can be sorted, [N]."""
+    return columns.numpy().view(f"V{columns.shape[1]}")[:, 0]

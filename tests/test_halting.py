@@ -1,0 +1,105 @@
+"""Halting: a trajectory that has arrived keeps its state, is not run again, and says how deep it went."""
+
+import math
+
+import pytest
+import torch
+from oracle import linear_gram
+from tiny import close
+from torch import nn
+
+from gram_pyro.cloud import Cloud
+from gram_pyro.core import State
+from gram_pyro.heads import Verdict
+from gram_pyro.sampler import sample
+from gram_pyro.smc import smc
+
+N = 3
+
+
+def problem():
+    return linear_gram(num_transitions=2, readout_scale=0.5), torch.arange(3)[:, None]
+
+
+def flat(x, state, answers):
+    """A potential that prefers nothing."""
+    return state.h.new_zeros(len(x))
+
+
+class Above(nn.Module):
+    """A verdict that can be read off the state: the logit of halting is the first coordinate of h, minus `bar`."""
+
+    def __init__(self, bar):
+        super().__init__()
+        self.bar = bar
+
+    def forward(self, state):
+        return Verdict(state.h[..., 0, 0] - self.bar, -state.h[..., 0, 0])
+
+
+def rows_of(model):
+    """How many rows every transition of the core runs, as a list that grows."""
+    rows, predict = [], model.core.predict
+    model.core.predict = lambda e, state: rows.append(len(state.h)) or predict(e, state)
+    return rows
+
+
+def test_halted_rows_keep_their_state_and_cost_nothing():
+    asked = []
+
+    def propose(index, state):
+        asked.append(index.tolist())
+        return State(state.h + 1 + index[:, None, None], state.l - 1), torch.full((len(index),), 0.25)
+
+    cloud = Cloud(propose, State(torch.zeros(5, 2, 3), torch.zeros(5, 2, 3)), chunk=2)
+    close(cloud.advance(), torch.full((5,), 0.25))
+    close(cloud.change, [1, 2, 3, 4, 5])
+    cloud.halted[[1, 4]] = True
+    close(cloud.advance(), [0.25, 0, 0.25, 0.25, 0])
+    assert asked == [[0, 1], [2, 3], [4], [0, 2], [3]]
+    close(cloud.state.h[:, 0, 0], [2, 2, 6, 8, 5])
+    close(cloud.state.l[:, 1, 2], [-2, -1, -2, -2, -1])
+    assert cloud.depth.tolist() == [2, 1, 2, 2, 1]
+    cloud.select(torch.tensor([4, 4, 0, 0, 2]))
+    assert cloud.halted.tolist() == [True, True, False, False, False] and cloud.depth.tolist() == [1, 1, 2, 2, 2]
+    close(cloud.state.h[:, 1, 1], [5, 5, 2, 2, 6])
+    cloud.halted[:] = True
+    close(cloud.advance(), [0] * 5)
+    assert len(asked) == 5 and cloud.depth.tolist() == [1, 1, 2, 2, 2]
+
+
+@pytest.mark.parametrize("chunk", [7, 1024])
+def test_halting_ends_a_trajectory_where_the_head_says(chunk):
+    model, x = problem()
+    heads, rows = Above(1.0), rows_of(model)
+    torch.manual_seed(3)
+    run = sample(model, x, 40, N, heads=heads, halt_at=0.5, chunk=chunk)
+    assert sum(rows) == 2 * run.depth.sum() and max(rows) <= chunk
+    assert run.depth.unique().tolist() == [1, 2, 3]
+    assert (run.halt[run.depth < N] > 0.5).all() and (run.halt[run.depth == N] <= 0.5).any()
+    close(run.value, 1 / (1 + run.halt / (1 - run.halt) * math.e))  # logit of value = -(logit of halt) - bar
+    steered = smc(model, x, 40, N, heads=heads, halt_at=0.5, chunk=chunk, potential=lambda x, s, a: s.h[:, 0, 0])
+    assert (steered.halt[steered.depth < N] > 0.5).all() and steered.depth.unique().tolist() == [1, 2, 3]
+    full = sample(model, x, 4, N, heads=heads, chunk=chunk)
+    assert (full.depth == N).all() and full.halt.shape == full.value.shape == (4, 3)
+
+
+def test_halting_from_the_first_segment_is_one_segment():
+    model, x = problem()
+    runs = []
+    for num_segments, options in ((1, {}), (N, {"heads": Above(-1e9), "halt_at": 0.5})):
+        torch.manual_seed(3)
+        runs.append(sample(model, x, 5, num_segments, **options))
+    assert torch.equal(runs[0].answers, runs[1].answers) and (runs[1].depth == 1).all()
+    assert torch.equal(runs[0].change, runs[1].change) and (runs[0].change > 0).all()
+
+
+@pytest.mark.parametrize("sampler", [sample, smc])
+def test_halting_needs_heads_and_a_probability(sampler):
+    model, x = problem()
+    options = {"potential": flat} if sampler is smc else {}
+    with pytest.raises(ValueError, match="halt_at=0.5 needs the halt head, and sampling ran without heads; give heads="):
+        sampler(model, x, 4, 2, halt_at=0.5, **options)
+    for halt_at in (0, 1.0, 3):
+        with pytest.raises(ValueError, match=f"halt_at={halt_at} is a probability between 0 and 1; leave it out to run"):
+            sampler(model, x, 4, 2, heads=Above(0.0), halt_at=halt_at, **options)

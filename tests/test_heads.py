@@ -1,0 +1,205 @@
+"""The two critics: their form by hand, what they are fitted to, and that they move nothing but themselves."""
+
+import math
+
+import pyro.distributions as dist
+import pytest
+import torch
+from pyro.infer import Trace_ELBO
+from test_train import ragged, trainer_of
+from tiny import D, L, V, close, shake, swiglu
+
+from gram_pyro import train
+from gram_pyro.core import State
+from gram_pyro.heads import Heads, heads_loss
+from gram_pyro.priors.base import Prior
+from gram_pyro.train import TrainSettings, is_solution
+
+
+def heads_and_state(*lead):
+    heads = shake(Heads(D, 6))
+    return heads, State(torch.randn(*lead, L, D), torch.randn(*lead, L, D))
+
+
+def test_logits_by_hand():
+    """Noisy-or: exp(-logit) = e^-b sum_cells e^badness, cell by cell in plain Python."""
+    heads, state = heads_and_state(3)
+    p = dict(heads.named_parameters())
+    badness = swiglu(p, "badness", state.h)
+    assert badness.shape == (3, L, 2)
+    for index, logit in enumerate(heads(state)):
+        assert logit.shape == (3,)
+        for b in range(3):
+            total = sum(math.exp(badness[b, cell, index]) for cell in range(L))
+            close(logit[b], heads.bias[index] - math.log(total))
+            close(1 / logit[b].sigmoid() - 1, math.exp(-heads.bias[index]) * total)  # the odds against add up
+
+
+@pytest.mark.parametrize("lead", [(), (5,), (2, 5), (4, 2, 5)])
+def test_any_leading_dims_and_any_order_of_cells(lead):
+    heads, state = heads_and_state(*lead)
+    verdict = heads(state)
+    assert verdict.halt.shape == verdict.value.shape == lead
+    order = torch.randperm(L)
+    moved = heads(State(state.h[..., order, :], state.l))
+    close(moved.halt, verdict.halt), close(moved.value, verdict.value)
+    flat = heads(State(state.h.view(-1, L, D), state.l.view(-1, L, D)))
+    close(flat.halt.view(lead), verdict.halt), close(flat.value.view(lead), verdict.value)
+    assert torch.equal(heads(State(state.h, -state.l)).value, verdict.value)  # l is not read
+
+
+def test_one_bad_cell_is_enough():
+    """Where one cell is very bad, the logit is b minus its badness, whatever the others are."""
+    heads, state = heads_and_state(200)
+    p = dict(heads.named_parameters())
+    h = state.h.clone()
+    h[:, 2] *= 30
+    badness = swiglu(p, "badness", h)
+    for index, (logit, before) in enumerate(zip(heads(State(h, h)), heads(state), strict=True)):
+        alone = badness[:, 2, index]
+        clear = alone > badness[:, [0, 1, 3], index].amax(-1) + 20
+        assert clear.sum() > 20
+        close(logit[clear], (heads.bias[index] - alone)[clear], 1e-6)
+        assert (logit <= heads.bias[index] - badness[..., index].amax(-1)).all()
+        worse = alone > swiglu(p, "badness", state.h)[:, 2, index]
+        assert (logit[worse] < before[worse]).all() and (logit[~worse] >= before[~worse]).all()
+
+
+def test_targets_of_the_loss():
+    """halt is fitted to every segment's own rightness, value to that of the last."""
+    heads, states = heads_and_state(3, 6)
+    right = torch.rand(3, 6) < 0.5
+    assert (right != right[-1:]).any()
+    halt, value = (logit.sigmoid() for logit in heads(states))
+    loss = 0
+    for n in range(3):
+        for b in range(6):
+            loss -= math.log(halt[n, b] if right[n, b] else 1 - halt[n, b])
+            loss -= math.log(value[n, b] if right[2, b] else 1 - value[n, b])
+    close(heads_loss(heads, states, right), loss / 18)
+
+
+def test_the_loss_moves_the_heads_alone():
+    heads, states = heads_and_state(3, 6)
+    h, l = states.h.requires_grad_(), states.l.requires_grad_()  # noqa: E741
+    heads_loss(heads, State(h * 1, l * 1), torch.rand(3, 6) < 0.5).backward()
+    assert h.grad is None and l.grad is None
+    assert all(p.grad.abs().max() > 0 for p in heads.parameters())
+
+
+def watch_heads_loss(monkeypatch):
+    calls = []
+    monkeypatch.setattr(train, "heads_loss", lambda *args: calls.append(args) or heads_loss(*args))
+    return calls
+
+
+class Quiet(Prior):
+    """Noise too small to see."""
+
+    def forward(self, u, t):
+        return dist.Normal(torch.zeros_like(u), 1e-9).to_event(2)
+
+
+@pytest.mark.parametrize("free_share, rows", [(0.0, 1), (0.25, 2)])
+def test_the_trainer_fits_heads_to_prior_rollouts(local_params, monkeypatch, free_share, rows):
+    """N segments of `reason` from the initial state, judged by the solution sets of their own puzzles. The guide, which
+    here leads every state far astray, has no part in them."""
+    calls = watch_heads_loss(monkeypatch)
+    trainer = trainer_of(free_share, num_segments=3, learning_rate=0.0, objective=Trace_ELBO())
+    model, data = trainer.model, ragged(8)
+    shake(trainer.heads), shake(model)
+    model.prior = Quiet()
+    trainer.guide.posterior = lambda u, y, prior, t: dist.Normal(torch.full_like(u, 1e3), 1e-9).to_event(2)
+    with torch.no_grad():  # two of three answers are right, so that targets differ
+        data.solutions[0, 1] = model.readout.answer(model.reason(data.x[:1]))[0]
+        data.solutions[1, 0] = model.readout.answer(model.reason(data.x[1:2]))[0]
+        data.valid[1, 1] = False
+    record = trainer.trajectory(data)
+    ((heads, states, right),) = calls
+    assert heads is trainer.heads and states.h.shape == (3, rows, L, D) and not states.h.requires_grad
+    assert trainer.guide.final_state().h.min() > 900 and states.h.max() < 10
+    state = None
+    with torch.no_grad():
+        for n in range(3):
+            state = model.reason(data.x[:rows], state)
+            close(states.h[n], state.h, 1e-6), close(states.l[n], state.l, 1e-6)
+            answers = model.readout.answer(state).tolist()
+            for b in range(rows):
+                assert right[n, b] == (answers[b] in data.solutions[b][data.valid[b]].tolist())
+    assert right[0].all()
+    close(record["heads_loss"], heads_loss(heads, states, right))
+
+
+def test_padding_is_no_solution():
+    solutions = torch.randint(V, (2, 3, L))
+    valid = torch.tensor([[True, True, False], [True, False, False]])
+    answers = torch.stack([solutions[:, m] for m in (0, 1, 2)])  # [3, 2, L]
+    expected = [[True, True], [True, False], [False, False]]
+    assert is_solution(answers, solutions, valid).tolist() == expected
+    assert not is_solution((solutions[:, 0] + 1) % V, solutions[:, :1], valid[:, :1]).any()
+    one_off = solutions[:, 0].clone()
+    one_off[:, 3] = (one_off[:, 3] + 1) % V
+    assert not is_solution(one_off, solutions[:, :1], valid[:, :1]).any()
+
+
+@pytest.mark.parametrize("free_share", [0.0, 0.25])
+def test_heads_do_not_change_what_the_model_learns(local_params, free_share):
+    """Heads whose gradient is a thousand times the model's, against heads that are nearly right: the model's clipped
+    steps are the same, bit for bit."""
+    programs = []
+    for bias in (-1e3, 3.0):
+        torch.manual_seed(4)
+        trainer = trainer_of(free_share, clip=0.1, num_segments=3)
+        trainer.heads.bias.data[:] = bias
+        data = ragged(8)
+        for _ in range(2):
+            record = trainer.trajectory(data)
+        programs.append((trainer, record))
+    (first, one), (second, other) = programs
+    assert (one["heads_loss"] - other["heads_loss"]).abs() > 100 and torch.equal(one["loss"], other["loss"])
+    for part in ("model", "guide"):
+        for a, b in zip(first.program[part].parameters(), second.program[part].parameters(), strict=True):
+            assert torch.equal(a, b)
+    assert first.updates == second.updates == 6
+
+
+def test_heads_learn_once_per_trajectory_and_clip_by_themselves(local_params):
+    """Their gradient is clipped on its own, and the segments before the last leave them where they are."""
+    trainer = trainer_of(0.25, clip=1e-3, num_segments=3)
+    shake(trainer.program)
+    seen, step = [], trainer.step
+
+    def watched(loss):
+        before = [p.detach().clone() for p in trainer.heads.parameters()]
+        step(loss)
+        grads = [p.grad for p in trainer.heads.parameters()]
+        moved = [not torch.equal(p, b) for p, b in zip(trainer.heads.parameters(), before, strict=True)]
+        norms = [torch.stack([p.grad.norm() for p in ps if p.grad is not None]).norm() for ps in groups(trainer)]
+        seen.append((all(g is None for g in grads), any(moved), norms))
+
+    trainer.step = watched
+    trainer.trajectory(ragged(8))
+    assert [s[:2] for s in seen] == [(True, False), (True, False), (False, True)]
+    close(torch.stack(seen[-1][2]), [1e-3, 1e-3], 1e-3)
+
+
+def groups(trainer):
+    parts = [trainer.learners, list(trainer.heads.parameters())]
+    return [ps for ps in parts if any(p.grad is not None for p in ps)]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_heads_separate_right_from_wrong(precision):
+    """They fit a rule on the states: right iff no cell has a first channel above 1."""
+    torch.manual_seed(0)
+    heads = Heads(D, 16)
+    optimiser = torch.optim.Adam(heads.parameters(), lr=0.03)
+    settings = TrainSettings(updates=1, num_segments=1, batch_size=8, precision=precision)
+    for _ in range(150):
+        h = torch.randn(1, 200, L, D, dtype=torch.float32).double()
+        right = (h[..., 0] < 1).all(-1)
+        with settings.autocast(h.device):
+            loss = heads_loss(heads, State(h, h), right)
+        assert loss.dtype == torch.float64
+        optimiser.zero_grad(), loss.backward(), optimiser.step()
+    assert ((heads(State(h, h)).halt > 0) == right).double().mean() > 0.85

@@ -1,0 +1,107 @@
+"""Log-weights: sums in plain Python, exact Pareto tails, and what may never be repaired."""
+
+import math
+
+import pytest
+import torch
+from tiny import close
+
+from gram_pyro.weights import check, ess, log_mean_exp, normalise, pareto_k
+
+FUNCTIONS = [normalise, ess, pareto_k]
+
+
+def column(values, num=1):
+    """The same weights for `num` puzzles, as [K, num] log-weights."""
+    return torch.tensor(values).log()[:, None].expand(-1, num).clone()
+
+
+@pytest.mark.parametrize("values", [[1.0], [0.5, 2.0, 0.25], [0.0, 3.0, 0.0, 1.0], [1.0] * 7])
+def test_sums_by_hand(values):
+    total, squares = sum(values), sum(v * v for v in values)
+    weights = torch.stack([column(values)[:, 0], column(values)[:, 0] + 700, column(values)[:, 0] - 2000], 1)
+    mean = math.log(total / len(values))
+    close(log_mean_exp(weights), [mean, mean + 700, mean - 2000])
+    close(normalise(weights), torch.tensor(values)[:, None].expand(-1, 3) / total)
+    close(ess(weights), [total**2 / squares] * 3)
+
+
+def test_every_puzzle_by_itself_and_every_order_of_particles():
+    weights = 5 * torch.randn(30, 4)
+    order = torch.randperm(30)
+    for function in (log_mean_exp, ess, pareto_k):
+        value = function(weights)
+        assert value.shape == (4,)
+        close(function(weights[order]), value)
+        close(torch.cat([function(weights[:, b : b + 1]) for b in range(4)]), value)
+        close(function(weights[:, [2, 0, 3, 1]]), value[[2, 0, 3, 1]])
+
+
+def test_no_weight_at_all_has_mean_zero_and_nothing_else():
+    weights = torch.zeros(30, 3)
+    weights[:, 1] = -torch.inf
+    assert log_mean_exp(weights).tolist() == [0.0, -torch.inf, 0.0]
+    assert check(weights) is weights
+    for function in FUNCTIONS:
+        with pytest.raises(ValueError, match="all 30 particles of puzzle 1 have weight zero, so none can be chosen"):
+            function(weights)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("function", [check, *FUNCTIONS])
+def test_what_is_not_a_weight_is_never_repaired(function, bad):
+    weights = torch.zeros(30, 3)
+    weights[17, 2] = bad
+    with pytest.raises(ValueError, match=f"particle 17 of puzzle 2 is {bad}; a log-weight is a number or -inf"):
+        function(weights)
+    assert not torch.isfinite(weights[17, 2]), "the caller's weights were written to"
+    assert not torch.isfinite(log_mean_exp(weights)[2])
+
+
+def pareto_quantiles(k, num):
+    """Log of `num` quantiles of the generalised Pareto law of shape k, in random order: its largest draws, exactly."""
+    u = (torch.arange(num, dtype=torch.float64) + 0.5) / num
+    return (((1 - u) ** -k - 1) / k).log()[torch.randperm(num)]
+
+
+@pytest.mark.parametrize("k", [0.2, 0.5, 1.0])
+def test_pareto_shape_of_exact_quantiles(k):
+    """The tail of a generalised Pareto law is one of the same k. The fit shrinks it towards 1/2 by ten observations,
+    and is within 4 of its asymptotic standard errors (1 + k) / sqrt(M) of that, M = 3 sqrt(K) the size of the tail."""
+    num = 40_000
+    tail = math.ceil(3 * num**0.5)
+    estimate = pareto_k(torch.stack([pareto_quantiles(k, num), 400 + pareto_quantiles(k, num)], 1))
+    shrunk = (tail * k + 10 * 0.5) / (tail + 10)
+    assert ((estimate - shrunk).abs() < 0.06).all() and 0.06 < 4 * (1 + k) / tail**0.5
+    close(estimate[0], estimate[1])  # weights have no unit
+
+
+def test_pareto_shape_of_draws_is_right_on_average():
+    """log-weights Exponential(1 / k) are Pareto weights of shape k."""
+    ks = torch.tensor([0.2, 0.5, 1.0])
+    many, num = 60, 4000
+    draws = -(torch.rand(num, 3, many).log()) * ks[:, None]
+    estimate = pareto_k(draws.flatten(1)).view(3, many)
+    tail = math.ceil(3 * num**0.5)
+    shrunk = (tail * ks + 5) / (tail + 10)
+    error = estimate.std(1) / many**0.5
+    assert ((estimate.mean(1) - shrunk).abs() < 4 * error + 0.02).all()  # the fit's own bias is O(1 / M)
+    assert (error < 0.03).all()
+
+
+def test_pareto_shape_where_weights_degenerate():
+    """Worst of all is one particle that outweighs the rest beyond what float64 can hold: never "not a number"."""
+    spread = torch.stack([torch.linspace(0, 1, 100), torch.linspace(0, 1e4, 100), torch.linspace(0, 1e5, 100)], 1)
+    k = pareto_k(spread)
+    assert k[0] < 0.7 and (k[1:] > 0.7).all()
+    assert pareto_k(torch.zeros(100, 2)).isnan().all()  # equal weights have no tail
+    few = torch.full((100, 1), -torch.inf)
+    few[:5] = torch.randn(5, 1)
+    assert pareto_k(few).isnan().all()  # nor have five
+
+
+def test_pareto_shape_needs_a_tail():
+    assert pareto_k(torch.randn(25, 2)).shape == (2,)
+    with pytest.raises(ValueError, match="24 particles came, and the tail of the weights needs at least 25"):
+        pareto_k(torch.randn(24, 2))
+    assert pareto_k(torch.randn(25, 2, dtype=torch.float32)).dtype == torch.float32

@@ -24,7 +24,7 @@ from torch.distributions import Normal, kl_divergence
 from torch.nn import functional as F
 
 from gram_pyro.build import build_guide, build_heads, build_model, choose_device
-from gram_pyro.compiler import compile_core
+from gram_pyro.compiler import compile_blocks
 from gram_pyro.core import State
 from gram_pyro.objectives import segment_loss, set_loss
 from gram_pyro.tasks.base import Batch
@@ -119,7 +119,7 @@ def main(config: DictConfig) -> None:
     guide, heads = build_guide(config, model).to(device), build_heads(config).to(device)
     trainer = Trainer(model, guide, heads, instantiate(config.objective), TrainSettings(**config.train))
     if config.compile:
-        compile_core(model.core, device)
+        compile_blocks(model.core, device)
     batch = next(task.batches(config.train.batch_size, torch.Generator().manual_seed(config.seed))).to(device)
     check_same_maths(trainer, batch, config.seed)
     seconds: dict[str, list[float]] = {way: [] for way in WAYS}

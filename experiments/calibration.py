@@ -12,6 +12,7 @@ half of the puzzles and tested on the other. The run folder receives calibration
 import csv
 import json
 import math
+from functools import partial
 from pathlib import Path
 
 import hydra
@@ -26,10 +27,10 @@ from gram_pyro.build import build_sampler, build_task, choose_device
 from gram_pyro.calibration import auroc, brier, calibration_error, threshold_for
 from gram_pyro.command import plain_errors
 from gram_pyro.evaluate import roll_out, selected
+from gram_pyro.learner import TrainSettings
 from gram_pyro.load import Program, load_program, stored_config
 from gram_pyro.plots_inference import calibration_figure
 from gram_pyro.tasks.base import concatenate, subset
-from gram_pyro.train import TrainSettings
 
 
 def scores(confidence: Tensor, right: Tensor) -> dict[str, float]:
@@ -74,17 +75,9 @@ def run(config: DictConfig) -> None:
     puzzles = concatenate([subset(part, config.num_puzzles) for part in task.test.values()])
     puzzles = puzzles.select(torch.randperm(puzzles.num_puzzles, generator=torch.Generator().manual_seed(config.seed)))
     sampler = build_sampler(config.sampler, task, program.heads)
+    draw = partial(sampler, program.model, heads=program.heads, chunk=config.chunk)
     with TrainSettings(**trained.train).autocast(device):
-        trajectories, seconds = roll_out(
-            program.model,
-            puzzles,
-            config.num_particles,
-            config.num_segments,
-            config.seed,
-            sampler,
-            heads=program.heads,
-            chunk=config.chunk,
-        )
+        trajectories, seconds = roll_out(draw, puzzles, config.num_particles, config.num_segments, config.seed, device)
     right = task.is_solved(puzzles.x, trajectories.answers)
     single = {
         "value head": trajectories.value,

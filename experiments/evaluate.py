@@ -8,6 +8,7 @@ The last line of output is one JSON object over all puzzles.
 """
 
 import json
+from functools import partial
 
 import hydra
 import pyro
@@ -17,11 +18,11 @@ from omegaconf import DictConfig
 from gram_pyro.build import build_sampler, build_task, choose_device
 from gram_pyro.command import plain_errors
 from gram_pyro.evaluate import evaluate, selected
+from gram_pyro.learner import TrainSettings
 from gram_pyro.load import load_program, stored_config
 from gram_pyro.metrics import join, report
 from gram_pyro.report import COLUMNS, markdown
 from gram_pyro.tasks.base import subset
-from gram_pyro.train import TrainSettings
 
 
 def run(config: DictConfig) -> None:
@@ -30,13 +31,13 @@ def run(config: DictConfig) -> None:
     program = load_program(config.checkpoint, task)
     model, heads = program.model.to(device), program.heads.to(device)
     sampler, select = build_sampler(config.sampler, task, heads), instantiate(config.select)
-    options = {"sampler": sampler, "heads": heads, "halt_at": config.halt_at, "chunk": config.chunk}
+    draw = partial(sampler, model, heads=heads, halt_at=config.halt_at, chunk=config.chunk)
     judged, seconds = [], 0.0
     for name, puzzles in task.test.items():
         puzzles = subset(puzzles, config.num_puzzles)
         with TrainSettings(**trained.train).autocast(device):
             trajectories, result, table = evaluate(
-                model, task, puzzles, config.num_segments, widths, config.seed, **options
+                draw, task, puzzles, config.num_segments, widths, config.seed, device
             )
         judged.append(result)
         seconds += table["seconds"]

@@ -20,10 +20,10 @@ from omegaconf import DictConfig, OmegaConf
 from gram_pyro.build import build_task, choose_device
 from gram_pyro.command import plain_errors
 from gram_pyro.evidence import bound, log_weights, smc_evidence
+from gram_pyro.learner import TrainSettings
 from gram_pyro.load import Program, load_program, stored_config
 from gram_pyro.metrics import standard_error
 from gram_pyro.tasks.base import Puzzles, draw_batch, subset
-from gram_pyro.train import TrainSettings
 from gram_pyro.weights import ess, pareto_k
 
 

@@ -11,10 +11,12 @@ coverage@K against K with the ceiling of a perfect sampler.
 import csv
 import itertools
 import json
+from functools import partial
 from pathlib import Path
 
 import hydra
 import pyro
+import torch
 from hydra import compose
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -23,13 +25,13 @@ from tqdm import tqdm
 from gram_pyro.build import build_sampler, build_task, choose_device
 from gram_pyro.command import plain_errors
 from gram_pyro.evaluate import judge, roll_out, selected
+from gram_pyro.learner import TrainSettings
 from gram_pyro.load import Program, load_program, stored_config
 from gram_pyro.metrics import Tally, ceiling, per_puzzle, standard_error
 from gram_pyro.plots_inference import coverage_figure, scaling_figure
 from gram_pyro.sampler import Sampler, sample
 from gram_pyro.selection import Select
 from gram_pyro.tasks.base import Puzzles, Task, concatenate, subset
-from gram_pyro.train import TrainSettings
 
 COLUMNS = (
     "strategy",
@@ -44,14 +46,13 @@ COLUMNS = (
 )
 
 
-def failed(program: Program, task: Task, puzzles: Puzzles, config: DictConfig) -> Puzzles:
+def failed(program: Program, task: Task, puzzles: Puzzles, config: DictConfig, device: torch.device) -> Puzzles:
     """The puzzles that one prior trajectory of full depth, of a seed of its own, gets wrong.
 
     Raises: ValueError if it solves them all.
     """
-    first, _ = roll_out(
-        program.model, puzzles, 1, max(config.depths), config.seed + 1_000_003, sample, chunk=config.chunk
-    )
+    draw = partial(sample, program.model, chunk=config.chunk)
+    first, _ = roll_out(draw, puzzles, 1, max(config.depths), config.seed + 1_000_003, device)
     wrong = (~judge(task, puzzles, first).solved[0]).nonzero().squeeze(1)
     if len(wrong) == 0:
         raise ValueError(
@@ -75,7 +76,7 @@ def columns(result: Tally, width: int) -> dict[str, float]:
     return row | {f"{names[n]}_se": standard_error(v) for n, v in values.items() if n in names}
 
 
-def measure(program: Program, task: Task, puzzles: Puzzles, config: DictConfig) -> list[dict]:
+def measure(program: Program, task: Task, puzzles: Puzzles, config: DictConfig, device: torch.device) -> list[dict]:
     """One row per strategy, depth and width. Strategies that differ in selection only share their trajectories."""
     groups: dict[tuple[str, bool], dict[str, Select]] = {}
     samplers: dict[str, Sampler] = {}
@@ -88,7 +89,8 @@ def measure(program: Program, task: Task, puzzles: Puzzles, config: DictConfig) 
     jobs = list(itertools.product(groups.items(), config.depths, config.widths))
     for ((name, halts), selections), depth, width in tqdm(jobs, unit="run", dynamic_ncols=True):
         options = {"heads": program.heads, "halt_at": config.halt_at if halts else None, "chunk": config.chunk}
-        trajectories, seconds = roll_out(program.model, puzzles, width, depth, config.seed, samplers[name], **options)
+        draw = partial(samplers[name], program.model, **options)
+        trajectories, seconds = roll_out(draw, puzzles, width, depth, config.seed, device)
         shared = {
             "sampler": f"{name}, halting" if halts else name,
             "num_particles": width,
@@ -112,8 +114,8 @@ def run(config: DictConfig) -> None:
     puzzles = concatenate([subset(part, config.num_puzzles) for part in task.test.values()])
     with TrainSettings(**trained.train).autocast(device):
         if config.only_failed:
-            puzzles = failed(program, task, puzzles, config)
-        rows = measure(program, task, puzzles, config)
+            puzzles = failed(program, task, puzzles, config, device)
+        rows = measure(program, task, puzzles, config, device)
 
     print(f"\n{puzzles.num_puzzles} puzzles; accuracy of the one selected answer, and of K trajectories")
     print("| " + " | ".join(COLUMNS) + " |\n" + "| --- " * len(COLUMNS) + "|")

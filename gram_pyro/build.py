@@ -6,13 +6,17 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from gram_pyro.compiler import compile_blocks
 from gram_pyro.embed import TokenEmbedding
 from gram_pyro.guide import Guide
 from gram_pyro.heads import Heads
+from gram_pyro.learner import Learner, TrainSettings
 from gram_pyro.model import GRAM
+from gram_pyro.peers.train import PeerTrainer
 from gram_pyro.readout import CategoricalReadout
 from gram_pyro.sampler import Sampler
 from gram_pyro.tasks.base import Task
+from gram_pyro.train import Trainer
 
 
 def build_model(config: DictConfig, task: Task) -> GRAM:
@@ -59,3 +63,20 @@ def build_sampler(config: DictConfig, task: Task, heads: Heads | None) -> Sample
 def build_task(trained: DictConfig, changes: DictConfig) -> Task:
     """The task a checkpoint was trained on, with what `changes` names (nulls: nothing)."""
     return instantiate(trained.task, **{key: value for key, value in changes.items() if value is not None})
+
+
+def build_learner(config: DictConfig, task: Task, device: torch.device) -> Learner:
+    """What `config` describes, ready to train on `task`: a GRAM with its guide and heads, or a peer (key peer)."""
+    settings = TrainSettings(**config.train)
+    if config.get("peer"):
+        peer = instantiate(config.peer, _partial_=True)(
+            num_cells=task.num_cells, num_symbols=task.num_symbols, relations=task.relations, dim=config.dim
+        )
+        learner, network = PeerTrainer(peer.to(device), settings), peer
+    else:
+        model = build_model(config, task).to(device)
+        guide, heads = build_guide(config, model).to(device), build_heads(config).to(device)
+        learner, network = Trainer(model, guide, heads, instantiate(config.objective), settings), model.core
+    if config.compile:
+        compile_blocks(network, device)
+    return learner

@@ -15,12 +15,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from gram_pyro.train import Trainer
+from gram_pyro.learner import Learner
 
 FORMAT = "gram_pyro-2"
 
 
-def save(path: Path, trainer: Trainer, data_generator: torch.Generator, description: dict) -> None:
+def save(path: Path, trainer: Learner, data_generator: torch.Generator, description: dict) -> None:
     """Write a checkpoint atomically. `description` must be JSON: the resolved configuration and what was measured."""
     tensors = dict(trainer.program.state_dict())
     tensors |= {f"average.{name}": value for name, value in trainer.ema.module.state_dict().items()}
@@ -62,12 +62,11 @@ def part_of(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def restore(path: Path, trainer: Trainer, data_generator: torch.Generator) -> dict:
+def restore(path: Path, trainer: Learner, data_generator: torch.Generator) -> dict:
     """Continue a run exactly where it was saved.  Returns: the description."""
     tensors, description = read(path)
-    trainer.model.load_state_dict(part_of(tensors, "model."))
-    trainer.guide.load_state_dict(part_of(tensors, "guide."))
-    trainer.heads.load_state_dict(part_of(tensors, "heads."))
+    for name, module in trainer.program.items():
+        module.load_state_dict(part_of(tensors, f"{name}."))
     trainer.ema.module.load_state_dict(part_of(tensors, "average."))
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in part_of(tensors, "optimiser.").items():

@@ -1,30 +1,28 @@
 """Evaluation: sample K trajectories per unseen puzzle, judge them by the rules, and tabulate."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from gram_pyro.heads import Heads
 from gram_pyro.metrics import Tally, report, standard_error, tally
-from gram_pyro.model import GRAM
 from gram_pyro.resampling import systematic
-from gram_pyro.sampler import Sampler, sample
 from gram_pyro.selection import Select, chosen
 from gram_pyro.tasks.base import Puzzles, Task
 from gram_pyro.trajectories import Trajectories
 
+Draw = Callable[[Tensor, int, int], Trajectories]  # (x, num_particles, num_segments)
+
 
 def roll_out(
-    model: GRAM, puzzles: Puzzles, num_particles: int, num_segments: int, seed: int, sampler: Sampler, **options: object
+    draw: Draw, puzzles: Puzzles, num_particles: int, num_segments: int, seed: int, device: torch.device
 ) -> tuple[Trajectories, float]:
     """Sample from the initial state.  Returns: the trajectories, on the CPU; seconds."""
     torch.manual_seed(seed)
-    device = next(model.parameters()).device
     start = time.monotonic()
-    trajectories = sampler(model, puzzles.x.to(device), num_particles, num_segments, **options).to("cpu")
+    trajectories = draw(puzzles.x.to(device), num_particles, num_segments).to("cpu")
     return trajectories, time.monotonic() - start
 
 
@@ -36,23 +34,20 @@ def judge(task: Task, puzzles: Puzzles, trajectories: Trajectories) -> Tally:
 
 
 def evaluate(
-    model: GRAM,
+    draw: Draw,
     task: Task,
     puzzles: Puzzles,
     num_segments: int,
     widths: Sequence[int],
     seed: int,
-    *,
-    sampler: Sampler = sample,
-    heads: Heads | None = None,
-    **options: object,
+    device: torch.device,
 ) -> tuple[Trajectories, Tally, dict]:
-    """Sample max(widths) trajectories, `num_segments` deep, with any sampler.
+    """Sample max(widths) answers per puzzle, `num_segments` deep, with any sampler of any program.
 
     Returns: the trajectories; the judged answers; the table of `metrics.report` with `num_puzzles`, `seconds` of
     sampling and `segments`, the mean number run per trajectory.
     """
-    trajectories, seconds = roll_out(model, puzzles, max(widths), num_segments, seed, sampler, heads=heads, **options)
+    trajectories, seconds = roll_out(draw, puzzles, max(widths), num_segments, seed, device)
     result = judge(task, puzzles, trajectories)
     extra = {
         "num_puzzles": puzzles.num_puzzles,

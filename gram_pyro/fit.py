@@ -9,23 +9,33 @@ from tqdm import tqdm
 
 from gram_pyro import checkpoint
 from gram_pyro.interrupt import stop_on_signal
+from gram_pyro.learner import Learner
 from gram_pyro.metrics import per_puzzle, tally
-from gram_pyro.sampler import sample
 from gram_pyro.tasks.base import Puzzles, Task
-from gram_pyro.train import Trainer
 
 
-def prior_accuracy(trainer: Trainer, task: Task, puzzles: Puzzles, device: torch.device) -> float:
+def prior_accuracy(trainer: Learner, task: Task, puzzles: Puzzles, device: torch.device) -> float:
     """Share of `puzzles` that one prior trajectory of the averaged model solves. Leaves the random state untouched."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), trainer.settings.autocast(device):
         torch.manual_seed(0)
-        answers = sample(trainer.averaged_model, puzzles.x.to(device), 1, trainer.settings.num_segments).answers
+        answers = trainer.sample(puzzles.x.to(device), 1, trainer.settings.num_segments).answers
     return per_puzzle(tally(task, puzzles, answers.cpu()), 1)["accuracy"].mean().item()
 
 
-def append(path: Path, row: list[object]) -> None:
+def columns(means: dict[str, torch.Tensor]) -> dict[str, float]:
+    """Means to be logged as numbers by name; those of every transition t are numbered, name_t."""
+    flat: dict[str, float] = {}
+    for name, mean in means.items():
+        flat |= {f"{name}_{t}": v for t, v in enumerate(mean.tolist())} if mean.ndim else {name: mean.item()}
+    return flat
+
+
+def append(path: Path, row: dict[str, object]) -> None:
     with path.open("a", newline="") as file:
-        csv.writer(file).writerow(row)
+        writer = csv.DictWriter(file, row)
+        if file.tell() == 0:
+            writer.writeheader()
+        writer.writerow(row)
 
 
 def keep_rows(path: Path, updates: int) -> None:
@@ -37,7 +47,7 @@ def keep_rows(path: Path, updates: int) -> None:
 
 
 def fit(
-    trainer: Trainer,
+    trainer: Learner,
     task: Task,
     watched: Puzzles,
     path: Path,
@@ -57,15 +67,12 @@ def fit(
     """
     table = path.with_suffix(".csv")
     generator = torch.Generator().manual_seed(seed)
-    names = ["loss", "set_loss", "heads_loss"] if trainer.settings.num_free else ["loss", "heads_loss"]
-    kl_names = [f"kl_{t}" for t in range(trainer.model.num_transitions)]
     description = {"seconds": 0.0} | description
     if path.exists():
         description |= checkpoint.restore(path, trainer, generator)
         keep_rows(table, trainer.updates)
     else:
         table.unlink(missing_ok=True)
-        append(table, ["updates", "seconds", *names, *kl_names, "prior_accuracy"])
 
     total = trainer.settings.updates
     batches = task.batches(trainer.settings.batch_size, generator)
@@ -83,9 +90,14 @@ def fit(
                 means = {name: torch.stack([r[name] for r in records]).mean(0) for name in records[0]}
                 records = []
                 accuracy = prior_accuracy(trainer, task, watched, device)
-                losses, kl = [means[name].item() for name in names], means["kl"].tolist()
-                append(table, [trainer.updates, round(description["seconds"], 2), *losses, *kl, accuracy])
-                bar.set_postfix(loss=f"{losses[0]:.2f}", kl=f"{sum(kl):.2f}", prior_accuracy=f"{accuracy:.3f}")
+                row = {"updates": trainer.updates, "seconds": round(description["seconds"], 2)}
+                row |= columns(means) | {"prior_accuracy": accuracy}
+                append(table, row)
+                bar.set_postfix(
+                    loss=f"{row['loss']:.2f}",
+                    kl=f"{means['kl'].sum():.2f}" if "kl" in means else "none",
+                    prior_accuracy=f"{accuracy:.3f}",
+                )
                 checkpoint.save(path, trainer, generator, description)
     if stop:
         checkpoint.save(path, trainer, generator, description)

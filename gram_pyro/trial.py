@@ -9,6 +9,7 @@ import json
 import logging
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pyro
@@ -16,16 +17,15 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from gram_pyro.build import build_guide, build_heads, build_model, choose_device
+from gram_pyro.build import build_learner, choose_device
 from gram_pyro.command import plain_errors
-from gram_pyro.compiler import compile_core
 from gram_pyro.evaluate import evaluate
 from gram_pyro.fit import fit
+from gram_pyro.learner import Learner
 from gram_pyro.metrics import Tally, join
 from gram_pyro.plots import training_figure, width_figure
 from gram_pyro.report import flat_rows, markdown, verdict, verdict_text
 from gram_pyro.tasks.base import Task, concatenate, subset
-from gram_pyro.train import Trainer, TrainSettings
 
 log = logging.getLogger(__name__)
 
@@ -51,26 +51,19 @@ def claim_folder(config: DictConfig) -> Path:
     return folder
 
 
-def train(name: str, config: DictConfig, task: Task, folder: Path, device: torch.device) -> tuple[Trainer, dict]:
+def train(name: str, config: DictConfig, task: Task, folder: Path, device: torch.device) -> tuple[Learner, dict]:
     """Build one program, train it (or continue, or find it finished)."""
     pyro.set_rng_seed(config.seed)
-    model = build_model(config, task).to(device)
-    guide = build_guide(config, model).to(device)
-    heads = build_heads(config).to(device)
-    trainer = Trainer(model, guide, heads, instantiate(config.objective), TrainSettings(**config.train))
-    if config.compile:
-        compile_core(model.core, device)
+    learner = build_learner(config, task, device)
     watched = subset(concatenate(list(task.test.values())), config.watch.num_puzzles)
     description = {
         "config": OmegaConf.to_container(config, resolve=True),
         "commit": commit(),
         "device": str(device),
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "guide_parameters": sum(p.numel() for p in guide.parameters()),
-        "heads_parameters": sum(p.numel() for p in heads.parameters()),
+        "parameters": {name: sum(p.numel() for p in part.parameters()) for name, part in learner.program.items()},
     }
     path = folder / f"{name}.safetensors"
-    return trainer, fit(trainer, task, watched, path, description, device, config.seed, config.watch.every)
+    return learner, fit(learner, task, watched, path, description, device, config.seed, config.watch.every)
 
 
 def rival_config(config: DictConfig, replacements: DictConfig) -> DictConfig:
@@ -90,19 +83,19 @@ def run(config: DictConfig) -> None:
     tallies: dict[str, dict[str, Tally]] = {name: {} for name in tests}
     results, rows = {}, []
     for name, program in programs.items():
-        trainer, description = train(name, program, task, folder, device)
+        learner, description = train(name, program, task, folder, device)
         results[name] = description | {"tests": {}}
         log.info("%s: %d updates in %.0f s on %s", name, description["updates"], description["seconds"], device)
         for test, puzzles in tests.items():
-            with trainer.settings.autocast(device):
+            with learner.settings.autocast(device):
                 _, tallies[test][name], table = evaluate(
-                    trainer.averaged_model,
+                    partial(learner.sample, chunk=config.evaluate.chunk),
                     task,
                     puzzles,
                     config.evaluate.num_segments,
                     widths,
                     config.seed,
-                    chunk=config.evaluate.chunk,
+                    device,
                 )
             results[name]["tests"][test] = table
             rows += flat_rows(name, test, table, widths)

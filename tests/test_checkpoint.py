@@ -77,7 +77,7 @@ def test_the_file_holds_the_average_apart_from_the_weights(tmp_path):
         (
             "model.readout.logits.weight",
             trainer.model.readout.logits.weight,
-            trainer.averaged_model.readout.logits.weight,
+            trainer.averaged.readout.logits.weight,
         ),
         ("heads.bias", trainer.heads.bias, trainer.averaged_heads.bias),
     ):

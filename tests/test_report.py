@@ -38,9 +38,7 @@ def test_diversity_is_not_on_trial_where_solutions_are_unique():
 
 
 def test_one_puzzle_proves_nothing():
-    gains, supported = verdict(
-        Tally(torch.tensor([[0], [0]]), torch.tensor([[0], [1]]), torch.tensor([2])), None, 2
-    )
+    gains, supported = verdict(Tally(torch.tensor([[0], [0]]), torch.tensor([[0], [1]]), torch.tensor([2])), None, 2)
     assert not supported and math.isnan(next(iter(gains.values())).se)
 
 

@@ -7,10 +7,11 @@ from pyro.infer import SVI, Trace_ELBO, TraceMeanField_ELBO
 from tiny import MIXERS, D, L, V, close, parameters, program, relational, shake
 
 from gram_pyro.heads import Heads
+from gram_pyro.learner import decay_groups
 from gram_pyro.objectives import Balanced_ELBO, Surrogate, segment_loss, set_loss
 from gram_pyro.readout import CategoricalReadout
 from gram_pyro.tasks.base import Batch
-from gram_pyro.train import Trainer, TrainSettings, decay_groups
+from gram_pyro.train import Trainer, TrainSettings
 
 OBJECTIVES = [Balanced_ELBO(), TraceMeanField_ELBO(), Trace_ELBO(), Surrogate(Balanced_ELBO()), Surrogate(Trace_ELBO())]
 
@@ -57,7 +58,7 @@ def trainer_of(free_share=0.25, mixer=relational, objective=None, size=8, **opti
 def test_trainer_moves_every_parameter(local_params, mixer, free_share):
     trainer = trainer_of(free_share, mixer, ema=0.5)
     named = parameters(trainer.model, trainer.guide, trainer.heads)
-    average = parameters(trainer.averaged_model, trainer.ema.module["guide"], trainer.averaged_heads)
+    average = parameters(trainer.averaged, trainer.ema.module["guide"], trainer.averaged_heads)
     assert named.keys() == average.keys() and len(list(trainer.program.parameters())) == len(named)
     before = {name: p.detach().clone() for name, p in named.items()}
     records = [trainer.trajectory(ragged(8)) for _ in range(2)]

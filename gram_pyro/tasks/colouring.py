@@ -28,7 +28,7 @@ from gram_pyro.tasks.graph_files import class_hash, draw_split, read_graphs
 
 FORMAT = 1  # of the cache; raise it when other graphs are drawn
 EDGE, FIRST = 2, 3  # symbols: an edge, the first colour
-OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#56B4E9", "#F0E442", "#CC79A7", "#999999")
+OKABE_ITO = ("#56B4E9", "#E69F00", "#009E73", "#F0E442", "#CC79A7", "#999999", "#0072B2")  # but for red and black
 RED, GREY = "#D55E00", "#555555"  # edges
 
 log = logging.getLogger(__name__)

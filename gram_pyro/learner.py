@@ -1,0 +1,127 @@
+"""What every trained program shares: hyper-parameters, one optimiser step, a moving average of the weights."""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from gram_pyro.tasks.base import Batch
+from gram_pyro.trajectories import Trajectories
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Hyper-parameters of training; paper symbols in comments."""
+
+    updates: int  # optimiser steps in all; the learning rate follows a cosine to zero over them
+    num_segments: int  # N_sup
+    batch_size: int
+    free_share: float = 0.0  # rho: share of rows that are prior rollouts trained on the solution set
+    beta: float = 1.0  # weight of the KL; 1 is the ELBO
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.1
+    warmup: int = 100
+    clip: float = 1.0
+    ema: float = 0.999
+    precision: str = "bf16"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.free_share < 1:
+            raise ValueError(
+                f"free_share={self.free_share} must be at least 0 and below 1: the guide needs rows to learn from"
+            )
+        if self.free_share and not 0 < self.num_free < self.batch_size:
+            raise ValueError(
+                f"free_share={self.free_share} of batch_size={self.batch_size} rounds to {self.num_free} free rows; "
+                "both kinds of rows need at least one: choose a larger batch or another share"
+            )
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision={self.precision!r} is unknown; write one of {', '.join(PRECISIONS)}")
+
+    @property
+    def num_free(self) -> int:
+        return round(self.free_share * self.batch_size)
+
+    @property
+    def num_watched(self) -> int:
+        """Rows whose prior rollouts the heads learn from: the free ones, or an eighth of the batch just for that."""
+        return self.num_free or max(1, self.batch_size // 8)
+
+    def autocast(self, device: torch.device) -> torch.autocast:
+        """The context every forward pass runs in."""
+        return torch.autocast(device.type, PRECISIONS[self.precision], enabled=self.precision != "fp32")
+
+
+PRECISIONS = {"bf16": torch.bfloat16, "fp32": torch.float32}
+
+
+def decay_groups(module: nn.Module, weight_decay: float) -> list[dict]:
+    """Matrices decay; embeddings, biases of relations and everything one-dimensional do not."""
+    embeddings = {id(p) for m in module.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+    decays = [
+        p for n, p in module.named_parameters() if p.ndim > 1 and id(p) not in embeddings and not n.endswith("bias")
+    ]
+    chosen = {id(p) for p in decays}
+    rest = [p for p in module.parameters() if id(p) not in chosen]
+    return [{"params": decays, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
+
+
+class Learner(ABC):
+    """A program being trained; holds what a checkpoint must hold.
+
+    Args: program, the modules that learn; settings.
+    """
+
+    def __init__(self, program: nn.ModuleDict, settings: TrainSettings) -> None:
+        self.program, self.settings = program, settings
+        self.ema = AveragedModel(program, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
+        groups = decay_groups(program, settings.weight_decay)
+        self.optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.95), fused=True)
+        self.updates = 0
+
+    @abstractmethod
+    def trajectory(self, batch: Batch) -> dict[str, Tensor]:
+        """Train on one batch, for one or more updates.  Returns: means to be logged, nats per puzzle; loss first."""
+
+    @property
+    @abstractmethod
+    def averaged(self) -> nn.Module:
+        """The exponential moving average of what answers puzzles: it is evaluated and shipped."""
+
+    @abstractmethod
+    def sample(self, x: Tensor, num_particles: int, num_segments: int, **options: object) -> Trajectories:
+        """Answers of `averaged`."""
+
+    def clip(self) -> Tensor:
+        """Clip the gradient.  Returns: its norm before."""
+        return nn.utils.clip_grad_norm_(self.program.parameters(), self.settings.clip)
+
+    def learning_rate(self) -> float:
+        """Linear warm-up, then a cosine to zero."""
+        s = self.settings
+        progress = (self.updates - s.warmup) / max(1, s.updates - s.warmup)
+        return s.learning_rate * min(
+            (self.updates + 1) / (s.warmup + 1), 0.5 * (1 + math.cos(math.pi * max(0.0, progress)))
+        )
+
+    def step(self, loss: Tensor) -> None:
+        """One optimiser step.  Raises: FloatingPointError on a loss or gradient that is not finite."""
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        if not torch.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss is {loss.item()} at update {self.updates}; lower learning_rate or use precision=fp32"
+            )
+        norm = self.clip()
+        if not torch.isfinite(norm):
+            raise FloatingPointError(
+                f"the gradient is {norm.item()} at update {self.updates}; lower learning_rate or use precision=fp32"
+            )
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.learning_rate()
+        self.optimiser.step()
+        self.ema.update_parameters(self.program)
+        self.updates += 1

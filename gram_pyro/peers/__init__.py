@@ -1,0 +1,1 @@
+"""Generative models without a recursion, on the same puzzles: what GRAM is compared with."""

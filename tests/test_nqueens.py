@@ -1,5 +1,6 @@
 """N-Queens: every claim is checked against a slow method that shares no code with the package, or a file."""
 
+import gzip
 import io
 import itertools
 import json
@@ -298,7 +299,8 @@ def test_seed_decides(split):
     assert everything(draws[0]) == everything(draws[2])
 
 
-def test_puzzles_are_made_when_asked_for(monkeypatch):
+def test_puzzles_are_made_once_and_when_asked_for(monkeypatch, task8):
+    assert task8.train is task8.train
     monkeypatch.setattr(Board, "completions", None)
     task = NQueens(excluded="none.tar.gz")
     with pytest.raises(TypeError):
@@ -374,8 +376,10 @@ def test_excluded_errors(tmp_path, texts, message):
 
 
 def test_damaged_archives(tmp_path):
-    whole = pack(tmp_path, GOOD * 50).read_bytes()
-    for content in (b"no archive", whole[: len(whole) // 2], b""):
+    whole = pack(tmp_path, *[GOOD] * 20).read_bytes()
+    places = range(30, len(whole), 7)  # the name in front is not protected by the sum
+    damaged = [whole[:i] + bytes([whole[i] ^ 255]) + whole[i + 1 :] for i in places]
+    for content in (b"no archive", whole[: len(whole) // 2], gzip.compress(b"no archive"), b"", *damaged):
         (tmp_path / "bad.tar.gz").write_bytes(content)
         with pytest.raises(ValueError, match="bad.tar.gz is damaged or no .tar.gz of text files"):
             read_excluded(tmp_path / "bad.tar.gz", Board(6))
@@ -459,3 +463,12 @@ def test_draw():
         (4, 4): (RED, None),
     }
     assert squares[4, 4].tolist() not in (squares[0, 0].tolist(), squares[0, 1].tolist())
+
+
+@pytest.mark.parametrize("pair", [(0, 4), (4, 0), (1, 16), (5, 9), (3, 15), (10, 22)])
+def test_draw_shows_every_kind_of_attack(pair):
+    y = torch.tensor([2 if cell in pair else 1 for cell in range(25)])
+    assert drawn(torch.zeros(25, dtype=torch.int64), y)[0] == {divmod(cell, 5): (RED, None) for cell in pair}
+    x = torch.ones(25, dtype=torch.int64)
+    y[pair[0]] = 1
+    assert drawn(x, y)[0] == {divmod(pair[1], 5): (RED, None)}  # attacked by none, but the cell was to be empty

@@ -132,9 +132,10 @@ def test_the_ends_of_the_unit_interval(monkeypatch, scheme, draw):
     assert BELOW_ONE < 1 and math.nextafter(BELOW_ONE, 2) == 1
     monkeypatch.setattr(resampling.torch, "rand_like", lambda like: torch.full_like(like, draw))
     for values in WEIGHTS.values():
-        weights = torch.tensor(values)
-        ancestors = scheme(weights.log()[:, None].expand(-1, 3))
-        assert ((0 <= ancestors) & (ancestors < len(values))).all() and (weights[ancestors] > 0).all()
+        for dtype in (torch.float32, torch.float64):
+            weights = torch.tensor(values, dtype=dtype)
+            ancestors = scheme(weights.log()[:, None].expand(-1, 3))
+            assert ((0 <= ancestors) & (ancestors < len(values))).all() and (weights[ancestors] > 0).all()
 
 
 def test_inverse_cdf_by_hand():

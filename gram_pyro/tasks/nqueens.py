@@ -5,6 +5,7 @@ all its solutions. In x the given queens are 2 and other cells 0; in y every cel
 Source: the paper's N-Queens task; split by symmetry class and excluded diagonals: ours.
 """
 
+import gzip
 import logging
 import math
 import re
@@ -13,6 +14,7 @@ import zlib
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 
 import torch
@@ -40,8 +42,8 @@ class NQueens(Task):
 
     A share `test_share` of the puzzles is the test set "completions". split="class" parts whole symmetry classes: a
     test puzzle is no image of a train puzzle under the 8 symmetries of the square, and training draws one of these
-    uniformly for every puzzle. split="input" is the paper's and parts puzzles: mirror images of nearly every test
-    puzzle are in train, and training must not use symmetries, which would show it the very test puzzles.
+    uniformly for every puzzle. split="input" is the paper's and parts puzzles: an image of every test puzzle is then in
+    train (n = 8 and 10), and training uses no symmetry, which would show it the very test puzzles.
     `excluded`, a file of CSPLib prob079 (see `read_excluded`), adds the test set "excluded_diagonals": no queen given,
     and the cells of some diagonals given as empty, 1 in x. Training never shows a 1 in x. Those without a solution
     are left out, with a warning.
@@ -184,7 +186,8 @@ def read_excluded(path: str | Path, board: Board) -> Puzzles:
 def _members(path: Path) -> list[tuple[str, str]]:
     """Name and text of every file of an archive."""
     try:
-        with tarfile.open(path) as archive:
+        whole = gzip.decompress(path.read_bytes())  # checks the sum; tarfile alone may stop early without a word
+        with tarfile.open(fileobj=BytesIO(whole)) as archive:
             files = [(part.name, archive.extractfile(part).read().decode()) for part in archive if part.isfile()]
     except (tarfile.TarError, EOFError, OSError, UnicodeDecodeError, zlib.error) as problem:
         raise PuzzleFileError(f"{path} is damaged or no .tar.gz of text files ({problem}); fetch it again.") from None

@@ -16,10 +16,10 @@ import pytest
 import torch
 from matplotlib.colors import to_hex
 
-from gram_pyro.tasks import graph_files
+from gram_pyro.tasks import graphs
 from gram_pyro.tasks.base import Batch, draw_batch
 from gram_pyro.tasks.colouring import OKABE_ITO, RED, Colouring
-from gram_pyro.tasks.graph_files import class_hash, draw_split, find_colourings, read_graphs
+from gram_pyro.tasks.graphs import class_hash, draw_split, find_colourings, read_graphs
 from gram_pyro.tasks.sudoku_files import PuzzleFileError
 
 DATA = Path(os.environ.get("GRAM_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -138,7 +138,7 @@ def test_solver_gives_up_with_a_sentence(monkeypatch):
     with pytest.raises(ValueError, match="on 30 vertices has more than max_solutions=50 colourings with 3 colours"):
         find_colourings([False] * 435, 30, 3, 50)
     assert len(find_colourings([False] * 3, 3, 3, 5)) == 5
-    monkeypatch.setattr(graph_files, "MAX_STEPS", 1000)
+    monkeypatch.setattr(graphs, "MAX_STEPS", 1000)
     hard = nx.mycielskian(nx.mycielskian(nx.mycielskian(nx.cycle_graph(5))))
     with pytest.raises(ValueError, match="on 47 vertices with 5 colours was given up after 1000 steps"):
         find_colourings(edges_of(hard), 47, 5, 10)
@@ -311,6 +311,7 @@ def test_generated_task(tmp_path, monkeypatch):
     second = Colouring(**arguments)
     for a, b in ((first.train, second.train), (first.test["graphs"], second.test["graphs"])):
         assert all(torch.equal(s, t) and s.dtype == t.dtype for s, t in zip(a, b, strict=True))
+    assert torch.equal(Colouring(**arguments, test={}).train.x, first.train.x)  # files for tests, the same train
     for change in ({"seed": 1}, {"edge_probability": 0.5}, {"colours": 4}, {"num_train": 41}):
         with pytest.raises(TypeError):  # other arguments, other file
             _ = Colouring(**arguments | change).train

@@ -37,24 +37,38 @@ def test_exact_guide_gives_every_weight_the_evidence(num_transitions, chunk):
     close(smc_evidence(model, Exact(model), x, y, 7, 1, chunk=chunk), truth, 1e-9)
 
 
-def test_weights_are_the_ratio_of_densities_over_all_segments():
-    """Recomputed with torch from what was drawn: every segment's latents count once, the answer once."""
+@pytest.mark.parametrize("rows", [[12], [5, 5, 2]])
+def test_weights_are_the_ratio_of_densities_over_all_segments(rows):
+    """Recomputed from what was drawn: every segment's latents count once, the answer of a row's own puzzle once."""
     model, guide = program(num_transitions=2)
     x, y = torch.randint(5, (3, 4)), torch.randint(5, (3, 4))
     ratios, posterior = [], guide.posterior
 
     def watched(u, y, prior, t):
         law = posterior(u, y, prior, t)
-        sample = law.rsample()
-
-        ratios.append(prior.log_prob(sample) - law.log_prob(sample))
-        return pyro.distributions.Delta(sample, law.log_prob(sample), event_dim=2)
+        z = law.rsample()
+        ratios.append(prior.log_prob(z) - law.log_prob(z))
+        return pyro.distributions.Delta(z, law.log_prob(z), event_dim=2)
 
     guide.posterior = watched
-    particles = guided_filter(model, guide, x, y, 4, 3, threshold=0.0)
+    particles = guided_filter(model, guide, x, y, 4, 3, threshold=0.0, chunk=max(rows))
+    assert [len(r) for r in ratios] == [num for num in rows for _ in range(2)] * 3  # segments, chunks, transitions
+    total = torch.cat(ratios).view(-1)
+    by_row = torch.zeros(12)
+    for segment in total.split(24):
+        for start, part in zip([0, 5, 10], segment.split([2 * num for num in rows]), strict=False):
+            by_row[start : start + len(part) // 2] += part.view(2, -1).sum(0)
     answer = model.readout(particles.cloud.state).log_prob(y.repeat(4, 1))
-    assert len(ratios) == 6
-    close(particles.log_weights, (answer + sum(ratios)).view(4, 3))
+    close(particles.log_weights, (answer + by_row).view(4, 3))
+
+
+@pytest.mark.parametrize("estimate", [log_weights, smc_evidence])
+def test_a_weight_that_is_no_number_raises(estimate):
+    model, x, y = problem()
+    y[1] = torch.nan
+    message = "the log-weight of particle 0 of puzzle 1 is nan; a log-weight is a number"
+    with pyro.validation_enabled(False), pytest.raises(ValueError, match=message):
+        estimate(model, Bootstrap(model), x, y, 5, 2)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pyro.infer import Trace_ELBO
 from test_train import ragged, trainer_of
 from tiny import D, L, V, close, shake, swiglu
 
-from gram_pyro import train
+from gram_pyro import potentials, train
 from gram_pyro.core import State
 from gram_pyro.heads import Heads, heads_loss
 from gram_pyro.train import TrainSettings, is_solution
@@ -195,3 +195,33 @@ def test_heads_separate_right_from_wrong(precision):
         assert loss.dtype == torch.float64
         optimiser.zero_grad(), loss.backward(), optimiser.step()
     assert ((heads(State(h, h)).halt > 0) == right).double().mean() > 0.85
+
+
+@pytest.mark.parametrize("name", ["halt", "value"])
+def test_potentials_by_heads_are_their_log_probabilities(name):
+    heads, state = heads_and_state(7)
+    for strength in (1.0, 0.5):
+        log_g = getattr(potentials, name)(None, heads, strength)(None, state, None)
+        close(log_g, strength * getattr(heads(state), name).sigmoid().log())
+    with pytest.raises(
+        ValueError, match=f"the potential '{name}' needs trained heads, and there are none; use potential"
+    ):
+        getattr(potentials, name)(None, None)
+
+
+def test_potential_by_rules_counts_what_is_broken():
+    class Task:
+        def violations(self, x, y):
+            return (x != y).sum(-1)
+
+    x, answers = torch.randint(V, (6, L)), torch.randint(V, (6, L))
+    _, state = heads_and_state(6)
+    log_g = potentials.violation(Task(), None, strength=2.0)(x, state, answers)
+    close(
+        log_g,
+        [
+            -2.0 * sum(a != b for a, b in zip(*rows, strict=True))
+            for rows in zip(x.tolist(), answers.tolist(), strict=True)
+        ],
+    )
+    assert log_g.dtype == state.h.dtype

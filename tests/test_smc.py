@@ -1,4 +1,4 @@
-"""SMC and SIR where everything is linear and Gaussian: with log G = log p(y | h), Z is p(y | x) and the target p(z | x, y).
+"""SMC and SIR where everything is linear and Gaussian: with log G = log p(y | h), Z is p(y | x).
 
 N segments of T transitions are N T transitions of the oracle. Replicas of one puzzle are folded into the batch.
 """
@@ -201,6 +201,10 @@ def test_only_the_last_potential_counts_without_resampling():
         return torch.full((len(x),), 0.0 if len(calls) == N else -torch.inf)
 
     assert smc(model, x, 4, N, potential=late, threshold=0.0).log_evidence.tolist() == [0.0, 0.0, 0.0]
+    for bad in (math.nan, math.inf):  # but what is not a weight is not one on the way either
+        calls.clear()
+        with pytest.raises(ValueError, match=f"the log-weight of particle 0 of puzzle 0 is {bad}"):
+            smc(model, x, 4, N, potential=lambda *args, b=bad: torch.where(late(*args) < 0, b, 0.0), threshold=0.0)
 
 
 def test_thresholds_outside_the_unit_interval():

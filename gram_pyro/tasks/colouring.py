@@ -24,7 +24,7 @@ from torch import Tensor
 
 from gram_pyro.tasks.base import Batch, Puzzles, Task
 from gram_pyro.tasks.cache import cached
-from gram_pyro.tasks.graph_files import class_hash, draw_split, read_graphs
+from gram_pyro.tasks.graphs import class_hash, draw_split, read_graphs
 
 FORMAT = 1  # of the cache; raise it when other graphs are drawn
 EDGE, FIRST = 2, 3  # symbols: an edge, the first colour
@@ -77,7 +77,7 @@ class Colouring(Task):
             "edge_probability": edge_probability,
             "num_colours": colours,
             "num_train": num_train,
-            "num_test": 0 if test is not None else num_test,
+            "num_test": num_test,
             "max_solutions": max_solutions,
             "seed": seed,
         }
@@ -103,16 +103,7 @@ class Colouring(Task):
         def draw() -> dict[str, Puzzles]:
             return dict(zip(("train", "graphs"), draw_split(**self._drawn), strict=True))
 
-        parts = cached(self._cache, f"colouring-{self.n}", self._drawn | {"format": FORMAT}, draw)
-        found, wanted = parts["graphs"].num_puzzles, self._drawn["num_test"]
-        if found < wanted:
-            log.warning(
-                "test set graphs has %d graphs, not %d: n=%d has no more isomorphism classes for tests.",
-                found,
-                wanted,
-                self.n,
-            )
-        return parts
+        return cached(self._cache, f"colouring-{self.n}", self._drawn | {"format": FORMAT}, draw)
 
     @property
     def train(self) -> Puzzles:
@@ -122,9 +113,20 @@ class Colouring(Task):
 
     @cached_property
     def test(self) -> dict[str, Puzzles]:
-        if self._files is None:
-            return {"graphs": self._split["graphs"]} if self._drawn["num_test"] else {}
-        return {name: self._read(file) for name, file in self._files.items()}
+        if self._files is not None:
+            return {name: self._read(file) for name, file in self._files.items()}
+        wanted = self._drawn["num_test"]
+        if wanted == 0:
+            return {}
+        graphs = self._split["graphs"]
+        if graphs.num_puzzles < wanted:
+            log.warning(
+                "test set graphs has %d graphs, not %d: n=%d has no more isomorphism classes for tests.",
+                graphs.num_puzzles,
+                wanted,
+                self.n,
+            )
+        return {"graphs": graphs}
 
     def _read(self, file: str | Path) -> Puzzles:
         puzzles = read_graphs(file, self.n, self.colours, self.max_solutions)

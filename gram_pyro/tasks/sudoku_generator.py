@@ -159,17 +159,17 @@ def symmetry_hash(x: Tensor, relations: Tensor) -> np.ndarray:
 
 def _hash(x: np.ndarray, member: np.ndarray) -> np.ndarray:
     digits = (x[:, None] == np.arange(1, member.shape[1] + 1)[:, None]).astype(np.uint64)  # [N, n, L]
-    colour = _mix((x > 0).astype(np.uint64))
+    colour = mix((x > 0).astype(np.uint64))
     for _ in range(ROUNDS):
-        mixed = _mix(colour)
+        mixed = mix(colour)
         colour = KEYS[0] * colour + KEYS[4] * ((digits @ mixed[:, :, None]) * digits).sum(1)
         for key, units in zip(KEYS[1:4], member, strict=True):
             colour += key * (mixed @ units.T @ units)
-        colour = _mix(colour)
-    return _mix(_mix(colour).sum(1))
+        colour = mix(colour)
+    return mix(mix(colour).sum(1))
 
 
-def _mix(z: np.ndarray) -> np.ndarray:
+def mix(z: np.ndarray) -> np.ndarray:
     """splitmix64, a bijection of the 64-bit integers."""
     z = z + np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -178,4 +178,4 @@ def _mix(z: np.ndarray) -> np.ndarray:
 
 
 ROUNDS = 8  # colours of Sudoku puzzles are stable long before
-KEYS = _mix(np.arange(5, dtype=np.uint64)) | np.uint64(1)  # odd: multiplication loses nothing
+KEYS = mix(np.arange(5, dtype=np.uint64)) | np.uint64(1)  # odd: multiplication loses nothing

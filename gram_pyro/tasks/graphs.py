@@ -20,7 +20,7 @@ import torch
 from gram_pyro.tasks.base import Puzzles
 from gram_pyro.tasks.sudoku_files import PuzzleFileError, locate
 from gram_pyro.tasks.sudoku_generator import KEYS, is_test_class
-from gram_pyro.tasks.sudoku_generator import _mix as mix
+from gram_pyro.tasks.sudoku_generator import mix as mix
 
 CHUNK = 1000  # graphs drawn at a time; part of what a seed means
 MAX_STEPS = 1_000_000  # of a search for colourings: some seconds

@@ -1,7 +1,7 @@
 """Figures of a run. Colours are the Okabe-Ito palette, safe for colour-blind readers; curves differ in style too."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -86,5 +86,33 @@ def width_figure(results: Mapping[str, Tally], path: Path, title: str) -> None:
         axis.legend(fontsize=8)
     axes[0].set_ylim(min(0.9, axes[0].get_ylim()[0]), 1.005)
     figure.suptitle(f"{title} (bands: 2 standard errors over puzzles)", fontsize=10)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def frontier_figure(table: Sequence[Mapping], path: Path) -> None:
+    """Accuracy of one answer against the share of a perfect sampler's coverage, per set of puzzles: both at once are
+    the aim. Rows have: task, puzzles, method, accuracy, coverage, ceiling (per cent) and their standard errors."""
+    groups = sorted({(row["task"], row["puzzles"]) for row in table})
+    methods = sorted({row["method"] for row in table})
+    figure, axes = plt.subplots(1, len(groups), figsize=(4.6 * len(groups), 4.2), layout="constrained", squeeze=False)
+    for axis, (task, puzzles) in zip(axes[0], groups, strict=True):
+        for row in (r for r in table if (r["task"], r["puzzles"]) == (task, puzzles)):
+            index, scale = methods.index(row["method"]), 100 / row["ceiling"]
+            axis.errorbar(
+                scale * row["coverage"],
+                row["accuracy"],
+                xerr=scale * (row["coverage_se"] or 0),
+                yerr=row["accuracy_se"] or 0,
+                fmt="osD^v*"[index % 6],
+                color=STYLES[index % 4][0],
+                capsize=2,
+                label=row["method"],
+            )
+        axis.axvline(100, color=BLACK, lw=1)
+        axis.axhline(100, color=BLACK, lw=1)
+        axis.set(title=f"{task}: {puzzles}", xlabel="coverage, % of a perfect sampler's", ylabel="one answer right, %")
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=8)
     figure.savefig(path, dpi=150)
     plt.close(figure)

@@ -76,6 +76,9 @@ def rival_config(config: DictConfig, replacements: DictConfig) -> DictConfig:
 
 def run(config: DictConfig) -> None:
     folder, device = claim_folder(config), choose_device(config.device)
+    if (folder / "results.json").exists():
+        log.info("%s is finished; delete its results.json to evaluate it again", folder)
+        return
     task = instantiate(config.task)
     widths = list(config.evaluate.widths)
     programs = {"GRAM": config} | {name: rival_config(config, r) for name, r in config.rivals.items() if r}

@@ -8,7 +8,9 @@ import torch
 from oracle import Affine, law_from_start, law_of_y, linear_gram, log_evidence
 from pyro.infer import RenyiELBO
 from tiny import B, D, L, batch, close, parameters, program, seeded_loss
+from torch import nn
 
+from gram_pyro.guide import Guide
 from gram_pyro.importance import IWAE, RWS, DReG
 
 OBJECTIVES = [IWAE, DReG, RWS]
@@ -161,10 +163,32 @@ def test_model_gradient_of_an_exact_guide_is_that_of_the_evidence(objective):
     assert (error <= 4 * grads.std(0) / 50**0.5 + 1e-9).all()
 
 
+class Moved(Guide):
+    """The prior, moved and stretched: a guide through which gradients could reach the model."""
+
+    def __init__(self, model):
+        super().__init__(model)
+        self.q_shift, self.q_stretch = nn.Parameter(torch.randn(D)), nn.Parameter(torch.tensor(1.3))
+
+    def posterior(self, u, y, prior, t):
+        return dist.Normal(prior.mean + self.q_shift, prior.stddev * self.q_stretch).to_event(2)
+
+
+def law_of_concat(guide, u, y, p):
+    q = guide.q_head(torch.cat([u, guide.q_embed(y).expand_as(u)], -1)).base_dist
+    return q.loc, q.scale
+
+
+def law_of_moved(guide, u, y, p):
+    return p.loc.detach() + guide.q_shift, p.scale.detach() * guide.q_stretch
+
+
+@pytest.mark.parametrize("guide_of, law_of", [(None, law_of_concat), (Moved, law_of_moved)])
 @pytest.mark.parametrize("num_grad_steps", [1, 3])
-def test_rws_gradients_by_hand(num_grad_steps):
-    """-sum_k v_k grad log p(y, z_k) for the model, -sum_k v_k grad log q(z_k | u, y) for the guide, u a number."""
+def test_rws_gradients_by_hand(num_grad_steps, guide_of, law_of):
+    """-sum_k v_k grad log p(y, z_k) for the model, -sum_k v_k grad log q(z_k | u, y) for the guide, u and p numbers."""
     model, guide = program(num_grad_steps=num_grad_steps)
+    guide = guide_of(model) if guide_of else guide
     x, y = batch()
     _, grads = gradients(RWS(num_particles=5), model, guide, x, y)
     drawn = [guide.trace.nodes[f"z_{t}"]["value"] for t in range(3)]
@@ -175,9 +199,9 @@ def test_rws_gradients_by_hand(num_grad_steps):
         with torch.set_grad_enabled(t >= 3 - num_grad_steps):
             state = model.core.predict(e, state)
         p = model.prior(state.h, t).base_dist
-        q = guide.q_head(torch.cat([state.h.detach(), guide.q_embed(y).expand_as(state.h)], -1)).base_dist
+        loc, scale = law_of(guide, state.h.detach(), y, p)
         log_p = log_p + dist.Normal(p.loc, p.scale).log_prob(z).sum((-1, -2))
-        log_q = log_q + dist.Normal(q.loc, q.scale).log_prob(z).sum((-1, -2))
+        log_q = log_q + dist.Normal(loc, scale).log_prob(z).sum((-1, -2))
         state = model.core.perturb(state, z)
     log_p = log_p + model.readout(state).log_prob(y)
     share = (log_p - log_q).detach().softmax(0)

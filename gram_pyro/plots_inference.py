@@ -15,7 +15,7 @@ from gram_pyro.trajectories import History
 from gram_pyro.weights import ess, normalise
 
 SKY, PURPLE, GREY = "#56B4E9", "#CC79A7", "#BBBBBB"
-COLORS, LINES, MARKERS = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY), ("-", "--", "-.", ":"), "osD^vPX*<>"
+COLORS, LINES, MARKERS = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY, BLACK, "#8C564B"), ("-", "--", "-.", ":"), "osD^vPX*<>"
 
 
 def style(color: int, line: int) -> dict[str, str]:

@@ -42,7 +42,9 @@ class Trainer(Learner):
     def clip(self) -> Tensor:
         # Apart from each other: the heads' gradient must not shrink the model's.
         parts = (self.learners, self.heads.parameters())
-        return torch.stack([nn.utils.clip_grad_norm_(params, self.settings.clip) for params in parts]).amax()
+        norms = [nn.utils.clip_grad_norm_(params, self.settings.clip) for params in parts]
+        device = self.learners[0].device  # where no parameter has a gradient, torch returns a zero on the CPU
+        return torch.stack([norm.to(device) for norm in norms]).amax()
 
     def sample(self, x: Tensor, num_particles: int, num_segments: int, **options: object) -> Trajectories:
         """Prior trajectories of the averaged model."""

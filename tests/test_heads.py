@@ -180,6 +180,17 @@ def groups(trainer):
     return [ps for ps in parts if any(p.grad is not None for p in ps)]
 
 
+def test_clipping_off_the_cpu(local_params):
+    """Before the last segment the heads have no gradient, and torch puts the norm of nothing on the CPU. The device
+    here is "meta", which any machine has and which mixes with the CPU as little as a GPU does."""
+    trainer = trainer_of(0.0)
+    trainer.program.to("meta")
+    trainer.learners = [*trainer.model.parameters(), *trainer.guide.parameters()]
+    for p in trainer.learners:
+        p.grad = torch.empty_like(p)
+    assert trainer.clip().device.type == "meta"
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_heads_separate_right_from_wrong(precision):
     """They fit a rule on the states: right iff no cell has a first channel above 1."""

@@ -105,7 +105,7 @@ def test_bound_by_hand():
 @pytest.mark.parametrize("options", [{"threshold": 0.0}, *({"resample": r, "threshold": 0.9} for r in SCHEMES)])
 def test_smc_evidence_is_unbiased(options):
     """A wide guide and a likelihood that is wide too, so that the weights have a variance; see the note in test_smc."""
-    model, x, y = problem(num_segments=3, cells=1, readout_scale=2.0)
+    model, x, y = problem(num_segments=3, cells=1, readout_scale=3.0)
     many = 3000
     guide, truth = Scaled(model, 1.3), log_evidence(model, x, y, 3).repeat(many)
     particles = guided_filter(model, guide, x, y, 8, 3, chunk=2**17, **options)
@@ -132,7 +132,7 @@ def test_pareto_shape_tells_good_guides_from_bad():
     good = pareto_k(log_weights(model, Scaled(model, 1.1), x, y, 4000, 1, chunk=2**17))
     bad = pareto_k(log_weights(model, Scaled(model, 0.1), x, y, 4000, 1, chunk=2**17))
     worse = pareto_k(log_weights(model, Scaled(model, 1e-4), x, y, 4000, 1, chunk=2**17))
-    assert (good < 0.5).all() and (bad > 0.7).all() and (worse > bad).all()
+    assert (good < 0.5).all() and (bad > 0.7).all() and (worse > 0.9).all()
 
 
 class Ranks(nn.Module):

@@ -191,8 +191,8 @@ def test_scaling_counts_what_halting_saves(smoke_run, tmp_path):
     options = ("depths=[3]", "widths=[2]", "halt_at=1e-6", f"run_dir={tmp_path}", "device=cpu")
     script("scaling", checkpoint, *options)
     rows = {row["strategy"]: row for row in json.loads((tmp_path / "scaling.json").read_text())["rows"]}
-    assert rows["ancestral, vote"]["transitions"] == 3 * 2 * 2  # N segments x T transitions x K
-    assert rows["halting, vote"]["transitions"] == 1 * 2 * 2
+    assert rows["ancestral_vote"]["transitions"] == 3 * 2 * 2  # N segments x T transitions x K
+    assert rows["halting_vote"]["transitions"] == 1 * 2 * 2
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,8 @@ def test_one_trajectory_of_a_point_mass_stands_for_all(prior, trajectories, chun
     model, _ = program(prior=prior)
     x, _ = batch()
     rows = []
-    embed = model.embed.forward
-    model.embed.forward = lambda x: rows.append(len(x)) or embed(x)
+    reason = model.reason
+    model.reason = lambda x, state: rows.append(len(x)) or reason(x, state)
     answers = sample(model, x, num_particles=5, num_segments=1, chunk=chunk).answers
     assert sum(rows) == trajectories * B and max(rows) <= chunk
     alone = torch.stack([sample(model, row[None], 1, 1).answers[0, 0] for row in x])

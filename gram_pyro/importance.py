@@ -159,7 +159,7 @@ class RWS(Importance_ELBO):
     """Wake-wake: model and guide raise log p(y, z_k) and log q(z_k | y) of the drawn latents by their weights v_k.
 
     No gradient passes through a draw, so discrete latents train too. The guide's term is cut at u_t: it moves the
-    guide alone.
+    guide alone. The guide's `posterior` is called once more, after the run: it may read its arguments only.
     """
 
     def differentiable_loss(self, model: GRAM, guide: Guide, *args: object, **kwargs: object) -> Tensor:

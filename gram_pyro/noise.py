@@ -32,11 +32,15 @@ class Tempered(Prior):
 
     def forward(self, u: Tensor, t: int) -> dist.TorchDistribution:
         law = self.prior(u, t)
-        if law.support.is_discrete or not torch.isfinite(law.mean).all():
+        try:
+            mean = law.mean
+        except NotImplementedError:
+            mean = u.new_full((), torch.nan)
+        if law.support.is_discrete or not torch.isfinite(mean).all():
             raise ValueError(f"temperature needs latents with a finite mean on a continuous space, not {law}")
         if self.temperature == 0:
-            return dist.Delta(law.mean).to_event(2)
-        move = AffineTransform((1 - self.temperature) * law.mean, self.temperature, event_dim=2)
+            return dist.Delta(mean).to_event(2)
+        move = AffineTransform((1 - self.temperature) * mean, self.temperature, event_dim=2)
         return dist.TransformedDistribution(law, [move])
 
 

@@ -39,6 +39,7 @@ def sample(
     Args: x [B, L]; heads judge the final states; a trajectory halts at the first segment with halt(h) > halt_at.
     Raises: ValueError if halt_at came without heads.
     """
+    check_sizes(num_particles, num_segments)
     check_halting(heads, halt_at)
     num_distinct = 1 if model.is_deterministic else num_particles
     rows = x.expand(num_distinct, *x.shape).flatten(0, 1)
@@ -53,6 +54,12 @@ def sample(
     shaped = flat.per_particle(lambda field: field[0].unflatten(0, (num_distinct, len(x))))
     wide = shaped.per_particle(lambda field: field.expand(num_particles, *field.shape[1:]))
     return wide._replace(log_evidence=torch.zeros_like(wide.log_weights[0]))
+
+
+def check_sizes(num_particles: int, num_segments: int) -> None:
+    """Raises: ValueError unless there is a trajectory to run and a segment to run it for."""
+    if num_particles < 1 or num_segments < 1:
+        raise ValueError(f"num_particles={num_particles}, num_segments={num_segments} came; both must be at least 1")
 
 
 def check_halting(heads: Heads | None, halt_at: float | None) -> None:

@@ -17,7 +17,7 @@ from gram_pyro.model import GRAM
 from gram_pyro.particle_filter import ParticleFilter
 from gram_pyro.potentials import Potential
 from gram_pyro.resampling import Scheme, systematic
-from gram_pyro.sampler import DEFAULT_CHUNK, check_halting, halt, land
+from gram_pyro.sampler import DEFAULT_CHUNK, check_halting, check_sizes, halt, land
 from gram_pyro.trajectories import Trajectories, concatenate
 from gram_pyro.weights import normalise
 
@@ -41,6 +41,7 @@ def smc(
     Puzzles are run in groups, so that about `chunk` rows are in flight; the K states of one puzzle are held together.
     Raises: ValueError if log G is NaN or +inf, or all K particles of a puzzle have weight zero.
     """
+    check_sizes(num_particles, num_segments)
     check_halting(heads, halt_at)
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold={threshold} is a share of the particles: between 0 (never) and 1 (always)")
@@ -79,4 +80,4 @@ def sir(
     weighted = smc(model, x, num_particles, num_segments, resample=resample, threshold=0.0, **kwargs)
     ancestors = resample(weighted.log_weights)
     weighted.history.ancestors[-1] = ancestors
-    return weighted.select(ancestors)
+    return weighted.select(ancestors)._replace(history=weighted.history)

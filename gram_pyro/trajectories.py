@@ -61,7 +61,7 @@ class Trajectories(NamedTuple):
             )
 
         chosen = self.per_particle(pick)
-        return chosen._replace(log_weights=torch.zeros_like(chosen.log_weights), history=self.history)
+        return chosen._replace(log_weights=torch.zeros_like(chosen.log_weights))
 
     def to(self, device: torch.device | str) -> "Trajectories":
         history = self.history and History(*(t.to(device) for t in self.history))

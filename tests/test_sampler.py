@@ -87,3 +87,11 @@ def test_answers_have_the_closed_form_law_at_every_depth(num_segments):
     assert ((draws.var(0) - variance).abs() < 4 * variance * (2 / many) ** 0.5).all()
     assert abs(torch.corrcoef(draws.T)[0, 1].item()) < 4 / many**0.5
     assert abs(torch.corrcoef(torch.stack([draws[:-1, 0], draws[1:, 0]]))[0, 1].item()) < 4 / many**0.5
+
+
+@pytest.mark.parametrize("sizes", [(0, 1), (1, 0), (-3, 2)])
+def test_nothing_to_run_is_refused(sizes):
+    model, _ = program()
+    x, _ = batch()
+    with pytest.raises(ValueError, match="both must be at least 1"):
+        sample(model, x, *sizes)

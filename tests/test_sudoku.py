@@ -327,3 +327,19 @@ def test_render():
     ]
     six = Sudoku(n=6, num_train=1, num_test=0, cache=None).render(torch.arange(36) % 6).splitlines()
     assert six[0] == "+-------+-------+" and [six.index(six[0], 1), len(six)] == [3, 10]
+
+
+def test_draw_marks_what_is_wrong_in_red():
+    import matplotlib.pyplot as plt
+
+    task = Sudoku(n=4, num_train=1, num_test=0, cache=None)
+    x = torch.zeros(16, dtype=torch.int64)
+    x[0] = 1
+    y = torch.tensor([1, 2, 3, 4, 3, 4, 1, 2, 2, 1, 4, 3, 4, 3, 2, 2])  # the last cell should be 1
+    figure, axes = plt.subplots()
+    task.draw(axes, x, y)
+    colors = [text.get_color() for text in axes.texts]
+    plt.close(figure)
+    red = {i for i, color in enumerate(colors) if color == "#D55E00"}
+    assert colors[0] == "#000000" and red == {7, 14, 15}  # its column, its row and box, itself
+    assert [text.get_text() for text in axes.texts] == [str(v) for v in y.tolist()]

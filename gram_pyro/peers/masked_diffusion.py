@@ -16,7 +16,10 @@ from gram_pyro.peers.base import Peer
 
 
 class MaskedDiffusion(Peer):
-    """Args: dim D; mixer over cells, num_layers, hidden D_h as of a core; num_steps of sampling."""
+    """Args: dim D; mixer over cells, num_layers, hidden D_h as of a core; num_steps of sampling.
+
+    Raises: ValueError if num_steps is below 1.
+    """
 
     def __init__(
         self,
@@ -30,6 +33,8 @@ class MaskedDiffusion(Peer):
         num_steps: int = 32,
     ) -> None:
         super().__init__(num_cells, num_symbols)
+        if num_steps < 1:
+            raise ValueError(f"num_steps={num_steps} must be at least 1: without a step no cell is filled in")
         self.num_steps, self.mask = num_steps, num_symbols
         self.clue, self.answer = TokenEmbedding(num_symbols, dim), TokenEmbedding(num_symbols + 1, dim)
         self.net = Blocks(dim, num_cells, relations, mixer, num_layers, hidden)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -24,6 +25,7 @@ from gram_pyro.tasks.sudoku_generator import generate_split, symmetry_hash
 from gram_pyro.tasks.sudoku_rules import Geometry
 
 FORMAT = 1  # of the cache; raise it when the generator draws other puzzles
+BLACK, BLUE, RED = "#000000", "#0072B2", "#D55E00"
 NAMES = "." + "".join(SYMBOLS)[1:36]
 
 log = logging.getLogger(__name__)
@@ -116,6 +118,22 @@ class Sudoku(Task):
         """Puzzle x [L] and, to its right, answer y [L], as text."""
         boards = [self._grid(x)] if y is None else [self._grid(x), self._grid(y)]
         return "\n".join("     ".join(lines) for lines in zip(*boards, strict=True))
+
+    def draw(self, axes: Axes, x: Tensor, y: Tensor | None = None) -> None:
+        """The board, clues black and the digits of answer y blue; red are digits that occur twice in a row, column or
+        box, and clues that y changes."""
+        n, (rows, cols) = self.n, self.geometry.box
+        board = x if y is None else y
+        clash = ((board[:, None] == board) & self.relations.any(0) & (board != 0)).any(1) | ((x != 0) & (x != board))
+        for cell, digit in enumerate(board.tolist()):
+            color = RED if clash[cell] else BLACK if x[cell] else BLUE
+            place = (cell % n, n - 1 - cell // n)
+            axes.text(*place, NAMES[digit] if digit else "", color=color, ha="center", va="center", fontsize=60 / n)
+        for line in range(n + 1):
+            axes.axhline(n - 0.5 - line, color=BLACK, lw=1.8 if line % rows == 0 else 0.5)
+            axes.axvline(line - 0.5, color=BLACK, lw=1.8 if line % cols == 0 else 0.5)
+        axes.set(xlim=(-0.6, n - 0.4), ylim=(-0.6, n - 0.4), aspect="equal")
+        axes.axis("off")
 
     def _grid(self, board: Tensor) -> list[str]:
         rows, cols = self.geometry.box

@@ -36,6 +36,8 @@ def read_run(path: Path, width: int) -> list[dict]:
         config = program["config"]
         method = config["method_name"] if name == "GRAM" else name
         for test, table in program["tests"].items():
+            if str(width) not in table["any"]:
+                raise ValueError(f"{path} was not evaluated at width={width}; it has {', '.join(table['any'])}")
             row = {"task": config["task_name"], "method": method, "puzzles": test, "seed": config["seed"]}
             for column, (metric, at, scale) in METRICS.items():
                 row[column] = scale * table[metric][str(at or width)]

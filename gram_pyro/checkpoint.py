@@ -27,7 +27,12 @@ def save(path: Path, trainer: Learner, data_generator: torch.Generator, descript
     for index, moments in trainer.optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in moments.items()}
     tensors |= {"rng.torch": torch.get_rng_state(), "rng.data": data_generator.get_state()}
-    header = {"format": FORMAT, "description": json.dumps(description | {"updates": trainer.updates})}
+    write(path, tensors, description | {"updates": trainer.updates})
+
+
+def write(path: Path, tensors: dict[str, Tensor], description: dict) -> None:
+    """Write tensors and a description as one file, atomically."""
+    header = {"format": FORMAT, "description": json.dumps(description)}
     part = path.with_suffix(".part")
     save_file({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, part, header)
     os.replace(part, path)

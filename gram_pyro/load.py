@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyro
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
@@ -13,6 +14,8 @@ from gram_pyro.guide import Guide
 from gram_pyro.heads import Heads
 from gram_pyro.model import GRAM
 from gram_pyro.tasks.base import Task
+
+RELEASED = Path(__file__).parent / "released"
 
 
 class Program(NamedTuple):
@@ -42,6 +45,23 @@ def load_program(path: str | Path, task: Task) -> Program:
     for name, module in program._asdict().items():
         load_part(module, part_of(tensors, f"average.{name}."), path)
     return program
+
+
+def load(name: str) -> tuple[Task, Program]:
+    """A shipped program and its task: ``task, program = gram_pyro.load("sudoku_6x6")``.
+
+    Raises: ValueError, with the names there are, if there is none of that name.
+    """
+    path = RELEASED / f"{name}.safetensors"
+    if not path.is_file():
+        raise ValueError(f"no weights named {name!r} are shipped; there are {', '.join(released())}")
+    task = instantiate(stored_config(path).task)
+    return task, load_program(path, task)
+
+
+def released() -> list[str]:
+    """The names `load` knows."""
+    return sorted(path.stem for path in RELEASED.glob("*.safetensors"))
 
 
 def load_model(path: str | Path, task: Task) -> GRAM:

@@ -1,6 +1,7 @@
 """Other sources of randomness at sampling time, over the weights as they are. Each is a model with one part wrapped.
 
 tempered      z = m + tau (z' - m), z' ~ p(z | u), m its mean         any sampler inside
+hot_start     tempered in the first segments only, where the solution is chosen       ours
 ptrm          z_0 ~ N(0, sigma^2) in every segment of a deterministic recursion       PTRM (arXiv:2605.19943)
 random_start  h_0, l_0 with N(0, sigma^2) added                                       EqR, selected by convergence
 """
@@ -13,7 +14,7 @@ from torch import Tensor
 from gram_pyro.core import Core, State
 from gram_pyro.model import GRAM
 from gram_pyro.priors.base import Prior
-from gram_pyro.sampler import Sampler, sample
+from gram_pyro.sampler import Sampler, check_sizes, run, sample
 from gram_pyro.trajectories import Trajectories
 
 
@@ -104,6 +105,23 @@ def tempered(
     """Any sampler under a narrower (temperature < 1) or wider prior."""
     twin = rebuilt(model, prior=Tempered(model.prior, temperature))
     return sampler(twin, x, num_particles, num_segments, **kwargs)
+
+
+def hot_start(
+    model: GRAM,
+    x: Tensor,
+    num_particles: int,
+    num_segments: int,
+    *,
+    temperature: float,
+    num_hot: int = 1,
+    **kwargs: object,
+) -> Trajectories:
+    """Choose boldly, then work carefully: `num_hot` segments at `temperature`, the others under the prior itself."""
+    check_sizes(num_particles, num_segments)
+    hot = rebuilt(model, prior=Tempered(model.prior, temperature))
+    models = [hot if segment < num_hot else model for segment in range(num_segments)]
+    return run(models, x, num_particles, **kwargs)
 
 
 def ptrm(

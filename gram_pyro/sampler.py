@@ -6,7 +6,7 @@ A sampler is a function of (model, x, num_particles, num_segments) and keywords 
 are in smc.py and noise.py.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -21,35 +21,40 @@ Sampler = Callable[..., Trajectories]
 DEFAULT_CHUNK = 256  # rows; larger ones leave the cache of a CPU and are slower
 
 
+def sample(model: GRAM, x: Tensor, num_particles: int, num_segments: int, **options: object) -> Trajectories:
+    """K independent prior trajectories per puzzle; options as for `run`."""
+    check_sizes(num_particles, num_segments)
+    return run([model] * num_segments, x, num_particles, **options)
+
+
 @torch.no_grad()
-def sample(
-    model: GRAM,
+def run(
+    models: Sequence[GRAM],
     x: Tensor,
     num_particles: int,
-    num_segments: int,
     *,
     heads: Heads | None = None,
     halt_at: float | None = None,
     chunk: int = DEFAULT_CHUNK,
 ) -> Trajectories:
-    """K independent prior trajectories per puzzle.
+    """K independent trajectories per puzzle, segment n by the n-th model: one program, whose prior may change.
 
     Width is folded into the batch and run `chunk` rows at a time, so memory does not grow with K. Of a deterministic
     recursion one trajectory is run and counted K times.
     Args: x [B, L]; heads judge the final states; a trajectory halts at the first segment with halt(h) > halt_at.
     Raises: ValueError if halt_at came without heads.
     """
-    check_sizes(num_particles, num_segments)
     check_halting(heads, halt_at)
-    num_distinct = 1 if model.is_deterministic else num_particles
+    num_distinct = 1 if all(model.is_deterministic for model in models) else num_particles
     rows = x.expand(num_distinct, *x.shape).flatten(0, 1)
     parts = []
     for part in rows.split(chunk):
-        cloud = Cloud(from_prior(model, part), model.start(part), chunk)
-        for _ in range(num_segments):
+        cloud = Cloud(from_prior(models[0], part), models[0].start(part), chunk)
+        for model in models:
+            cloud.propose = from_prior(model, part)
             cloud.advance()
             halt(cloud, heads, halt_at)
-        parts.append(land(cloud, model, heads, 1))
+        parts.append(land(cloud, models[-1], heads, 1))
     flat = concatenate(parts)  # one particle of K x B puzzles
     shaped = flat.per_particle(lambda field: field[0].unflatten(0, (num_distinct, len(x))))
     wide = shaped.per_particle(lambda field: field.expand(num_particles, *field.shape[1:]))

@@ -67,8 +67,13 @@ def train(name: str, config: DictConfig, task: Task, folder: Path, device: torch
 
 
 def rival_config(config: DictConfig, replacements: DictConfig) -> DictConfig:
-    """The configuration of a rival: whole groups (prior, guide, objective, ...) replaced, all else equal."""
+    """The configuration of a rival: whole groups (prior, guide, objective, ...) replaced, all else equal.
+
+    The rival of a peer is a recursion, unless `replacements` names a peer.
+    """
     rival = config.copy()
+    if "peer" in rival:
+        rival.peer = None
     for group, choice in replacements.items():
         rival[group] = choice
     return rival

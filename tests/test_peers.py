@@ -5,7 +5,7 @@ from math import prod
 
 import pytest
 import torch
-from tiny import close, mixing, relational, relations, rotary, shake
+from tiny import close, mixing, relational, relations, shake
 
 from gram_pyro import checkpoint
 from gram_pyro.learner import TrainSettings
@@ -138,17 +138,18 @@ def law_of_draw(table, num_steps):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("size", [1, 8])
+@pytest.mark.parametrize("size", [1, 100])
 def test_diffusion_loss_is_the_mean_over_orders_and_a_bound(size):
-    """int_0^1 t^(m-1) (1-t)^(L-m) dt = 1 / (m C(L, m)): the continuous-time loss is E_order[-log p(y in that order)]."""
-    peer = shake(diffusion(), 0.5)
+    """int_0^1 t^(m-1) (1-t)^(L-m) dt = 1 / (m C(L, m)): the loss is E[-log p(y filled in a random order)]."""
+    peer = shake(diffusion(), 0.3)
     x, y = PUZZLES[0], torch.tensor([1, 0, 2])
     orders = order_log_probs(conditionals(peer, x, y))
     assert orders.std() > 0.05  # the order matters, so weights by the number of masked cells would show
     rows = (x.expand(size, L), y.expand(size, L))
-    losses = torch.stack([peer.loss(*rows) for _ in range(6000 // size)]).double()
+    losses = torch.stack([peer.loss(*rows) for _ in range(3000 if size == 1 else 500)]).double()
     se = losses.std() / len(losses) ** 0.5
-    assert se < 0.12 and abs(losses.mean() + orders.mean()) < 4 * se
+
+    assert se < {1: 0.2, 100: 0.04}[size] and abs(losses.mean() + orders.mean()) < 4 * se
     mixture = orders.logsumexp(0) - torch.tensor(float(len(orders))).log()
     assert -orders.mean() > -mixture
     fine = torch.tensor(law_of_draw(conditionals(peer, x, y), 300)).log()
@@ -188,7 +189,9 @@ def test_diffusion_of_a_network_that_ignores_its_input_has_its_marginals(num_ste
 def test_diffusion_never_sees_the_value_of_a_masked_cell(monkeypatch):
     peer = shake(diffusion())
     seen = []
-    monkeypatch.setattr(peer, "forward", lambda x, y: seen.append((y, MaskedDiffusion.forward(peer, x, y))) or seen[-1][1])
+    monkeypatch.setattr(
+        peer, "forward", lambda x, y: seen.append((y, MaskedDiffusion.forward(peer, x, y))) or seen[-1][1]
+    )
     x, y = torch.randint(V, (16, L)), torch.randint(V, (16, L))
     for j in range(L):
         seen.clear()
@@ -310,4 +313,4 @@ def test_a_restored_peer_continues_bit_for_bit(make, tmp_path):
     for target, steps in ((saved, 0), (expected, 3)):
         actual = go(again, data, steps)
         assert [n for n in target if not torch.equal(actual[n], target[n])] == []
-    assert not torch.equal(saved["peer.logits.weight"], expected["peer.logits.weight"]) and rotary
+    assert not torch.equal(saved["peer.logits.weight"], expected["peer.logits.weight"])

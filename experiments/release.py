@@ -1,0 +1,68 @@
+"""Make a checkpoint small enough to ship, with a card that says what it is.
+
+    python experiments/release.py checkpoint=runs/.../GRAM.safetensors name=sudoku_6x6
+
+Keeps the moving averages and the configuration, leaves out optimiser and random state, and writes NAME.safetensors and
+NAME.md into `folder`. Afterwards `gram_pyro.load("NAME")` gives the program.
+"""
+
+import json
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+from gram_pyro.checkpoint import read, write
+from gram_pyro.command import plain_errors
+from gram_pyro.report import markdown
+
+
+def card(name: str, description: dict, tests: dict) -> str:
+    """What the weights are, how they came about, and what they are worth."""
+    config = description["config"]
+    parameters = ", ".join(f"{part} {count}" for part, count in description["parameters"].items())
+    lines = [
+        f"# {name}",
+        "",
+        f"Trained at commit {description['commit']} on {description['device']}: {description['updates']} updates in "
+        f"{description['seconds'] / 60:.0f} minutes, seed {config['seed']}. Parameters: {parameters}.",
+        "",
+        "Task: `" + json.dumps(config["task"]) + "`",
+        "",
+    ]
+    for test, table in tests.items():
+        widths = [int(width) for width in table["accuracy"]]
+        numbers = {key: {int(k): v for k, v in row.items()} for key, row in table.items() if isinstance(row, dict)}
+        lines += [
+            f"{table['num_puzzles']} unseen puzzles '{test}', {config['evaluate']['num_segments']} segments, prior "
+            "trajectories from the initial state, judged by the rules:",
+            "",
+            markdown(numbers, widths),
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def run(config: DictConfig) -> None:
+    path, folder = Path(config.checkpoint), Path(config.folder)
+    tensors, description = read(path)
+    results = path.parent / "results.json"
+    if not results.is_file():
+        raise FileNotFoundError(f"there is no {results}; a card needs the numbers of a finished run")
+    tests = json.loads(results.read_text())["programs"][path.stem]["tests"]
+    folder.mkdir(parents=True, exist_ok=True)
+    averages = {name: value for name, value in tensors.items() if name.startswith("average.")}
+    write(folder / f"{config.name}.safetensors", averages, description)
+    (folder / f"{config.name}.md").write_text(card(config.name, description, tests))
+    size = (folder / f"{config.name}.safetensors").stat().st_size / 2**20
+    print(f"{folder / config.name}.safetensors, {size:.1f} MiB, and its card")
+
+
+@hydra.main(version_base=None, config_path="conf", config_name="release")
+def main(config: DictConfig) -> None:
+    with plain_errors():
+        run(config)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,275 @@
+"""The paper's table: runs in, means over seeds out; and every method is one word on the command line."""
+
+import csv
+import importlib.util
+import json
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from gram_pyro import plots, trial
+from gram_pyro.build import build_learner
+from gram_pyro.command import plain_errors
+from gram_pyro.core import Flat, Hierarchical
+from gram_pyro.layers import Block
+from gram_pyro.peers.autoregressive import Autoregressive
+from gram_pyro.peers.masked_diffusion import MaskedDiffusion
+from gram_pyro.priors.noiseless import Noiseless
+from gram_pyro.tasks.sudoku import Sudoku
+
+ROOT = Path(__file__).parents[1]
+CONF = ROOT / "experiments" / "conf"
+METHODS = sorted(f.stem for f in (CONF / "method").glob("*.yaml"))
+BASELINES = [m for m in METHODS if not m.startswith("ablation_")]
+PEERS = {"autoregressive": Autoregressive, "masked_diffusion": MaskedDiffusion}
+SCRIPTS = ("svi_sudoku", "svi_nqueens", "svi_colouring")
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def table():
+    spec = importlib.util.spec_from_file_location("table", ROOT / "experiments" / "table.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def single_precision():
+    torch.set_default_dtype(torch.float32)
+    yield
+    torch.set_default_dtype(torch.float64)
+
+
+def write(folder, task, method, seed, accuracy, coverage, minutes=2.0, tests=("a",), rival=False):
+    """A finished run whose metrics at width 1 and 20 are known and all differ."""
+
+    def metrics(shift):
+        return {
+            "accuracy": {"1": accuracy + shift, "20": 0.01},
+            "any": {"1": 0.02, "20": 0.9},
+            "coverage": {"1": 0.03, "20": coverage / 2},
+            "ceiling": {"1": 0.04, "20": 0.85},
+            "coverage_pooled": {"1": 0.05, "20": coverage},
+            "ceiling_pooled": {"1": 0.06, "20": 0.8},
+            "violations": {"1": 1.5, "20": 7.0},
+        }
+
+    def program(shift):
+        return {
+            "config": {"task_name": task, "method_name": method, "seed": seed},
+            "parameters": {"model": 1_000_000, "guide": 500_000},
+            "updates": 4000,
+            "seconds": 60 * minutes,
+            "device": "cpu",
+            "tests": {name: metrics(shift) for name in tests},
+        }
+
+    folder.mkdir(parents=True)
+    programs = {"GRAM": program(0.0)} | ({"deterministic": program(0.1)} if rival else {})
+    (folder / "results.json").write_text(json.dumps({"programs": programs}))
+    return folder / "results.json"
+
+
+def test_read_run(table, tmp_path):
+    path = write(tmp_path / "run", "sudoku", "hrm", 3, 0.5, 0.6, 2.0, tests=("a", "b"), rival=True)
+    rows = table.read_run(path, 20)
+    assert [(r["method"], r["puzzles"]) for r in rows] == [
+        ("hrm", "a"), ("hrm", "b"), ("deterministic", "a"), ("deterministic", "b")
+    ]  # fmt: skip
+    assert rows[0] == pytest.approx(
+        {
+            "task": "sudoku", "method": "hrm", "puzzles": "a", "seed": 3, "accuracy": 50.0, "any": 90.0,
+            "coverage": 60.0, "ceiling": 80.0, "coverage_macro": 30.0, "ceiling_macro": 85.0, "broken_rules": 1.5,
+            "parameters": 1_500_000, "updates": 4000, "minutes": 2.0, "device": "cpu",
+        }
+    )  # fmt: skip
+    assert rows[2]["accuracy"] == pytest.approx(60.0)
+    assert table.read_run(path, 1)[0]["coverage"] == pytest.approx(5.0)
+
+
+def test_a_run_without_the_width_is_named(table, tmp_path):
+    path = write(tmp_path / "run", "sudoku", "hrm", 3, 0.5, 0.6)
+    with pytest.raises(ValueError, match=r"results\.json.*width=7.*1, 20"):
+        table.read_run(path, 7)
+
+
+PAPER = {"nqueens_8": {"gram": {"accuracy": 99.7, "coverage": 90.3}}, "colouring_8": {"gram": {"coverage": 85.8}}}
+
+
+def summary(table, folder):
+    write(folder / "q/gram/0", "nqueens_8", "gram", 0, 0.90, 0.5, 1.0)
+    write(folder / "q/gram/1", "nqueens_8", "gram", 1, 0.96, 0.7, 4.0)
+    write(folder / "q/hrm/0", "nqueens_8", "hrm", 0, 0.4, 0.2)
+    write(folder / "c/gram/0", "colouring_8", "gram", 0, 0.3, 0.1, tests=("a", "b"))
+    rows = [row for f in sorted(folder.glob("**/results.json")) for row in table.read_run(f, 20)]
+    return table.summarise(rows, PAPER)
+
+
+def test_summarise(table, tmp_path):
+    lines = {(r["task"], r["method"], r["puzzles"]): r for r in summary(table, tmp_path)}
+    assert list(lines) == [
+        ("colouring_8", "gram", "a"), ("colouring_8", "gram", "b"),
+        ("nqueens_8", "gram", "a"), ("nqueens_8", "hrm", "a"),
+    ]  # fmt: skip
+    two, one, colours = (
+        lines["nqueens_8", "gram", "a"],
+        lines["nqueens_8", "hrm", "a"],
+        lines["colouring_8", "gram", "b"],
+    )
+    assert two["seeds"] == 2 and one["seeds"] == colours["seeds"] == 1
+    # of two values a and b the mean is (a + b) / 2 and its standard error |a - b| / 2
+    for column, mean, se in (("accuracy", 93, 3), ("coverage", 60, 10), ("coverage_macro", 30, 5), ("any", 90, 0)):
+        assert two[column] == pytest.approx(mean) and two[f"{column}_se"] == pytest.approx(se, abs=1e-9)
+    assert two["minutes"] == pytest.approx(2.5) and two["parameters"] == 1_500_000 and two["updates"] == 4000
+    assert one["accuracy"] == pytest.approx(40) and all(one[f"{c}_se"] is None for c in table.METRICS)
+    assert (two["paper_accuracy"], two["paper_coverage"]) == (99.7, 90.3)
+    assert (colours["paper_accuracy"], colours["paper_coverage"]) == (None, 85.8)
+    assert (one["paper_accuracy"], one["paper_coverage"]) == (None, None)
+
+
+def test_markdown(table, tmp_path):
+    head, rule, colours, _, two, one = table.markdown(summary(table, tmp_path)).splitlines()
+    titles = [c.strip() for c in head.strip("|").split("|")]
+    assert rule.count("---") == len(titles) == 15
+
+    def cells(line):
+        return [c.strip() for c in line.strip("|").split("|")]
+
+    assert cells(two) == [
+        "nqueens_8, a", "gram", "2", "93.00 ± 3.00", "99.7", "60.00 ± 10.00", "80.0", "90.3", "30.00 ± 5.00", "85.0",
+        "1.50 ± 0.00", "1.50M", "4000", "2.5", "cpu",
+    ]  # fmt: skip
+    assert cells(one)[3:9] == ["40.00", "", "20.00", "80.0", "", "10.00"]
+    assert cells(colours)[4] == "" and cells(colours)[7] == "85.8"
+    assert titles[3:9] == ["accuracy %", "paper", "coverage %", "ceiling", "paper", "macro coverage %"]
+
+
+def test_no_runs_are_one_sentence(table, tmp_path):
+    config = OmegaConf.create(
+        {"runs": str(tmp_path / "none"), "output": str(tmp_path / "out"), "width": 20, "paper": {}}
+    )
+    with pytest.raises(SystemExit, match="error: there is no results.json below runs=.*none; run experiments"):
+        with plain_errors():
+            table.run(config)
+    assert not (tmp_path / "out").exists()
+
+
+def test_run_writes_the_table_and_the_frontier(table, tmp_path, monkeypatch):
+    expected = summary(table, tmp_path / "runs")
+    drawn = []
+    close = plots.plt.close
+    monkeypatch.setattr(plots.plt, "close", lambda figure: (drawn.append(figure), close(figure)))
+    out = tmp_path / "a" / "out"
+    table.run(OmegaConf.create({"runs": str(tmp_path / "runs"), "output": str(out), "width": 20, "paper": PAPER}))
+    with (out / "table.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [r["method"] for r in rows] == [r["method"] for r in expected] and float(
+        rows[2]["accuracy_se"]
+    ) == pytest.approx(3)
+    assert rows[3]["accuracy_se"] == "" and (out / "table.md").read_text() == table.markdown(expected) + "\n"
+    assert (out / "frontier.png").stat().st_size > 5000
+    panels = drawn[0].axes
+    assert [p.get_title() for p in panels] == ["colouring_8: a", "colouring_8: b", "nqueens_8: a"]
+    points = {c.get_label(): c.lines[0].get_xydata()[0].tolist() for c in panels[2].containers}
+    assert points.keys() == {"gram", "hrm"}  # x: coverage as a share of the ceiling of 80 per cent
+    assert points["gram"] == pytest.approx([75, 93]) and points["hrm"] == pytest.approx([25, 40])
+
+
+# ------------------------------------------------------------------------------------------------------- methods
+
+
+@cache
+def board():
+    return Sudoku(n=4, num_train=8, num_test=0, max_solutions=12, cache=None)
+
+
+def composed(script, method, *overrides, **values):
+    values = {"task_name": "t", "method_name": method, "run_dir": "x"} | values
+    with initialize_config_dir(str(CONF), version_base=None):
+        return compose(script, [f"method={method}", *overrides, *(f"{k}={v}" for k, v in values.items() if v)])
+
+
+def test_every_number_of_the_paper_belongs_to_a_task_and_a_method():
+    paper = OmegaConf.load(CONF / "table.yaml").paper
+    for task, methods in paper.items():
+        assert (CONF / "task" / f"{task}.yaml").exists() and set(methods) <= set(METHODS)
+    assert set(BASELINES) == set(paper.nqueens_8)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_composes_and_takes_a_step(script, method, local_params, single_precision):
+    small = ("dim=16", "core.hidden=16", "train.batch_size=4", "train.updates=20", "compile=false")
+    config = composed(script, method, *small)
+    assert config.get("peer") or method not in PEERS
+    learner = build_learner(config, board(), CPU)
+    record = learner.trajectory(next(board().batches(4, torch.Generator().manual_seed(0))))
+    assert next(iter(record)) == "loss" and all(torch.isfinite(value).all() for value in record.values())
+    assert learner.updates == (1 if method in PEERS else config.train.num_segments)
+    if method in PEERS:
+        assert isinstance(learner.peer, PEERS[method]) and set(learner.program) == {"peer"}
+        return
+    core = learner.model.core
+    if method in BASELINES:
+        assert isinstance(core, Flat if method in ("direct", "looped") else Hierarchical)
+        assert isinstance(learner.model.prior, Noiseless) == (method != "gram")
+        num_blocks = sum(isinstance(m, Block) for m in core.modules())
+        assert num_blocks == {"gram": 4, "hrm": 4, "trm": 2, "direct": 12, "looped": 2}[method]
+    if method in ("direct", "looped"):  # no deep supervision, the gradient through everything
+        assert config.train.num_segments == config.evaluate.num_segments == 1
+        assert config.model.num_transitions == config.model.num_grad_steps
+    for name, p in core.named_parameters():
+        assert p.grad is not None, name
+
+
+def test_every_method_differs_from_every_other():
+    """On N-Queens, where the script itself chooses objective, updates and depth: a method has the last word."""
+    configs = [OmegaConf.to_yaml(composed("svi_nqueens", m, method_name="any")) for m in METHODS]
+    assert len(set(configs)) == len(METHODS)
+    config = composed("svi_nqueens", "gram", "experiment=smoke")
+    assert config.train.updates == 8 and config.evaluate.num_segments == 2
+    assert composed("svi_nqueens", "ablation_last_kl").objective._target_.endswith("Surrogate")
+    assert composed("svi_nqueens", "gram").objective._target_.endswith("TraceMeanField_ELBO")
+
+
+@pytest.mark.parametrize("method", ["gram", "hrm", *PEERS])
+def test_the_rival_of_every_method_is_the_deterministic_recursion(method, local_params, single_precision):
+    config = composed("svi_sudoku", method, "dim=16", "core.hidden=16", "compile=false")
+    rival = trial.rival_config(config, config.rivals.deterministic)
+    learner = build_learner(rival, board(), CPU)
+    assert set(learner.program) == {"model", "guide", "heads"} and isinstance(learner.model.prior, Noiseless)
+
+
+def test_the_folder_of_a_cell_names_task_method_and_seed():
+    config = composed("svi_nqueens", "trm", "experiment=table", run_dir=None, task_name="nqueens_8", seed=2)
+    assert config.run_dir == "runs/table/nqueens_8/trm/seed2" and config.rivals.deterministic is None
+
+
+@pytest.mark.parametrize("method", ["trm", "masked_diffusion"])
+def test_a_cell_of_the_table_from_training_to_the_figure(
+    method, table, tmp_path, monkeypatch, capsys, local_params, single_precision
+):
+    light = ("peer.num_steps=3", "peer.num_layers=1", "peer.hidden=16") if method in PEERS else ()
+    config = composed(
+        "svi_sudoku", method, "experiment=smoke", *light, "rivals.deterministic=null", "evaluate.widths=[1,20]",
+        "train.precision=fp32", run_dir=tmp_path / "run", task_name="sudoku", seed=1,
+    )  # fmt: skip
+    trial.run(config)
+    assert "VERDICT" in capsys.readouterr().out
+    files = {f: f.read_bytes() for f in (tmp_path / "run").iterdir()}
+    monkeypatch.setattr(trial, "instantiate", pytest.fail)  # nothing is built a second time
+    monkeypatch.setattr(trial, "evaluate", pytest.fail)
+    trial.run(config)
+    assert capsys.readouterr().out == "" and {f: f.read_bytes() for f in (tmp_path / "run").iterdir()} == files
+
+    (row, *_) = rows = table.read_run(tmp_path / "run" / "results.json", 20)
+    assert {r["puzzles"] for r in rows} == {"minimal", "several"}
+    assert (row["task"], row["method"], row["seed"], row["updates"]) == ("sudoku", method, 1, 8)
+    assert row["device"] == "cpu" and row["parameters"] > 1000 and 0 <= row["accuracy"] <= row["any"] <= 100
+    table.run(OmegaConf.create({"runs": str(tmp_path), "output": str(tmp_path / "out"), "width": 20, "paper": {}}))
+    assert (tmp_path / "out" / "frontier.png").stat().st_size > 5000

@@ -83,6 +83,8 @@ def test_autoregressive_is_causal_in_the_answer_and_sees_the_whole_puzzle():
     for j in range(L - 1):
         moved = (peer(x, change(before, j)) - logits).abs().amax(-1)
         assert (moved[:, : j + 1] < 1e-6).all() and (moved[:, j + 1 :] > 1e-5).all()
+    see = [[j < L or j <= i for j in range(2 * L)] for i in range(2 * L)]
+    assert peer.visible.tolist() == see  # cells of the puzzle see each other both ways
     for j in range(L):
         assert ((peer(change(x, j), before) - logits).abs().amax(-1) > 1e-5).all()
 
@@ -255,6 +257,8 @@ def copies(generator=None, size=16, num_cells=4):
 def test_peer_trainer_moves_every_parameter_and_averages(make):
     trainer = trainer_of(make(4, 2))
     paths = {name: [] for name, _ in trainer.peer.named_parameters()}
+    step_with, stepped = trainer.step, []
+    trainer.step = lambda loss: (stepped.append(loss.detach()), step_with(loss))
     for step in range(3):
         batch = copies()
         torch.manual_seed(step)
@@ -262,6 +266,7 @@ def test_peer_trainer_moves_every_parameter_and_averages(make):
         torch.manual_seed(step)
         record = trainer.trajectory(batch)
         assert list(record) == ["loss"] and torch.equal(record["loss"], expected)
+        assert torch.equal(stepped[-1], expected)  # Adam would not show a scale
         for name, p in trainer.peer.named_parameters():
             paths[name].append(p.detach().clone())
     assert trainer.updates == 3

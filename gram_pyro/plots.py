@@ -92,23 +92,30 @@ def width_figure(results: Mapping[str, Tally], path: Path, title: str) -> None:
 
 def frontier_figure(table: Sequence[Mapping], path: Path) -> None:
     """Accuracy of one answer against the share of a perfect sampler's coverage, per set of puzzles: both at once are
-    the aim. Rows have: task, puzzles, method, accuracy, coverage, ceiling (per cent) and their standard errors."""
+    the aim. Rows have: task, puzzles, method, accuracy, coverage, ceiling (per cent), their standard errors, and if
+    wanted a note to write beside the point. Several points of one method are joined."""
     groups = sorted({(row["task"], row["puzzles"]) for row in table})
     methods = sorted({row["method"] for row in table})
-    figure, axes = plt.subplots(1, len(groups), figsize=(4.6 * len(groups), 4.2), layout="constrained", squeeze=False)
+    figure, axes = plt.subplots(1, len(groups), figsize=(5.2 * len(groups), 4.2), layout="constrained", squeeze=False)
     for axis, (task, puzzles) in zip(axes[0], groups, strict=True):
-        for row in (r for r in table if (r["task"], r["puzzles"]) == (task, puzzles)):
-            index, scale = methods.index(row["method"]), 100 / row["ceiling"]
+        here = [row for row in table if (row["task"], row["puzzles"]) == (task, puzzles)]
+        for index, method in enumerate(methods):
+            mine = [row for row in here if row["method"] == method]
+            share = [100 * row["coverage"] / row["ceiling"] for row in mine]
             axis.errorbar(
-                scale * row["coverage"],
-                row["accuracy"],
-                xerr=scale * (row["coverage_se"] or 0),
-                yerr=row["accuracy_se"] or 0,
-                fmt="osD^v*"[index % 6],
+                share,
+                [row["accuracy"] for row in mine],
+                xerr=[100 / row["ceiling"] * (row["coverage_se"] or 0) for row in mine],
+                yerr=[row["accuracy_se"] or 0 for row in mine],
+                fmt="osD^v*"[index % 6] + "-",
                 color=STYLES[index % 4][0],
                 capsize=2,
-                label=row["method"],
+                label=method,
             )
+            for at, row in zip(share, mine, strict=True):
+                axis.annotate(
+                    row.get("note", ""), (at, row["accuracy"]), (4, 4), textcoords="offset points", fontsize=8
+                )
         axis.axvline(100, color=BLACK, lw=1)
         axis.axhline(100, color=BLACK, lw=1)
         axis.set(title=f"{task}: {puzzles}", xlabel="coverage, % of a perfect sampler's", ylabel="one answer right, %")

@@ -38,6 +38,10 @@ def load_program(path: str | Path, task: Task) -> Program:
     """
     tensors, description = read(Path(path))
     config = OmegaConf.create(description["config"])
+    if config.get("peer"):
+        raise ValueError(
+            f"{path} holds {config.peer._target_}, which has no trajectories; give the checkpoint of a GRAM"
+        )
     with pyro.settings.context(module_local_params=True):
         model = build_model(config, task)
         guide = build_guide(config, model)

@@ -279,3 +279,26 @@ def test_a_prior_is_one_file_and_one_override(tmp_path):
     overrides = ["experiment=smoke", "prior._target_=my_prior.HeavyTail", "+prior.df=3", "objective=trace_elbo"]
     done = script("svi_sudoku", *overrides, f"run_dir={tmp_path / 'run'}", path=tmp_path)
     assert "VERDICT" in done.stdout
+
+
+def test_frontier_solve_and_release(smoke_run, tmp_path):
+    checkpoint = f"checkpoint={smoke_run[0] / 'GRAM.safetensors'}"
+    options = ("num_particles=2", "num_segments=2", "temperatures=[1,2]", f"run_dir={tmp_path}", "device=cpu")
+    script("frontier", checkpoint, *options)
+    rows = json.loads((tmp_path / "frontier.json").read_text())["rows"]
+    assert {(r["puzzles"], r["num_hot"], r["temperature"]) for r in rows} == {
+        (name, *point) for name in ("minimal", "several") for point in ((1, 1), (1, 2), (2, 2))
+    }
+    assert (tmp_path / "frontier.png").stat().st_size > 0
+    script("release", checkpoint, "name=tiny", f"folder={tmp_path}")
+    assert "8 updates" in (tmp_path / "tiny.md").read_text() and "minimal" in (tmp_path / "tiny.md").read_text()
+    done = script("solve", "puzzle=1234341221434321", f"weights={tmp_path / 'tiny.safetensors'}", check=False)
+    assert "Traceback" not in done.stderr and "distinct solutions" in done.stdout
+    assert done.returncode == (0 if "0 distinct" not in done.stdout else 1)
+
+
+def test_a_peer_is_not_taken_for_a_gram(tmp_path):
+    small = ("experiment=smoke", "method=masked_diffusion", "rivals.deterministic=null", f"run_dir={tmp_path}")
+    script("svi_sudoku", *small)
+    done = script("evaluate", f"checkpoint={tmp_path / 'GRAM.safetensors'}", "device=cpu", check=False)
+    assert done.returncode != 0 and "which has no trajectories" in done.stderr and "Traceback" not in done.stderr

@@ -42,7 +42,7 @@ class Autoregressive(Peer):
     ) -> None:
         super().__init__(num_cells, num_symbols)
         self.tokens = TokenEmbedding(num_symbols + 1, dim)  # the last symbol starts y
-        self.positions = nn.Parameter(torch.randn(2 * num_cells, dim))
+        self.positions = nn.Embedding(2 * num_cells, dim)
         self.blocks = nn.ModuleList(MaskedBlock(dim, hidden or dim, num_heads) for _ in range(num_layers))
         self.logits = Linear(dim, num_symbols)
         place = torch.arange(2 * num_cells)
@@ -54,7 +54,7 @@ class Autoregressive(Peer):
         start = before.new_full((len(x), 1), self.num_symbols)
         sequence = torch.cat([x, start, before], 1)
         length = sequence.shape[1]
-        h = self.tokens(sequence) + self.positions[:length]
+        h = self.tokens(sequence) + self.positions.weight[:length]
         for block in self.blocks:
             h = block(h, self.visible[:length, :length])
         return self.logits(h[:, self.num_cells :]).float()

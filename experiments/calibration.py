@@ -9,27 +9,23 @@ answered, and how well, if the less confident answers are withheld? The threshol
 half of the puzzles and tested on the other. The run folder receives calibration.json, calibration.csv and two figures.
 """
 
-import csv
-import json
 import math
 from functools import partial
-from pathlib import Path
 
 import hydra
 import pyro
 import torch
 from hydra import compose
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor
 
-from gram_pyro.build import build_sampler, build_task, choose_device
+from gram_pyro.build import build_sampler
 from gram_pyro.calibration import auroc, brier, calibration_error, threshold_for
 from gram_pyro.command import plain_errors
 from gram_pyro.evaluate import roll_out, selected
-from gram_pyro.learner import TrainSettings
-from gram_pyro.load import Program, load_program, stored_config
 from gram_pyro.plots_inference import calibration_figure
+from gram_pyro.study import open_study, write_study
 from gram_pyro.tasks.base import concatenate, subset
 
 
@@ -67,16 +63,13 @@ def table(rows: list[dict]) -> str:
 
 
 def run(config: DictConfig) -> None:
-    folder = Path(config.run_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    trained, device = stored_config(config.checkpoint), choose_device(config.device)
-    task = build_task(trained, config.task)
-    program = Program(*(module.to(device) for module in load_program(config.checkpoint, task)))
+    study = open_study(config)
+    task, program, device, precision, folder = study
     puzzles = concatenate([subset(part, config.num_puzzles) for part in task.test.values()])
     puzzles = puzzles.select(torch.randperm(puzzles.num_puzzles, generator=torch.Generator().manual_seed(config.seed)))
     sampler = build_sampler(config.sampler, task, program.heads)
     draw = partial(sampler, program.model, heads=program.heads, chunk=config.chunk)
-    with TrainSettings(**trained.train).autocast(device):
+    with precision:
         trajectories, seconds = roll_out(draw, puzzles, config.num_particles, config.num_segments, config.seed, device)
     right = task.is_solved(puzzles.x, trajectories.answers)
     single = {
@@ -106,15 +99,9 @@ def run(config: DictConfig) -> None:
         f"{seconds:.0f} s on {device}"
     )
     print(table(rows))
-    with (folder / "calibration.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
     calibration_figure(critics, folder / "trajectories.png")
     calibration_figure(chosen, folder / "selected.png")
-    summary = {"config": OmegaConf.to_container(config, resolve=True), "num_puzzles": puzzles.num_puzzles, "rows": rows}
-    (folder / "calibration.json").write_text(json.dumps(summary, indent=1))
-    print(f"\ntable and figures are in {folder}")
+    write_study(study, config, "calibration", rows, num_puzzles=puzzles.num_puzzles, rows=rows)
 
 
 @hydra.main(version_base=None, config_path="conf", config_name="calibration")

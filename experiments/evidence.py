@@ -9,23 +9,17 @@ with the guide and with the prior as proposal: a guide that is worse than the pr
 however well it trains segments. The run folder receives evidence.json and, per puzzle, evidence.csv.
 """
 
-import csv
-import json
-from pathlib import Path
-
 import hydra
 import pyro
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from gram_pyro.build import build_task, choose_device
 from gram_pyro.command import plain_errors
 from gram_pyro.evidence import bound, log_weights, smc_evidence
 from gram_pyro.guide import Guide
-from gram_pyro.learner import TrainSettings
-from gram_pyro.load import Program, load_program, stored_config
 from gram_pyro.metrics import standard_error
 from gram_pyro.model import GRAM
+from gram_pyro.study import open_study, write_study
 from gram_pyro.tasks.base import Puzzles, draw_batch, subset
 from gram_pyro.weights import ess, pareto_k
 from guides.bootstrap import Bootstrap
@@ -49,15 +43,12 @@ def per_puzzle(
 
 
 def run(config: DictConfig) -> None:
-    folder = Path(config.run_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    trained, device = stored_config(config.checkpoint), choose_device(config.device)
-    task = build_task(trained, config.task)
-    program = Program(*(module.to(device) for module in load_program(config.checkpoint, task)))
+    study = open_study(config)
+    task, program, device, precision, _ = study
     summary, rows = {}, []
     for name, puzzles in task.test.items():
         puzzles = subset(puzzles, config.num_puzzles)
-        with TrainSettings(**trained.train).autocast(device):
+        with precision:
             proposals = {"guide": program.guide, "prior": Bootstrap(program.model)}
             by_proposal = {p: per_puzzle(program.model, q, puzzles, config, device) for p, q in proposals.items()}
         values = {f"{key}, {p} proposes": v for p, found in by_proposal.items() for key, v in found.items()}
@@ -71,13 +62,7 @@ def run(config: DictConfig) -> None:
             print(f"  {key:28s} {mean:10.4f} ± {error:.4f}")
         for index in range(puzzles.num_puzzles):
             rows.append({"puzzles": name, "index": index} | {key: v[index].item() for key, v in values.items()})
-    with (folder / "evidence.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    result = {"config": OmegaConf.to_container(config, resolve=True), "device": str(device), "tests": summary}
-    (folder / "evidence.json").write_text(json.dumps(result, indent=1))
-    print(f"\ntables are in {folder}")
+    write_study(study, config, "evidence", rows, tests=summary)
 
 
 @hydra.main(version_base=None, config_path="conf", config_name="evidence")

@@ -6,34 +6,26 @@ For every number of hot segments and every temperature: the share of trajectorie
 and macro, beside that of a perfect sampler. The run folder receives frontier.json, frontier.csv and frontier.png.
 """
 
-import csv
-import json
 from functools import partial
-from pathlib import Path
 
 import hydra
 import pyro
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from tqdm import tqdm
 
-from gram_pyro.build import build_task, choose_device
 from gram_pyro.command import plain_errors
 from gram_pyro.evaluate import evaluate
-from gram_pyro.learner import TrainSettings
-from gram_pyro.load import Program, load_program, stored_config
 from gram_pyro.noise import hot_start
 from gram_pyro.plots import frontier_figure
+from gram_pyro.study import open_study, write_study
 from gram_pyro.tasks.base import subset
 
 COLUMNS = ("puzzles", "num_hot", "temperature", "accuracy", "coverage", "ceiling", "coverage_macro", "ceiling_macro")
 
 
 def run(config: DictConfig) -> None:
-    folder = Path(config.run_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    trained, device = stored_config(config.checkpoint), choose_device(config.device)
-    task = build_task(trained, config.task)
-    program = Program(*(module.to(device) for module in load_program(config.checkpoint, task)))
+    study = open_study(config)
+    task, program, device, precision, folder = study
     options = {"heads": program.heads, "halt_at": config.halt_at, "chunk": config.chunk}
     points = [(1, 1.0)] if 1.0 in config.temperatures else []
     points += [(hot, t) for hot in config.num_hot for t in config.temperatures if t != 1]
@@ -42,7 +34,7 @@ def run(config: DictConfig) -> None:
         puzzles = subset(whole, config.num_puzzles)
         for num_hot, temperature in tqdm(points, desc=name, unit="point", dynamic_ncols=True):
             draw = partial(hot_start, program.model, temperature=temperature, num_hot=num_hot, **options)
-            with TrainSettings(**trained.train).autocast(device):
+            with precision:
                 widths = [1, config.num_particles]
                 _, _, table = evaluate(draw, task, puzzles, config.num_segments, widths, config.seed, device)
             one, many = 1, config.num_particles
@@ -69,14 +61,8 @@ def run(config: DictConfig) -> None:
     print("| " + " | ".join(COLUMNS) + " |\n" + "| --- " * len(COLUMNS) + "|")
     for row in rows:
         print("| " + " | ".join(f"{row[c]:.2f}" if isinstance(row[c], float) else str(row[c]) for c in COLUMNS) + " |")
-    with (folder / "frontier.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
     frontier_figure(rows, folder / "frontier.png")
-    summary = {"config": OmegaConf.to_container(config, resolve=True), "device": str(device), "rows": rows}
-    (folder / "frontier.json").write_text(json.dumps(summary, indent=1))
-    print(f"\ntable and figure are in {folder}")
+    write_study(study, config, "frontier", rows)
 
 
 @hydra.main(version_base=None, config_path="conf", config_name="frontier")

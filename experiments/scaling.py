@@ -8,29 +8,26 @@ them. The run folder receives scaling.json, scaling.csv and two figures: accurac
 coverage@K against K with the ceiling of a perfect sampler.
 """
 
-import csv
 import itertools
-import json
 from functools import partial
-from pathlib import Path
 
 import hydra
 import pyro
 import torch
 from hydra import compose
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from tqdm import tqdm
 
-from gram_pyro.build import build_sampler, build_task, choose_device
+from gram_pyro.build import build_sampler
 from gram_pyro.command import plain_errors
 from gram_pyro.evaluate import judge, roll_out, selected
-from gram_pyro.learner import TrainSettings
-from gram_pyro.load import Program, load_program, stored_config
+from gram_pyro.load import Program
 from gram_pyro.metrics import Tally, ceiling, per_puzzle, standard_error
 from gram_pyro.plots_inference import coverage_figure, scaling_figure
 from gram_pyro.sampler import Sampler, sample
 from gram_pyro.selection import Select
+from gram_pyro.study import open_study, write_study
 from gram_pyro.tasks.base import Puzzles, Task, concatenate, subset
 
 COLUMNS = (
@@ -105,14 +102,10 @@ def measure(program: Program, task: Task, puzzles: Puzzles, config: DictConfig, 
 
 
 def run(config: DictConfig) -> None:
-    folder = Path(config.run_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    trained, device = stored_config(config.checkpoint), choose_device(config.device)
-    task = build_task(trained, config.task)
-    program = load_program(config.checkpoint, task)
-    program = Program(*(module.to(device) for module in program))
+    study = open_study(config)
+    task, program, device, precision, folder = study
     puzzles = concatenate([subset(part, config.num_puzzles) for part in task.test.values()])
-    with TrainSettings(**trained.train).autocast(device):
+    with precision:
         if config.only_failed:
             puzzles = failed(program, task, puzzles, config, device)
         rows = measure(program, task, puzzles, config, device)
@@ -122,10 +115,6 @@ def run(config: DictConfig) -> None:
     for row in rows:
         cells = [f"{row[c]:.4g}" + (f" ± {row[f'{c}_se']:.2g}" if f"{c}_se" in row else "") for c in COLUMNS[1:]]
         print(f"| {row['strategy']} | " + " | ".join(cells) + " |")
-    with (folder / "scaling.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
     scaling_figure(rows, folder / "accuracy.png")
     deepest = [row for row in rows if row["num_segments"] == max(config.depths)]
     curves: dict[str, list[tuple[int, float, float]]] = {}
@@ -133,14 +122,7 @@ def run(config: DictConfig) -> None:
         curves.setdefault(row["sampler"], []).append((row["num_particles"], row["coverage"], row["coverage_se"]))
     best = [(k, ceiling(puzzles.num_solutions, k).mean().item()) for k in range(1, max(config.widths) + 1)]
     coverage_figure(curves, best, folder / "coverage.png")
-    summary = {
-        "config": OmegaConf.to_container(config, resolve=True),
-        "device": str(device),
-        "num_puzzles": puzzles.num_puzzles,
-        "rows": rows,
-    }
-    (folder / "scaling.json").write_text(json.dumps(summary, indent=1))
-    print(f"\ntable and figures are in {folder}")
+    write_study(study, config, "scaling", rows, num_puzzles=puzzles.num_puzzles, rows=rows)
 
 
 @hydra.main(version_base=None, config_path="conf", config_name="scaling")

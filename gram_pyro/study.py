@@ -1,0 +1,46 @@
+"""A study of one checkpoint: what every experiment on trained weights does first and last."""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from gram_pyro.build import build_task, choose_device
+from gram_pyro.learner import TrainSettings
+from gram_pyro.load import Program, load_program, stored_config
+from gram_pyro.tasks.base import Task
+
+
+class Study(NamedTuple):
+    """A checkpoint on its device, with the task it was trained on; folder is where results go."""
+
+    task: Task
+    program: Program
+    device: torch.device
+    precision: torch.autocast
+    folder: Path
+
+
+def open_study(config: DictConfig) -> Study:
+    """The study that `config` (keys checkpoint, task, device, run_dir) describes; its folder is made."""
+    trained, device = stored_config(config.checkpoint), choose_device(config.device)
+    task = build_task(trained, config.task)
+    program = Program(*(module.to(device) for module in load_program(config.checkpoint, task)))
+    folder = Path(config.run_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    return Study(task, program, device, TrainSettings(**trained.train).autocast(device), folder)
+
+
+def write_study(study: Study, config: DictConfig, name: str, rows: Sequence[Mapping], /, **summary: object) -> None:
+    """Write `rows` as NAME.csv, and the configuration, the device and `summary` (the rows if empty) as NAME.json."""
+    with (study.folder / f"{name}.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    head = {"config": OmegaConf.to_container(config, resolve=True), "device": str(study.device)}
+    (study.folder / f"{name}.json").write_text(json.dumps(head | (summary or {"rows": list(rows)}), indent=1))
+    print(f"\ntables and figures are in {study.folder}")

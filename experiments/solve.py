@@ -21,7 +21,7 @@ from gram_pyro.build import build_task
 from gram_pyro.command import plain_errors
 from gram_pyro.learner import TrainSettings
 from gram_pyro.load import load, load_program, stored_config
-from gram_pyro.noise import tempered
+from gram_pyro.noise import hot_start
 from gram_pyro.puzzle import read_queens, read_sudoku
 
 
@@ -39,9 +39,10 @@ def run(config: DictConfig) -> bool:
     if x.shape[1] != task.num_cells:
         raise ValueError(f"the puzzle has {x.shape[1]} cells and weights={weights} are for {task.num_cells}")
     torch.manual_seed(config.seed)
-    options = {"heads": program.heads, "halt_at": config.halt_at, "temperature": config.temperature}
+    options = {"heads": program.heads, "halt_at": config.halt_at}
+    options |= {"temperature": config.temperature, "num_hot": config.num_hot}
     with TrainSettings(updates=1, num_segments=1, batch_size=1).autocast(x.device):
-        found = tempered(program.model, x, config.num_particles, config.num_segments, **options)
+        found = hot_start(program.model, x, config.num_particles, config.num_segments, **options)
         if config.save is not None:
             animate(task, program.model, x[0], config.num_segments, Path(config.save))
     answers = found.answers[:, 0]

@@ -21,6 +21,8 @@ from gram_pyro.sampler import sample
 from gram_pyro.tasks.base import Batch
 from gram_pyro.trajectories import Trajectories
 
+HEAD_STATES = 8  # of a trajectory the heads see about so many, so that memory does not grow with its depth
+
 
 class Trainer(Learner):
     """Trains a model, its guide and its heads."""
@@ -59,6 +61,7 @@ class Trainer(Learner):
         x, y, solutions, valid = batch
         guided_state = free_state = None
         records, rollout = [], []
+        stride = max(1, s.num_segments // HEAD_STATES)
         for segment in range(s.num_segments):
             with s.autocast(x.device):
                 bound, guided_state = segment_loss(
@@ -73,7 +76,8 @@ class Trainer(Learner):
                 else:
                     with torch.no_grad():
                         free_state = self.model.reason(x[:watched], free_state)
-                rollout.append(free_state)
+                if (s.num_segments - 1 - segment) % stride == 0:
+                    rollout.append(free_state)
                 if segment == s.num_segments - 1:
                     states = State(*(torch.stack(stream) for stream in zip(*rollout, strict=True)))
                     right = is_solution(self.model.readout.answer(states), solutions[:watched], valid[:watched])

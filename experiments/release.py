@@ -51,6 +51,7 @@ def run(config: DictConfig) -> None:
         raise FileNotFoundError(f"there is no {results}; a card needs the numbers of a finished run")
     tests = json.loads(results.read_text())["programs"][path.stem]["tests"]
     folder.mkdir(parents=True, exist_ok=True)
+    del description["config"]["run_dir"]  # a path of the machine it was trained on
     averages = {name: value for name, value in tensors.items() if name.startswith("average.")}
     write(folder / f"{config.name}.safetensors", averages, description)
     (folder / f"{config.name}.md").write_text(card(config.name, description, tests))

@@ -1,6 +1,6 @@
 """Solve a puzzle with shipped weights: every solution found, how many trajectories agree, how sure the model is.
 
-    python experiments/solve.py puzzle=.3..5.6...1..5..3..2..61...4.3..
+    python experiments/solve.py puzzle=5..3.6..3..........1........14..2...
     python experiments/solve.py queens=3.......
     python experiments/solve.py puzzle=... save=thinking.gif
 
@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 from gram_pyro.animation import animate
 from gram_pyro.build import build_task
 from gram_pyro.command import plain_errors
-from gram_pyro.learner import TrainSettings
+from gram_pyro.learner import autocast
 from gram_pyro.load import load, load_program, stored_config
 from gram_pyro.noise import hot_start
 from gram_pyro.puzzle import read_queens, read_sudoku
@@ -41,7 +41,7 @@ def run(config: DictConfig) -> bool:
     torch.manual_seed(config.seed)
     options = {"heads": program.heads, "halt_at": config.halt_at}
     options |= {"temperature": config.temperature, "num_hot": config.num_hot}
-    with TrainSettings(updates=1, num_segments=1, batch_size=1).autocast(x.device):
+    with autocast("bf16", x.device):
         found = hot_start(program.model, x, config.num_particles, config.num_segments, **options)
         if config.save is not None:
             animate(task, program.model, x[0], config.num_segments, Path(config.save))

@@ -9,6 +9,8 @@
 y is observed once, after the last segment. Where a puzzle has M solutions, a perfect model has log p(y | x) = -log M.
 """
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -19,7 +21,7 @@ from gram_pyro.importance import Weighed
 from gram_pyro.model import GRAM
 from gram_pyro.particle_filter import ParticleFilter
 from gram_pyro.resampling import Scheme, systematic
-from gram_pyro.sampler import DEFAULT_CHUNK
+from gram_pyro.sampler import DEFAULT_CHUNK, check_sizes
 from gram_pyro.weights import log_mean_exp
 
 
@@ -58,21 +60,7 @@ def guided_filter(
     return particles
 
 
-def log_weights(
-    model: GRAM, guide: Guide, x: Tensor, y: Tensor, num_particles: int, num_segments: int, chunk: int = DEFAULT_CHUNK
-) -> Tensor:
-    """Log-weights of K independent guided trajectories, [K, B], nats.  Puzzles are run one group at a time."""
-    groups = zip(*(t.split(max(1, chunk // num_particles)) for t in (x, y)), strict=True)
-    return torch.cat(
-        [
-            guided_filter(model, guide, a, b, num_particles, num_segments, threshold=0.0, chunk=chunk).log_weights
-            for a, b in groups
-        ],
-        1,
-    )
-
-
-def smc_evidence(
+def guided_filters(
     model: GRAM,
     guide: Guide,
     x: Tensor,
@@ -81,20 +69,33 @@ def smc_evidence(
     num_segments: int,
     *,
     chunk: int = DEFAULT_CHUNK,
-    **kwargs: object,
+    **options: object,
+) -> Iterator[ParticleFilter]:
+    """`guided_filter` for one group of puzzles after the other, so that about `chunk` trajectories are in flight."""
+    check_sizes(num_particles, num_segments)
+    size = max(1, chunk // num_particles)
+    for group, targets in zip(x.split(size), y.split(size), strict=True):
+        yield guided_filter(model, guide, group, targets, num_particles, num_segments, chunk=chunk, **options)
+
+
+def log_weights(
+    model: GRAM, guide: Guide, x: Tensor, y: Tensor, num_particles: int, num_segments: int, chunk: int = DEFAULT_CHUNK
+) -> Tensor:
+    """Log-weights of K independent guided trajectories, [K, B], nats."""
+    filters = guided_filters(model, guide, x, y, num_particles, num_segments, chunk=chunk, threshold=0.0)
+    return torch.cat([particles.log_weights for particles in filters], 1)
+
+
+def smc_evidence(
+    model: GRAM, guide: Guide, x: Tensor, y: Tensor, num_particles: int, num_segments: int, **options: object
 ) -> Tensor:
     """log of the unbiased SMC estimate of p(y | x), [B], nats; options as for `guided_filter`.
 
     Unbiased, but with a heavy tail where an early segment says little about the last: the estimate is then too low
     nearly always and rarely far too high. Where it falls below IWAE, believe IWAE.
     """
-    groups = zip(*(t.split(max(1, chunk // num_particles)) for t in (x, y)), strict=True)
-    return torch.cat(
-        [
-            guided_filter(model, guide, a, b, num_particles, num_segments, chunk=chunk, **kwargs).evidence()
-            for a, b in groups
-        ]
-    )
+    filters = guided_filters(model, guide, x, y, num_particles, num_segments, **options)
+    return torch.cat([particles.evidence() for particles in filters])
 
 
 def bound(log_weights: Tensor, num_particles: int) -> Tensor:

@@ -52,10 +52,15 @@ class TrainSettings:
 
     def autocast(self, device: torch.device) -> torch.autocast:
         """The context every forward pass runs in."""
-        return torch.autocast(device.type, PRECISIONS[self.precision], enabled=self.precision != "fp32")
+        return autocast(self.precision, device)
 
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp32": torch.float32}
+
+
+def autocast(precision: str, device: torch.device) -> torch.autocast:
+    """The context of forward passes in a precision of PRECISIONS."""
+    return torch.autocast(device.type, PRECISIONS[precision], enabled=precision != "fp32")
 
 
 def decay_groups(module: nn.Module, weight_decay: float) -> list[dict]:

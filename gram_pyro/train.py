@@ -81,12 +81,12 @@ class Trainer(Learner):
                 if segment == s.num_segments - 1:
                     states = State(*(torch.stack(stream) for stream in zip(*rollout, strict=True)))
                     right = is_solution(self.model.readout.answer(states), solutions[:watched], valid[:watched])
-                    miss = heads_loss(self.heads, states, right)
-                    loss = loss + miss
+                    critics = heads_loss(self.heads, states, right)
+                    loss = loss + critics
             self.step(loss)
             records.append(record)
         means = {name: torch.stack([r[name] for r in records]).mean(0) for name in records[0]}
-        return means | {"heads_loss": miss.detach()}
+        return means | {"heads_loss": critics.detach()}
 
 
 def is_solution(answers: Tensor, solutions: Tensor, valid: Tensor) -> Tensor:

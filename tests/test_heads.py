@@ -236,3 +236,21 @@ def test_potential_by_rules_counts_what_is_broken():
         ],
     )
     assert log_g.dtype == state.h.dtype
+
+
+@pytest.mark.parametrize(
+    ("num_segments", "seen"), [(2, [1, 2]), (8, [1, 2, 3, 4, 5, 6, 7, 8]), (16, [*range(2, 17, 2)])]
+)
+def test_heads_see_a_bounded_number_of_states_and_the_last(local_params, monkeypatch, num_segments, seen):
+    trainer = trainer_of(0.25, num_segments=num_segments)
+    ends, given = [], []
+    reason = trainer.model.reason
+    trainer.model.reason = lambda x, state: ends.append(reason(x, state)) or ends[-1]
+
+    def watch(heads, states, right):
+        given.append(states.h)
+        return heads_loss(heads, states, right)
+
+    monkeypatch.setattr("gram_pyro.train.heads_loss", watch)
+    trainer.trajectory(ragged(8))
+    assert torch.equal(given[0], torch.stack([ends[n - 1].h.detach() for n in seen]))

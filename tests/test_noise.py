@@ -10,7 +10,7 @@ from tiny import B, L, batch, close, program
 from torch import nn
 
 from gram_pyro.heads import Heads
-from gram_pyro.noise import FixedNoise, RandomStart, Tempered, ptrm, random_start, rebuilt, tempered
+from gram_pyro.noise import FixedNoise, RandomStart, Tempered, hot_start, ptrm, random_start, rebuilt, tempered
 from gram_pyro.priors.base import Prior
 from gram_pyro.priors.noiseless import Noiseless
 from gram_pyro.priors.standard import Standard
@@ -255,3 +255,25 @@ def test_standard_noise_does_not_depend_on_the_state():
     close(law.log_prob(torch.zeros(3, 4, 8)), torch.full((3,), 32 * (math.log(2) - 0.5 * math.log(2 * math.pi))))
     with pytest.raises(ValueError, match="scale=0 must be positive; for no noise use prior=noiseless"):
         Standard(0)
+
+
+def test_a_hot_start_is_hot_for_so_many_segments_and_no_longer():
+    """Hot for none is plain sampling, hot for all is tempering, and a point mass at first leaves the later draws."""
+    model, _ = program()
+    x, _ = batch()
+
+    def states(sampler, **options):
+        torch.manual_seed(3)
+        return sampler(model, x, 4, 3, **options)
+
+    plain, cold = states(sample), states(tempered, temperature=0.5)
+    for hot, same in ((0, plain), (3, cold)):
+        drawn = states(hot_start, temperature=0.5, num_hot=hot)
+        assert torch.equal(drawn.change, same.change) and torch.equal(drawn.log_likelihood, same.log_likelihood)
+    for hot in (1, 2):
+        drawn = states(hot_start, temperature=0.5, num_hot=hot)
+        assert not torch.equal(drawn.change, plain.change) and not torch.equal(drawn.change, cold.change)
+    still = states(hot_start, temperature=0.0, num_hot=3)
+    assert torch.equal(still.change, still.change[:1].expand_as(still.change))
+    moving = states(hot_start, temperature=0.0, num_hot=2)
+    assert not torch.isclose(moving.change[0], moving.change[1]).any()

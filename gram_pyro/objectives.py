@@ -18,7 +18,6 @@ from torch.distributions import kl_divergence
 from gram_pyro.core import State
 from gram_pyro.guide import Guide
 from gram_pyro.model import GRAM
-from gram_pyro.readout import log_prob_of_set
 from gram_pyro.stop_gradient import stop_gradient
 
 
@@ -129,5 +128,5 @@ def set_loss(model: GRAM, x: Tensor, solutions: Tensor, valid: Tensor, state: St
     Returns: loss, a scalar in nats per puzzle; the final state, detached.  Source: ours.
     """
     state = model.reason(x, state)
-    loss = -log_prob_of_set(model.readout(state), solutions, valid).mean()
+    loss = -model.readout.log_prob_of_set(state, solutions, valid).mean()
     return loss, state.detach()

@@ -18,6 +18,7 @@ from matplotlib.colors import to_hex
 
 from gram_pyro.tasks import graphs
 from gram_pyro.tasks.base import Batch, draw_batch
+from gram_pyro.tasks.canonical_colouring import CanonicalColouring
 from gram_pyro.tasks.colouring import OKABE_ITO, RED, Colouring
 from gram_pyro.tasks.graphs import class_hash, draw_split, find_colourings, read_graphs
 from gram_pyro.tasks.sudoku_files import PuzzleFileError
@@ -74,13 +75,15 @@ def task8():
 def test_cells_and_relations():
     task = Colouring(n=5, colours=4)
     names = [set(pair) for pair in pairs_of(5)] + list(range(5))
-    assert (task.num_cells, task.num_symbols, task.relations.shape) == (15, 7, (4, 15, 15))
+    assert (task.num_cells, task.num_symbols, task.relations.shape) == (15, 7, (2, 15, 15))
+    ordered = CanonicalColouring(n=5, colours=4).relations
     for i, j in itertools.product(range(15), repeat=2):
         a, b = names[i], names[j]
         pairs, vertices = isinstance(a, set) + isinstance(b, set), isinstance(a, int) and isinstance(b, int)
         holds = pairs == 1 and (a in b if isinstance(b, set) else b in a)
         shares = pairs == 2 and len(a & b) == 1
-        assert task.relations[:, i, j].tolist() == [holds, shares, vertices and a > b, vertices and a < b]
+        assert task.relations[:, i, j].tolist() == [holds, shares]
+        assert ordered[:, i, j].tolist() == [holds, shares, vertices and a > b, vertices and a < b]
 
 
 @pytest.mark.parametrize("n, k", [(1, 1), (4, 2), (5, 3), (6, 3), (6, 4), (7, 3)])
@@ -216,10 +219,42 @@ def test_solution_sets_are_complete(task8):
             assert puzzles.solutions_of(i).tolist() == expected and x[28:] == [0] * 8
 
 
-def test_augmentation(task8):
+@pytest.mark.parametrize("k", [1, 2, 3, 4])
+def test_every_naming_of_a_colouring_is_a_solution_once(k):
+    """Against all k^n assignments, graphs whose colourings leave colours unused among them."""
+    drawn = [nx.empty_graph(4), nx.path_graph(4), nx.cycle_graph(4), nx.complete_graph(4)]
+    known = [(edges_of(g), colourings) for g in drawn if (colourings := find_colourings(edges_of(g), 4, k, 10_000))]
+    puzzles = graphs.to_puzzles(known, 4)
+    generator = torch.Generator().manual_seed(0)
+    batch = Colouring(n=4, colours=k).augment(draw_batch(puzzles, torch.arange(len(known)), generator), generator)
+    for i, (edges, _) in enumerate(known):
+        graph = graph_of(4, [edge + 1 for edge in edges])
+        named = [c for c in itertools.product(range(k), repeat=4) if all(c[a] != c[b] for a, b in graph.edges)]
+        rows = batch.solutions[i][batch.valid[i]]
+        assert sorted((rows[:, 6:] - 3).tolist()) == sorted(map(list, named))
+        assert (rows[:, :6] == batch.x[i, :6]).all() and (rows == batch.y[i]).all(-1).any()
+
+
+def test_names_are_drawn_uniformly():
+    x = torch.tensor([2, 1, 1, 0, 0, 0]).expand(6000, -1)  # vertices 1 and 2 joined, 3 alone: canonical 1 2 3 here
+    y = torch.tensor([2, 1, 1, 3, 4, 5]).expand(6000, -1)
+    batch = Batch(x, y, y[:, None], torch.ones(6000, 1, dtype=torch.bool))
+    moved = Colouring(n=3).augment(batch, torch.Generator().manual_seed(0))
+    assert torch.equal(moved.x, x) and torch.equal(Colouring(n=3).canonical(moved.y), y)
+    counts = Counter(map(tuple, moved.y[:, 3:].tolist()))
+    assert len(counts) == 6 and max(abs(c - 1000) for c in counts.values()) < 4 * (1000 * 5 / 6) ** 0.5
+
+
+def test_too_many_names_to_train_on():
+    task, batch = Colouring(n=3, colours=5), Batch(*(torch.zeros(1, dtype=torch.int64),) * 4)
+    with pytest.raises(ValueError, match="colours=5 came, and a colouring has 120 namings.*CanonicalColouring"):
+        task.augment(batch, torch.Generator())
+
+
+def test_canonical_augmentation(task8):
     generator = torch.Generator().manual_seed(0)
     batch = draw_batch(task8.train, torch.arange(40), generator)
-    moved = task8.augment(batch, generator)
+    moved = CanonicalColouring().augment(batch, generator)
     assert (moved.x != batch.x).any(-1).sum() > 30 and torch.equal(moved.valid, batch.valid)
     assert task8.is_solved(moved.x, moved.y).all()
     for i in range(40):
@@ -231,9 +266,9 @@ def test_augmentation(task8):
         assert (rows[:, :28] == moved.x[i, :28]).all() and (rows == moved.y[i]).all(-1).any()
 
 
-def test_augmentation_moves_answers_with_the_graph():
+def test_canonical_augmentation_moves_answers_with_the_graph():
     """One permutation for x, y and solutions: on graphs with one colouring its classes follow, whatever their names."""
-    task = Colouring(n=5, colours=3)
+    task = CanonicalColouring(n=5, colours=3)
     puzzle = nx.Graph([(0, 1), (0, 2), (1, 2), (1, 3), (2, 3), (3, 4), (2, 4)])
     x = torch.tensor([edge + 1 for edge in edges_of(puzzle)] + [0] * 5).expand(4000, -1)
     y = torch.cat([x[:, :10], torch.tensor([3, 4, 5, 3, 4]).expand(4000, -1)], 1)

@@ -3,7 +3,6 @@
 import itertools
 import math
 
-import pyro.distributions as dist
 import pytest
 import torch
 from oracle import Exact, linear_problem, log_evidence
@@ -12,7 +11,7 @@ from tiny import B, L, V, batch, close, parameters, program, seeded_loss
 
 from gram_pyro.core import State
 from gram_pyro.objectives import Balanced_ELBO, ScaleLatents, Surrogate, segment_loss, set_loss
-from gram_pyro.readout import log_prob_each, log_prob_of_set
+from gram_pyro.readout import CategoricalReadout, Readout
 
 
 def parts(guide, y):
@@ -146,15 +145,16 @@ def test_set_loss_continues_from_a_state():
 
 def test_log_prob_of_the_whole_space_is_zero_and_particles_stay_apart():
     logits = torch.randn(2, B, L, V)  # [K, B, L, V]
-    law = dist.Categorical(logits=logits).to_event(1)
+    readout, state = CategoricalReadout(V, V), State(logits, logits)
+    with torch.no_grad():
+        readout.logits.weight.copy_(torch.eye(V))
     everything = torch.cartesian_prod(*[torch.arange(V)] * L).expand(B, -1, -1)
-    close(log_prob_of_set(law, everything, torch.ones(everything.shape[:2], dtype=torch.bool)), torch.zeros(2, B))
+    all_valid = torch.ones(everything.shape[:2], dtype=torch.bool)
+    close(readout.log_prob_of_set(state, everything, all_valid), torch.zeros(2, B))
     lists, solutions, valid = sets_of_solutions()
-    each = log_prob_each(law, solutions, valid)
-    assert each.shape == (2, B, 5)
-    assert (each[:, ~valid] == -torch.inf).all() and torch.isfinite(each[:, valid]).all()
+    close(readout.log_prob_each(state, solutions), Readout.log_prob_each(readout, state, solutions))
     close(
-        log_prob_of_set(law, solutions, valid),
+        readout.log_prob_of_set(state, solutions, valid),
         torch.tensor([[enumerate_set(logits[k, b], lists[b]) for b in range(B)] for k in range(2)]),
     )
 

@@ -6,14 +6,16 @@ Cells are the P = n (n - 1) / 2 pairs of vertices (strict upper triangle, row by
 blank, 1 no edge, 2 edge, 3 .. 2 + k colours. In x the vertices are blank.
 
 Colours have no names of their own: a colouring is canonical if its colours are numbered by first appearance in vertex
-order, and the solution set of a graph holds the canonical ones only. A canonical answer can be found by a network only
-if it knows the order of the vertices, so two of the relations tell it which vertices are earlier and which later.
-Source: the paper's graph colouring; cells, split and relations: ours.
+order. Solution sets are stored, and answers compared, by canonical names; training takes any naming of a colouring as
+right. The task is then symmetric in vertices and in colours, and noise is what breaks the tie: a network without noise
+needs `canonical_colouring`. Source: the paper's graph colouring; cells, split, relations and free names: ours.
 """
 
 import logging
+import math
 from collections.abc import Mapping
 from functools import cached_property
+from itertools import permutations
 from pathlib import Path
 
 import networkx as nx
@@ -28,6 +30,7 @@ from gram_pyro.tasks.graphs import class_hash, draw_split, read_graphs
 
 FORMAT = 1  # of the cache; raise it when other graphs are drawn
 EDGE, FIRST = 2, 3  # symbols: an edge, the first colour
+MOST_NAMES = 24  # of one colouring in training: 4 colours
 OKABE_ITO = ("#56B4E9", "#E69F00", "#009E73", "#F0E442", "#CC79A7", "#999999", "#0072B2")  # but for red and black
 RED, GREY = "#D55E00", "#555555"  # edges
 
@@ -86,16 +89,14 @@ class Colouring(Task):
 
     @cached_property
     def relations(self) -> Tensor:
-        """[4, L, L] bool; row cell i sees cell j: the pair holds the vertex (or is held by the pair), two pairs share a
-        vertex, vertex j is earlier than vertex i, later."""
+        """[2, L, L] bool; row cell i sees cell j: the pair holds the vertex (or is held by the pair), two pairs share a
+        vertex."""
         pairs, vertices = slice(0, self._pairs), slice(self._pairs, None)
         ends = torch.zeros(self._pairs, self.n)
         ends.scatter_(1, torch.stack([self._row, self._column], 1), 1.0)
-        order = torch.ones(self.n, self.n)
-        relations = torch.zeros(4, self.num_cells, self.num_cells, dtype=torch.bool)
+        relations = torch.zeros(2, self.num_cells, self.num_cells, dtype=torch.bool)
         relations[0, pairs, vertices], relations[0, vertices, pairs] = ends.bool(), ends.mT.bool()
         relations[1, pairs, pairs] = ends @ ends.mT == 1  # 2: the same pair
-        relations[2, vertices, vertices], relations[3, vertices, vertices] = order.tril(-1).bool(), order.triu(1).bool()
         return relations
 
     @cached_property
@@ -179,15 +180,24 @@ class Colouring(Task):
         return torch.cat([pairs, torch.where(self._is_colour(vertices), renamed, vertices)], -1)
 
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """A uniform permutation of the vertices per graph; colours are then numbered by the new order."""
-        order = torch.rand(len(batch.x), self.n, generator=generator).argsort(1)  # new vertex i is old order[i]
-        place = torch.zeros(self.n, self.n, dtype=torch.int64)  # the cell of a pair, and of a vertex on the diagonal
-        place[self._row, self._column] = place[self._column, self._row] = torch.arange(self._pairs)
-        cells = torch.cat([place[order[:, self._row], order[:, self._column]], order + self._pairs], 1)
-        boards = torch.cat([batch.x[:, None], batch.y[:, None], batch.solutions], 1)
-        moved = self.canonical(boards.gather(2, cells[:, None].expand_as(boards)))
-        x, y, solutions = moved.split([1, 1, batch.solutions.shape[1]], 1)
-        return Batch(x[:, 0], y[:, 0], solutions, batch.valid)
+        """A uniform naming of the colours of every y; the solution sets then hold every naming, each once.
+
+        Shapes: solutions [B, M, L] -> [B, M k!, L].  Raises: ValueError if there are more than MOST_NAMES.
+        """
+        if math.factorial(self.colours) > MOST_NAMES:
+            raise ValueError(
+                f"colours={self.colours} came, and a colouring has {math.factorial(self.colours)} namings to train on; "
+                "use gram_pyro.tasks.canonical_colouring.CanonicalColouring for more than 4 colours."
+            )
+        names = torch.tensor(list(permutations(range(self.colours)))) + FIRST
+        symbols = torch.cat([torch.arange(FIRST).expand(len(names), -1), names], 1)  # [k!, V]
+        drawn = symbols[torch.randint(len(names), (len(batch.x),), generator=generator)]  # [B, V]
+        solutions = symbols[:, batch.solutions].movedim(0, 2).flatten(1, 2)
+        # Namings that differ in colours a colouring does not use are one; the one that keeps their order counts.
+        used = batch.solutions.amax(-1) - FIRST + 1  # [B, M]
+        keeps_order = torch.stack([(names[:, c:].diff() > 0).all(-1) for c in range(self.colours + 1)])  # [k + 1, k!]
+        valid = batch.valid[..., None] & keeps_order[used]
+        return Batch(batch.x, drawn.gather(1, batch.y), solutions, valid.flatten(1, 2))
 
     def render(self, x: Tensor, y: Tensor | None = None) -> str:
         """Graph x [L], a vertex and its neighbours a line, and the colours of answer y [L] with what is wrong, as text.

@@ -4,24 +4,29 @@
     python experiments/evaluate.py checkpoint=... sampler=smc potential=violation select=best_value halt_at=0.9
 
 FILE is a CSV (question[,answer]) or JSONL (question, solutions) of Sudokus.
-The last line of output is one JSON object over all puzzles.
+The run folder receives results.json, results.csv and a figure per test set; table.py reads that results.json, in which
+the method is named after the sampler too. The last line of output is one JSON object over all puzzles.
 """
 
+import csv
 import json
 from functools import partial
+from pathlib import Path
 
 import hydra
 import pyro
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from gram_pyro.build import build_sampler, build_task, choose_device
+from gram_pyro.checkpoint import read
 from gram_pyro.command import plain_errors
 from gram_pyro.evaluate import evaluate, selected
 from gram_pyro.learner import TrainSettings
 from gram_pyro.load import load_program, stored_config
 from gram_pyro.metrics import join, report
-from gram_pyro.report import COLUMNS, markdown
+from gram_pyro.plots import width_figure
+from gram_pyro.report import COLUMNS, flat_rows, markdown
 from gram_pyro.tasks.base import subset
 
 
@@ -32,7 +37,12 @@ def run(config: DictConfig) -> None:
     model, heads = program.model.to(device), program.heads.to(device)
     sampler, select = build_sampler(config.sampler, task, heads), instantiate(config.select)
     draw = partial(sampler, model, heads=heads, halt_at=config.halt_at, chunk=config.chunk)
-    judged, seconds = [], 0.0
+    method = trained.get("method_name", "gram")
+    if config.sampler_name != "ancestral":
+        method = f"{method}, {config.sampler_name}"
+    folder = Path(config.run_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    judged, seconds, tests, rows = [], 0.0, {}, []
     for name, puzzles in task.test.items():
         puzzles = subset(puzzles, config.num_puzzles)
         with TrainSettings(**trained.train).autocast(device):
@@ -41,6 +51,9 @@ def run(config: DictConfig) -> None:
             )
         judged.append(result)
         seconds += table["seconds"]
+        tests[name] = table
+        rows += flat_rows(method, name, table, widths)
+        width_figure({method: result}, folder / f"width_{name}.png", f"{name}: {table['num_puzzles']} unseen puzzles")
         _, _, row = selected(task, puzzles, trajectories, select)
         print(
             f"\n{table['num_puzzles']} puzzles '{name}', {config.num_segments} segments deep, "
@@ -48,6 +61,15 @@ def run(config: DictConfig) -> None:
             f"one answer of {max(widths)}: {row['accuracy']:.4f} ± {row['accuracy_se']:.4f} right; answered "
             f"{row['answered']:.4f}" + (f", of which {row['accuracy_answered']:.4f} right" if row["answered"] else "")
         )
+    with (folder / "results.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    _, description = read(Path(config.checkpoint))
+    description["config"]["method_name"] = method
+    program = description | {"evaluation": OmegaConf.to_container(config, resolve=True), "tests": tests}
+    (folder / "results.json").write_text(json.dumps({"programs": {"GRAM": program}}, indent=1))
+    print(f"\ntables and figures are in {folder}\n")
     everything = join(judged)
     metrics = {name: by_width for name, by_width in report(everything, widths).items() if name in dict(COLUMNS)}
     print(json.dumps(metrics | {"num_puzzles": len(everything.num_solutions), "seconds": round(seconds, 2)}))

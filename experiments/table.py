@@ -3,12 +3,17 @@
     python experiments/svi_nqueens.py -m experiment=table method=gram,hrm,trm,looped,direct,masked_diffusion seed=0,1,2
     python experiments/table.py runs=runs/table output=experiments/results/table
 
-Writes table.md, table.csv and frontier.png (accuracy of one answer against coverage, per task). Coverage is pooled over
-(puzzle, solution) rows, as the paper seems to count, and its ceiling is that of a perfect sampler on the same puzzles.
+Methods without noise need one name per colouring: task=colouring_8_canonical task_name=colouring_8. Rows of other
+samplers come from evaluate.py, with run_dir below the same folder.
+
+Writes table.md and table.csv; widths.md and widths.csv, what 1, 5, 10, 20 trajectories are worth; and frontier.png,
+accuracy of one answer against coverage, per task. Coverage is pooled over (puzzle, solution) rows, as the paper seems
+to count, and its ceiling is that of a perfect sampler on the same puzzles.
 """
 
 import csv
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import hydra
@@ -29,6 +34,11 @@ METRICS = {
 }
 
 
+WIDE = ("accuracy", "any", "vote", "distinct", "entropy", "coverage", "ceiling")  # of widths.csv
+
+ASIDE = ("seed", "run_dir", "device", "compile", "watch", "hydra")  # may differ between the seeds of a row
+
+
 def read_run(path: Path, width: int) -> list[dict]:
     """One row per program and set of unseen puzzles of a finished run: its metrics in per cent, and what it cost."""
     rows = []
@@ -46,23 +56,50 @@ def read_run(path: Path, width: int) -> list[dict]:
                 "updates": program["updates"],
                 "minutes": program["seconds"] / 60,
                 "device": program["device"],
+                "path": path,
+                "settings": {k: v for k, v in config.items() if k not in ASIDE},
+                "widths": {metric: table[metric] for metric in WIDE},
             }
             rows.append(row)
     return rows
 
 
-def summarise(rows: list[dict], paper: dict) -> list[dict]:
-    """Mean and standard error over seeds of every (task, method, puzzles), with what the paper reports of it."""
+def group(rows: list[dict]) -> dict[tuple[str, str, str], list[dict]]:
+    """The rows of every (task, method, puzzles), in order.
+
+    Raises: ValueError if a seed comes twice, or if the seeds of one were trained with different settings.
+    """
     groups: dict[tuple[str, str, str], list[dict]] = {}
     for row in rows:
         groups.setdefault((row["task"], row["method"], row["puzzles"]), []).append(row)
+    for (task, method, _), same in groups.items():
+        for before, row in pairwise(sorted(same, key=lambda row: row["seed"])):
+            where = f"{before['path']} and {row['path']} are both method {method} on {task}"
+            if before["seed"] == row["seed"]:
+                raise ValueError(f"{where} with seed {row['seed']}; take one of them away, or give it a method_name")
+            differ = [
+                key
+                for key in before["settings"] | row["settings"]
+                if before["settings"].get(key) != row["settings"].get(key)
+            ]
+            if differ:
+                raise ValueError(f"{where} and differ in {', '.join(differ)}; give one of them another method_name")
+    return dict(sorted(groups.items()))
+
+
+def over_seeds(values: list[float]) -> tuple[float, float | None]:
+    """Mean and standard error; None of one value."""
+    values = torch.tensor(values, dtype=torch.float64)
+    return values.mean().item(), (values.std() / len(values) ** 0.5).item() if len(values) > 1 else None
+
+
+def summarise(groups: dict[tuple[str, str, str], list[dict]], paper: dict) -> list[dict]:
+    """Mean and standard error over seeds of every (task, method, puzzles), with what the paper reports of it."""
     table = []
-    for (task, method, puzzles), same in sorted(groups.items()):
+    for (task, method, puzzles), same in groups.items():
         line = {"task": task, "method": method, "puzzles": puzzles, "seeds": len(same)}
         for column in METRICS:
-            values = torch.tensor([row[column] for row in same], dtype=torch.float64)
-            line[column] = values.mean().item()
-            line[f"{column}_se"] = (values.std() / len(values) ** 0.5).item() if len(values) > 1 else None
+            line[column], line[f"{column}_se"] = over_seeds([row[column] for row in same])
         reported = paper.get(task, {}).get(method, {})
         line |= {f"paper_{column}": reported.get(column) for column in ("accuracy", "coverage")}
         line |= {key: same[0][key] for key in ("parameters", "updates", "device")}
@@ -71,15 +108,28 @@ def summarise(rows: list[dict], paper: dict) -> list[dict]:
     return table
 
 
+def by_width(groups: dict[tuple[str, str, str], list[dict]]) -> list[dict]:
+    """A row per (task, method, puzzles) and number K of trajectories: mean and standard error over seeds."""
+    table = []
+    for (task, method, puzzles), same in groups.items():
+        for width in same[0]["widths"]["any"]:
+            line = {"task": task, "method": method, "puzzles": puzzles, "seeds": len(same), "K": int(width)}
+            for metric in WIDE:
+                line[metric], line[f"{metric}_se"] = over_seeds([row["widths"][metric][width] for row in same])
+            table.append(line)
+    return table
+
+
+def number(line: dict, column: str, digits: int = 2) -> str:
+    """Mean and standard error as text."""
+    error = line[f"{column}_se"]
+    return f"{line[column]:.{digits}f}" + ("" if error is None else f" ± {error:.{digits}f}")
+
+
 def markdown(table: list[dict]) -> str:
     """The table for people."""
     head = "| task | method | seeds | accuracy % | paper | coverage % | ceiling | paper | macro coverage % | ceiling | "
     lines = [head + "broken rules | parameters | updates | minutes | device |", "| --- " * 15 + "|"]
-
-    def number(line: dict, column: str) -> str:
-        error = line[f"{column}_se"]
-        return f"{line[column]:.2f}" + ("" if error is None else f" ± {error:.2f}")
-
     for line in table:
         reported = [line[f"paper_{c}"] for c in ("accuracy", "coverage")]
         accuracy, coverage = ("" if r is None else f"{r:g}" for r in reported)
@@ -92,23 +142,37 @@ def markdown(table: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def widths_markdown(table: list[dict]) -> str:
+    """What K trajectories are worth, for people."""
+    lines = ["| task | method | K | " + " | ".join(WIDE[:-1]) + " | ceiling |", "| --- " * (3 + len(WIDE)) + "|"]
+    for line in table:
+        cells = [number(line, metric, 3) for metric in WIDE[:-1]] + [f"{line['ceiling']:.3f}"]
+        lines.append(f"| {line['task']}, {line['puzzles']} | {line['method']} | {line['K']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def write(table: list[dict], text: str, path: Path) -> None:
+    """`text` as PATH.md and the table as PATH.csv."""
+    path.with_suffix(".md").write_text(text + "\n")
+    with path.with_suffix(".csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, table[0])
+        writer.writeheader()
+        writer.writerows(table)
+
+
 def run(config: DictConfig) -> None:
     files = sorted(Path(config.runs).glob("**/results.json"))
     if not files:
         raise ValueError(
             f"there is no results.json below runs={config.runs}; run experiments with experiment=table first"
         )
-    rows = [row for file in files for row in read_run(file, config.width)]
-    table = summarise(rows, OmegaConf.to_container(config.paper))
+    groups = group([row for file in files for row in read_run(file, config.width)])
+    table, widths = summarise(groups, OmegaConf.to_container(config.paper)), by_width(groups)
     output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)
-    text = markdown(table)
-    print(text)
-    (output / "table.md").write_text(text + "\n")
-    with (output / "table.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, table[0])
-        writer.writeheader()
-        writer.writerows(table)
+    print(markdown(table))
+    write(table, markdown(table), output / "table")
+    write(widths, widths_markdown(widths), output / "widths")
     frontier_figure(table, output / "frontier.png")
     print(f"\n{len(files)} runs; table and figure are in {output}")
 

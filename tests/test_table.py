@@ -56,6 +56,9 @@ def write(folder, task, method, seed, accuracy, coverage, minutes=2.0, tests=("a
             "ceiling": {"1": 0.04, "20": 0.85},
             "coverage_pooled": {"1": 0.05, "20": coverage},
             "ceiling_pooled": {"1": 0.06, "20": 0.8},
+            "vote": {"1": 0.07, "20": 0.71},
+            "distinct": {"1": 0.08, "20": 3 + accuracy},
+            "entropy": {"1": 0.0, "20": 1.2},
             "violations": {"1": 1.5, "20": 7.0},
         }
 
@@ -81,6 +84,8 @@ def test_read_run(table, tmp_path):
     assert [(r["method"], r["puzzles"]) for r in rows] == [
         ("hrm", "a"), ("hrm", "b"), ("deterministic", "a"), ("deterministic", "b")
     ]  # fmt: skip
+    assert rows[0].pop("path") == path and rows[0].pop("settings") == {"task_name": "sudoku", "method_name": "hrm"}
+    assert rows[0].pop("widths")["entropy"] == {"1": 0.0, "20": 1.2}
     assert rows[0] == pytest.approx(
         {
             "task": "sudoku", "method": "hrm", "puzzles": "a", "seed": 3, "accuracy": 50.0, "any": 90.0,
@@ -107,7 +112,33 @@ def summary(table, folder):
     write(folder / "q/hrm/0", "nqueens_8", "hrm", 0, 0.4, 0.2)
     write(folder / "c/gram/0", "colouring_8", "gram", 0, 0.3, 0.1, tests=("a", "b"))
     rows = [row for f in sorted(folder.glob("**/results.json")) for row in table.read_run(f, 20)]
-    return table.summarise(rows, PAPER)
+    return table.summarise(table.group(rows), PAPER)
+
+
+def test_by_width(table, tmp_path):
+    summary(table, tmp_path)
+    rows = [row for f in sorted(tmp_path.glob("q/**/results.json")) for row in table.read_run(f, 20)]
+    lines = {(r["method"], r["K"]): r for r in table.by_width(table.group(rows))}
+    assert set(lines) == {("gram", 1), ("gram", 20), ("hrm", 1), ("hrm", 20)}
+    assert (lines["gram", 20]["distinct"], lines["gram", 20]["distinct_se"]) == pytest.approx((3.93, 0.03))
+    assert lines["hrm", 20]["distinct"] == pytest.approx(3.4) and lines["hrm", 20]["distinct_se"] is None
+    head, rule, one, many, *_ = table.widths_markdown(list(lines.values())).splitlines()
+    assert rule.count("---") == head.count("|") - 1 == one.count("|") - 1
+    assert many.startswith("| nqueens_8, a | gram | 20 | 0.010 ± 0.000 |") and "3.930 ± 0.030" in many
+
+
+def test_seeds_of_one_row_are_of_one_kind(table, tmp_path):
+    first, again = write(tmp_path / "a", "q", "gram", 0, 0.9, 0.5), write(tmp_path / "b", "q", "gram", 0, 0.8, 0.5)
+    other = write(tmp_path / "c", "q", "gram", 1, 0.8, 0.5)
+    rows = [row for path in (first, again) for row in table.read_run(path, 20)]
+    with pytest.raises(ValueError, match="a/results.json and .*b/results.json are both method gram on q with seed 0"):
+        table.group(rows)
+    text = json.loads(other.read_text())
+    text["programs"]["GRAM"]["config"]["train"] = {"updates": 5}
+    other.write_text(json.dumps(text))
+    rows = [row for path in (first, other) for row in table.read_run(path, 20)]
+    with pytest.raises(ValueError, match="differ in train; give one of them another method_name"):
+        table.group(rows)
 
 
 def test_summarise(table, tmp_path):
@@ -172,6 +203,9 @@ def test_run_writes_the_table_and_the_frontier(table, tmp_path, monkeypatch):
         rows[2]["accuracy_se"]
     ) == pytest.approx(3)
     assert rows[3]["accuracy_se"] == "" and (out / "table.md").read_text() == table.markdown(expected) + "\n"
+    with (out / "widths.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 2 * len(rows)
+    assert (out / "widths.md").read_text().startswith("| task | method | K |")
     assert (out / "frontier.png").stat().st_size > 5000
     panels = drawn[0].axes
     assert [p.get_title() for p in panels] == ["colouring_8: a", "colouring_8: b", "nqueens_8: a"]

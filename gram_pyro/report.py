@@ -5,6 +5,7 @@ recursion trained with the same budget. Every gain is paired over puzzles and st
 """
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from gram_pyro.metrics import Gain, Tally, gain, per_puzzle
 
@@ -47,32 +48,48 @@ def flat_rows(
     ]
 
 
-def verdict(stochastic: Tally, deterministic: Tally | None, width: int) -> tuple[dict[str, Gain], bool]:
+class Ruling(NamedTuple):
+    """One gain, and whether it is at its limit: the K trajectories are right on every puzzle and more cannot be had."""
+
+    gain: Gain
+    at_limit: bool
+
+    @property
+    def holds(self) -> bool:
+        return self.gain.mean >= 0 if self.at_limit else self.gain.mean > 0 and self.gain.sigmas > THRESHOLD
+
+
+def verdict(stochastic: Tally, deterministic: Tally | None, width: int) -> tuple[dict[str, Ruling], bool]:
     """Put the claim on trial: validity on all puzzles, diversity on those with several solutions.
 
     Returns: the gains of `width` trajectories over one (and over the deterministic recursion, if given), each with its
-    standard error over puzzles; whether every one of them exceeds THRESHOLD standard errors.
+    standard error over puzzles; whether every one of them exceeds THRESHOLD standard errors or, of validity alone, is
+    at its limit.
     """
     several = stochastic.num_solutions > 1
     one, many = per_puzzle(stochastic, 1), per_puzzle(stochastic, width)
     rivals = {"one": one}
     if deterministic is not None:
         rivals["the deterministic recursion"] = per_puzzle(deterministic, width)
-    gains = {f"validity: any of {width} over {name}": gain(many["any"], r["any"]) for name, r in rivals.items()}
+    at_limit = bool((many["any"] == 1).all())
+    rulings = {
+        f"validity: any of {width} over {name}": Ruling(gain(many["any"], r["any"]), at_limit)
+        for name, r in rivals.items()
+    }
     if several.any():
         for name, rival in rivals.items():
             difference = gain(many["distinct"][several], rival["distinct"][several])
-            gains[f"diversity: distinct solutions in {width} over {name}"] = difference
-    return gains, all(g.mean > 0 and g.sigmas > THRESHOLD for g in gains.values())
+            rulings[f"diversity: distinct solutions in {width} over {name}"] = Ruling(difference, at_limit=False)
+    return rulings, all(ruling.holds for ruling in rulings.values())
 
 
-def verdict_text(gains: Mapping[str, Gain], supported: bool) -> str:
+def verdict_text(rulings: Mapping[str, Ruling], supported: bool) -> str:
     """The verdict in sentences."""
-    lines = [f"  {name}: {g.mean:+.4f} ± {g.se:.4f} ({g.sigmas:.1f} standard errors)" for name, g in gains.items()]
+    lines = [
+        f"  {name}: {gain.mean:+.4f} ± {gain.se:.4f} ({gain.sigmas:.1f} standard errors"
+        + (", at its limit: they are right on every puzzle)" if at_limit else ")")
+        for name, (gain, at_limit) in rulings.items()
+    ]
     word = "SUPPORTED" if supported else "FALSIFIED"
-    return "\n".join(
-        [
-            f"VERDICT: width buys validity and diversity - {word} (gains must exceed {THRESHOLD:g} standard errors)",
-            *lines,
-        ]
-    )
+    head = f"VERDICT: width buys validity and diversity - {word} (gains must exceed {THRESHOLD:g} standard errors)"
+    return "\n".join([head, *lines])

@@ -112,8 +112,8 @@ def run(config: DictConfig) -> None:
                 f"{config.evaluate.num_segments} segments deep\n{markdown(table, widths)}"
             )
     judged = {name: join([by_program[name] for by_program in tallies.values()]) for name in programs}
-    gains, supported = verdict(judged.pop("GRAM"), next(iter(judged.values()), None), max(widths))
-    print(f"\n{verdict_text(gains, supported)}")
+    rulings, supported = verdict(judged.pop("GRAM"), next(iter(judged.values()), None), max(widths))
+    print(f"\n{verdict_text(rulings, supported)}")
 
     training_figure({name: folder / f"{name}.csv" for name in programs}, folder / "training.png")
     for test, by_program in tallies.items():
@@ -124,7 +124,10 @@ def run(config: DictConfig) -> None:
         writer.writerows(rows)
     summary = {
         "programs": results,
-        "verdict": {"supported": supported, "gains": {n: g._asdict() for n, g in gains.items()}},
+        "verdict": {
+            "supported": supported,
+            "gains": {name: r.gain._asdict() | {"at_limit": r.at_limit} for name, r in rulings.items()},
+        },
     }
     (folder / "results.json").write_text(json.dumps(summary, indent=1))
     print(f"\ntables, figures and checkpoints are in {folder}")

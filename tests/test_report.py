@@ -5,7 +5,7 @@ import math
 import torch
 
 from gram_pyro.metrics import Gain, Tally, join
-from gram_pyro.report import THRESHOLD, markdown, verdict, verdict_text
+from gram_pyro.report import THRESHOLD, Ruling, markdown, verdict, verdict_text
 
 
 def sampler(num_puzzles, num_solutions, width, right):
@@ -20,14 +20,14 @@ def test_a_diverse_sampler_is_supported_and_a_point_mass_is_falsified():
     gains, supported = verdict(diverse, same, 20)
     assert supported and len(gains) == 4
     gains, supported = verdict(same, None, 20)
-    assert not supported and all(g.mean == 0 and g.sigmas == 0 for g in gains.values())
+    assert not supported and all(r.gain.mean == 0 and r.gain.sigmas == 0 for r in gains.values())
 
 
 def test_gains_by_hand():
     solved = torch.tensor([[1, 0, 0, 1], [1, 1, 0, 1]]).bool()
     label = torch.tensor([[0, 2, 3, 5], [1, 4, 3, 5]])
     gains, _ = verdict(Tally((~solved).long(), label, torch.tensor([2, 2, 2, 1])), None, 2)
-    validity, diversity = gains.values()
+    validity, diversity = (ruling.gain for ruling in gains.values())
     assert math.isclose(validity.mean, 0.125) and math.isclose(validity.se, 0.125)  # differences 0, 1/2, 0, 0
     assert math.isclose(diversity.mean, 0.5)  # the three with two solutions: 2 - 1, 1 - 1/2, 0
 
@@ -37,9 +37,23 @@ def test_diversity_is_not_on_trial_where_solutions_are_unique():
     assert list(gains) == ["validity: any of 4 over one"]
 
 
+def test_validity_at_its_limit_is_not_held_against_width_and_diversity_never_is():
+    """Every answer right: the verdict hangs on distinct solutions. One of 1000 wrong: no gain of validity is shown."""
+    perfect = sampler(1000, 8, 20, right=1.1)
+    rulings, supported = verdict(perfect, None, 20)
+    assert supported and [r.at_limit for r in rulings.values()] == [True, False]
+    assert "at its limit" in verdict_text(rulings, supported)
+    same = Tally(perfect.violations, perfect.label[:1].expand(20, -1), perfect.num_solutions)
+    assert not verdict(same, None, 20)[1]
+    failing = perfect.violations.clone()
+    failing[:, 0] = 1
+    rulings, supported = verdict(Tally(failing, perfect.label, perfect.num_solutions), None, 20)
+    assert not supported and not any(r.at_limit for r in rulings.values())
+
+
 def test_one_puzzle_proves_nothing():
     gains, supported = verdict(Tally(torch.tensor([[0], [0]]), torch.tensor([[0], [1]]), torch.tensor([2])), None, 2)
-    assert not supported and math.isnan(next(iter(gains.values())).se)
+    assert not supported and math.isnan(next(iter(gains.values())).gain.se)
 
 
 def test_sigmas():
@@ -48,7 +62,7 @@ def test_sigmas():
 
 
 def test_text_states_the_word_and_the_threshold():
-    text = verdict_text({"validity": Gain(0.5, 0.1)}, True)
+    text = verdict_text({"validity": Ruling(Gain(0.5, 0.1), at_limit=False)}, True)
     assert "SUPPORTED" in text and f"{THRESHOLD:g}" in text and "(5.0 standard errors)" in text
 
 

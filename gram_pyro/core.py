@@ -132,3 +132,13 @@ class Flat(Core):
         for _ in range(self.num_updates):
             h = self.net(h + e)
         return State(h, state.l)
+
+
+class DirectPrediction(Hierarchical):
+    """The latent is the next state, h_t = z_t, not a correction of the predicted one.  Source: paper Table 3b.
+
+    Args: as Hierarchical.
+    """
+
+    def perturb(self, state: State, z: Tensor) -> State:
+        return State(z, state.l)

@@ -4,6 +4,7 @@ tempered      z = m + tau (z' - m), z' ~ p(z | u), m its mean         any sample
 hot_start     tempered in the first segments only, where the solution is chosen       ours
 ptrm          z_0 ~ N(0, sigma^2) in every segment of a deterministic recursion       PTRM (arXiv:2605.19943)
 random_start  h_0, l_0 with N(0, sigma^2) added                                       EqR, selected by convergence
+drawn_answers y ~ p(y | h_T), where others take the most probable one                 paper Table 3b, stochastic decoder
 """
 
 import pyro.distributions as dist
@@ -14,6 +15,7 @@ from torch import Tensor
 from gram_pyro.core import Core, State
 from gram_pyro.model import GRAM
 from gram_pyro.priors.base import Prior
+from gram_pyro.readout import Readout
 from gram_pyro.sampler import Sampler, check_sizes, run, sample
 from gram_pyro.trajectories import Trajectories
 
@@ -79,13 +81,31 @@ class RandomStart(Core):
         return self.core.perturb(state, z)
 
 
-def rebuilt(model: GRAM, *, core: Core | None = None, prior: Prior | None = None) -> GRAM:
-    """The same program and weights with another core or prior; the model is left as it is."""
+class DrawnAnswers(Readout):
+    """`readout`, whose answer is a draw from its law: cells are drawn apart, so they agree only if the law is sure."""
+
+    answers_at_random = True
+
+    def __init__(self, readout: Readout) -> None:
+        super().__init__()
+        self.readout = readout
+
+    def forward(self, state: State) -> dist.TorchDistribution:
+        return self.readout(state)
+
+    def answer(self, state: State) -> Tensor:
+        return self.readout(state).sample()
+
+
+def rebuilt(
+    model: GRAM, *, core: Core | None = None, prior: Prior | None = None, readout: Readout | None = None
+) -> GRAM:
+    """The same program and weights with another core, prior or readout; the model is left as it is."""
     twin = GRAM(
         model.embed,
         core or model.core,
         prior or model.prior,
-        model.readout,
+        readout or model.readout,
         model.num_transitions,
         model.num_grad_steps,
     )
@@ -136,3 +156,8 @@ def random_start(
 ) -> Trajectories:
     """Every trajectory from a start of its own."""
     return sample(rebuilt(model, core=RandomStart(model.core, scale)), x, num_particles, num_segments, **kwargs)
+
+
+def drawn_answers(model: GRAM, x: Tensor, num_particles: int, num_segments: int, **kwargs: object) -> Trajectories:
+    """The randomness of the readout alone, where the model is trained without noise."""
+    return sample(rebuilt(model, readout=DrawnAnswers(model.readout)), x, num_particles, num_segments, **kwargs)

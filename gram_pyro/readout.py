@@ -17,6 +17,8 @@ from gram_pyro.layers import Linear
 class Readout(nn.Module, ABC):
     """Turns a state into the law of the answer."""
 
+    answers_at_random: bool = False  # True: `answer` draws
+
     @abstractmethod
     def forward(self, state: State) -> dist.TorchDistribution:
         """A law with batch shape [...] and event shape [L]."""

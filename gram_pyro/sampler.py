@@ -86,11 +86,13 @@ def halt(cloud: Cloud, heads: Heads | None, halt_at: float | None) -> None:
 def land(cloud: Cloud, model: GRAM, heads: Heads | None, num_particles: int) -> Trajectories:
     """Read a cloud of K x B rows (particles first) as equally weighted trajectories."""
 
+    answers = cloud.read(lambda index, state: model.readout.answer(state))
+
     def likelihood(index: Tensor, state: State) -> Tensor:
-        return model.readout(state).log_prob(model.readout.answer(state))
+        return model.readout(state).log_prob(answers[index])
 
     flat = {
-        "answers": cloud.read(lambda index, state: model.readout.answer(state)),
+        "answers": answers,
         "log_weights": torch.zeros_like(cloud.change),
         "log_likelihood": cloud.read(likelihood),
         "depth": cloud.depth,

@@ -7,7 +7,7 @@ import torch
 from tiny import MIXERS, B, D, L, V, close, relational, relations, shake
 
 from gram_pyro import checkpoint
-from gram_pyro.core import Blocks, Flat, Hierarchical, State, tiny
+from gram_pyro.core import Blocks, DirectPrediction, Flat, Hierarchical, State, tiny
 from gram_pyro.embed import TokenEmbedding
 from gram_pyro.heads import Heads
 from gram_pyro.learner import TrainSettings
@@ -94,6 +94,14 @@ def test_flat_by_hand(num_updates):
         h = core.net(h + e)
     close(end.h, h)
     assert (end.h - core.net(state.h + e)).abs().max() > 1e-3 or num_updates == 1
+
+
+def test_direct_prediction_replaces_the_state():
+    core = DirectPrediction(dim=D, num_cells=L, relations=relations(2), mixer=relational, num_layers=1, hidden=6)
+    e, z = torch.randn(2, L, D), torch.randn(2, L, D)
+    before = core.predict(e, core.init(e))
+    after = core.perturb(before, z)
+    assert torch.equal(after.h, z) and torch.equal(after.l, before.l) and not torch.equal(before.h, z)
 
 
 def test_flat_ignores_and_keeps_l():

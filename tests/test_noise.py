@@ -6,11 +6,21 @@ import pyro.distributions as dist
 import pytest
 import torch
 from oracle import law_from_start, linear_gram
-from tiny import B, L, batch, close, program
+from tiny import B, L, V, batch, close, program
 from torch import nn
 
 from gram_pyro.heads import Heads
-from gram_pyro.noise import FixedNoise, RandomStart, Tempered, hot_start, ptrm, random_start, rebuilt, tempered
+from gram_pyro.noise import (
+    FixedNoise,
+    RandomStart,
+    Tempered,
+    drawn_answers,
+    hot_start,
+    ptrm,
+    random_start,
+    rebuilt,
+    tempered,
+)
 from gram_pyro.priors.base import Prior
 from gram_pyro.priors.noiseless import Noiseless
 from gram_pyro.priors.standard import Standard
@@ -277,3 +287,18 @@ def test_a_hot_start_is_hot_for_so_many_segments_and_no_longer():
     assert torch.equal(still.change, still.change[:1].expand_as(still.change))
     moving = states(hot_start, temperature=0.0, num_hot=2)
     assert not torch.isclose(moving.change[0], moving.change[1]).any()
+
+
+def test_drawn_answers_have_the_law_of_the_readout():
+    """One deterministic state per puzzle: frequencies of its answers against the probabilities it gives."""
+    model, _ = program(num_transitions=1)
+    model = rebuilt(model, prior=Noiseless())
+    x, _ = batch()
+    found = drawn_answers(model, x, 4000, 2)
+    law = model.readout(model.reason(x, model.reason(x)))
+    probs = law.base_dist.probs
+    for symbol in range(V):
+        share = (found.answers == symbol).double().mean(0)
+        assert ((share - probs[..., symbol]).abs() < 5 * (probs[..., symbol] / 4000).sqrt() + 1e-9).all()
+    close(found.log_likelihood, law.log_prob(found.answers))
+    assert model.is_deterministic and len(sample(model, x, 3, 1).answers.unique(dim=0)) == 1

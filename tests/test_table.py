@@ -232,7 +232,7 @@ def test_every_number_of_the_paper_belongs_to_a_task_and_a_method():
     paper = OmegaConf.load(CONF / "table.yaml").paper
     for task, methods in paper.items():
         assert (CONF / "task" / f"{task}.yaml").exists() and set(methods) <= set(METHODS)
-    assert set(BASELINES) == set(paper.nqueens_8)
+    assert set(BASELINES) == set(paper.nqueens_8_input)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -1,13 +1,21 @@
-# make sudoku: set up, train, evaluate, report.   make test: set up, run the tests.   make lint: style.
+# make sudoku: set up, train, evaluate, report.   make demo: set up, serve the demo page.
+# make notebooks: set up, execute the notebooks into runs/notebooks.   make test: set up, run the tests.   make lint: style.
 PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 
-.PHONY: sudoku test lint clean
+.PHONY: sudoku demo notebooks test lint clean
 
 sudoku: $(READY)
 	$(RUN) experiments/svi_sudoku.py
+
+demo: $(READY)
+	$(RUN) experiments/demo.py
+
+notebooks: $(READY)
+	mkdir -p runs/notebooks
+	PYTHONWARNINGS="ignore:IProgress" $(VENV)/bin/jupyter-execute --output=../runs/notebooks/{notebook_name} notebooks/*.ipynb
 
 test: $(READY)
 	$(RUN) -m pytest
@@ -21,4 +29,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) .cache runs build *.egg-info
+	rm -rf $(VENV) .cache notebooks/.cache runs build *.egg-info

@@ -1,67 +1,159 @@
-"""Solve a puzzle with shipped weights: every solution found, how many trajectories agree, how sure the model is.
+"""Solve puzzles with shipped weights: every solution found, how many trajectories agree, how sure the model is.
 
     python experiments/solve.py puzzle=5..3.6..3..........1........14..2...
     python experiments/solve.py queens=3.......
     python experiments/solve.py puzzle=... save=thinking.gif
+    python experiments/solve.py puzzle=@puzzles.txt
 
-Only answers that obey the rules are shown. If there is none, it says so and exits with 1.
+Only answers that obey the rules are shown; their confidence is the mean halt probability of the trajectories that
+agree. A puzzle without one is left unanswered, and the exit status is then 1. Of a file, the run folder receives
+solve.csv, a row per solution (an unanswered puzzle has one row with none), and solve.json.
 """
 
+import csv
+import json
+import shutil
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import hydra
 import pyro
-import torch
-from omegaconf import DictConfig
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
 
-from gram_pyro.animation import animate
-from gram_pyro.build import build_task
 from gram_pyro.command import plain_errors
-from gram_pyro.learner import autocast
-from gram_pyro.load import load, load_program, stored_config
+from gram_pyro.load import Program
 from gram_pyro.noise import hot_start
-from gram_pyro.puzzle import read_queens, read_sudoku
+from gram_pyro.puzzle import READERS, Puzzle, as_text, check_puzzle, read_file, shipped_weights
+from gram_pyro.solver import Outcome, open_weights, solve, think
+from gram_pyro.tasks.base import Task
+
+COLUMNS = ("line", "puzzle", "solutions", "right", "votes", "confidence", "seconds", "solution")
+ABSTENTION = "no trajectory found a solution: the puzzle may have none, or needs more num_particles and num_segments"
+
+
+def typed(config: DictConfig, key: str) -> str | None:
+    """What was written after key=, letter by letter: Hydra reads 12.4 as a number, and drops the zero of 12.40."""
+    value = config[key]
+    if value is None or isinstance(value, str):
+        return value
+    written = [o.removeprefix(f"{key}=") for o in HydraConfig.get().overrides.task if o.startswith(f"{key}=")]
+    return written[-1] if written else str(value)
+
+
+def asked(config: DictConfig) -> tuple[str, str]:
+    """The kind of puzzle that came, and its text.  Raises: ValueError unless there is one."""
+    came = {"sudoku": typed(config, "puzzle"), "queens": typed(config, "queens")}
+    texts = [(kind, text) for kind, text in came.items() if text is not None]
+    if len(texts) != 1:
+        raise ValueError("write puzzle=..., a Sudoku, or queens=..., a board, and not both")
+    return texts[0]
+
+
+def open_for(puzzles: list[Puzzle], weights: str | None) -> list[tuple[Task, Program]]:
+    """Task and program for every puzzle, each loaded once.  Raises: ValueError, with the line, if one does not fit."""
+    loaded: dict[str, tuple[Task, Program]] = {}
+    chosen = []
+    for line, puzzle in enumerate(puzzles, 1):
+        try:
+            name = weights or shipped_weights(puzzle)
+            if name not in loaded:
+                loaded[name] = open_weights(name)
+            check_puzzle(puzzle, loaded[name][0])
+        except ValueError as problem:
+            raise ValueError(f"line {line}: {problem}" if len(puzzles) > 1 else str(problem)) from None
+        chosen.append(loaded[name])
+    return chosen
+
+
+def show(task: Task, puzzle: Puzzle, outcome: Outcome, seconds: float) -> None:
+    """Print the puzzle and every solution, as many side by side as fit."""
+    print(task.render(puzzle.x))
+    votes = len(outcome.answers)
+    blocks = [
+        f"{s.votes} of {votes} agree\nconfidence {s.confidence:.3f}\n{task.render(s.answer)}".splitlines()
+        for s in outcome.solutions
+    ]
+    if blocks:
+        columns = max(map(len, blocks[0])) + 3
+        across = max(1, shutil.get_terminal_size().columns // columns)
+        for row in (blocks[i : i + across] for i in range(0, len(blocks), across)):
+            lines = ("".join(f"{part:{columns}}" for part in parts).rstrip() for parts in zip(*row, strict=True))
+            print("\n" + "\n".join(lines))
+    print(
+        f"\n{len(blocks)} distinct solutions, {outcome.right.double().mean():.0%} of {votes} trajectories right, "
+        f"{outcome.depth.double().mean():.1f} segments on average, {seconds:.1f} s"
+    )
+    if not blocks:
+        print(ABSTENTION)
+
+
+def rows_of(line: int, puzzle: Puzzle, outcome: Outcome, seconds: float) -> list[dict[str, object]]:
+    """A row of the table per solution, the most frequent first; one without a solution if there is none."""
+    common = {
+        "line": line,
+        "puzzle": as_text(puzzle, puzzle.x),
+        "solutions": len(outcome.solutions),
+        "right": round(outcome.right.double().mean().item(), 4),
+        "seconds": round(seconds, 3),
+    }
+    found = [
+        {"votes": s.votes, "confidence": round(s.confidence, 4), "solution": as_text(puzzle, s.answer)}
+        for s in outcome.solutions
+    ]
+    return [common | row for row in found or [{"votes": 0, "confidence": None, "solution": None}]]
+
+
+def write_table(tables: list[list[dict[str, object]]], config: DictConfig) -> None:
+    """Print a line per puzzle; write every row as solve.csv and the same with the configuration as solve.json."""
+    folder = Path(config.run_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    print("| " + " | ".join(COLUMNS) + " |\n" + "| --- " * len(COLUMNS) + "|")
+    for table in tables:
+        best = table[0] if table[0]["votes"] else table[0] | {"confidence": "", "solution": "none found"}
+        print("| " + " | ".join(str(best[column]) for column in COLUMNS) + " |")
+    rows = [row for table in tables for row in table]
+    with (folder / "solve.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    settings = OmegaConf.to_container(config, resolve=True)
+    (folder / "solve.json").write_text(json.dumps({"config": settings, "rows": rows}, indent=1))
+    solved = sum(table[0]["votes"] > 0 for table in tables)
+    print(f"\n{solved} of {len(tables)} puzzles solved; all solutions are in {folder / 'solve.csv'}")
 
 
 def run(config: DictConfig) -> bool:
     start = time.monotonic()
-    if (config.puzzle is None) == (config.queens is None):
-        raise ValueError("write puzzle=..., a Sudoku, or queens=..., a board, and not both")
-    name, x = read_sudoku(str(config.puzzle)) if config.puzzle is not None else read_queens(str(config.queens))
-    weights = config.weights or name
-    if str(weights).endswith(".safetensors"):
-        task = build_task(stored_config(weights), DictConfig({}))
-        program = load_program(weights, task)
-    else:
-        task, program = load(weights)
-    if x.shape[1] != task.num_cells:
-        raise ValueError(f"the puzzle has {x.shape[1]} cells and weights={weights} are for {task.num_cells}")
-    torch.manual_seed(config.seed)
-    options = {"heads": program.heads, "halt_at": config.halt_at}
-    options |= {"temperature": config.temperature, "num_hot": config.num_hot}
-    with autocast("bf16", x.device):
-        found = hot_start(program.model, x, config.num_particles, config.num_segments, **options)
-        if config.save is not None:
-            animate(task, program.model, x[0], config.num_segments, Path(config.save))
-    answers = found.answers[:, 0]
-    right = task.is_solved(x[0], answers)
-    print(task.render(x[0]))
-    distinct, label, count = answers[right].unique(dim=0, return_inverse=True, return_counts=True)
-    for index in count.argsort(descending=True).tolist():
-        sure = found.halt[:, 0][right][label == index].mean()
-        print(f"\n{count[index]} of {len(answers)} trajectories, halt head {sure:.3f} on average")
-        print(task.render(distinct[index]))
-    seconds = time.monotonic() - start
-    depth = found.depth.double().mean()
-    print(
-        f"\n{len(distinct)} distinct solutions, {right.double().mean():.0%} of {len(answers)} trajectories right, "
-        f"{depth:.1f} segments on average, {seconds:.1f} s"
-    )
-    if not len(distinct):
-        print("no trajectory found a solution: the puzzle may have none, or needs more num_particles and num_segments")
-    return bool(len(distinct))
+    kind, text = asked(config)
+    is_file = text.startswith("@")
+    puzzles = read_file(kind, text[1:]) if is_file else [READERS[kind](text)]
+    if is_file and config.save is not None:
+        raise ValueError(f"save={config.save} animates one puzzle; write it in place of {text}")
+    programs = open_for(puzzles, config.weights)
+    hot = {"temperature": config.temperature, "num_hot": config.num_hot, "halt_at": config.halt_at}
+    size = (partial(hot_start, **hot), config.num_particles, config.num_segments)
+    if not is_file:
+        (puzzle,), ((task, program),) = puzzles, programs
+        if config.save is None:
+            outcome = solve(task, program, puzzle.x, *size, seed=config.seed)
+        else:
+            from gram_pyro.animation import animate  # pyplot takes a fifth of the start-up time
+
+            outcome, thoughts = think(task, program, puzzle.x, *size, seed=config.seed)
+            animate(task, puzzle.x, thoughts.answers, Path(config.save))
+        show(task, puzzle, outcome, time.monotonic() - start)
+        return bool(outcome.solutions)
+    tables = []
+    for line, (puzzle, (task, program)) in enumerate(zip(tqdm(puzzles, unit="puzzle"), programs, strict=True), 1):
+        began = time.monotonic()
+        outcome = solve(task, program, puzzle.x, *size, seed=config.seed)
+        tables.append(rows_of(line, puzzle, outcome, time.monotonic() - began))
+    write_table(tables, config)
+    return all(table[0]["votes"] for table in tables)
 
 
 @hydra.main(version_base=None, config_path="conf", config_name="solve")

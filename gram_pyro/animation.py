@@ -1,42 +1,30 @@
-"""Trajectories thinking: their answers after every segment, as an animation."""
+"""Trajectories thinking, see `watch.py`, as an animation."""
 
 from pathlib import Path
 
-import torch
 from matplotlib.animation import PillowWriter
 from torch import Tensor
 
-from gram_pyro.cloud import Cloud, from_prior
-from gram_pyro.model import GRAM
 from gram_pyro.plots import plt
 from gram_pyro.tasks.base import Task
 
-
-@torch.no_grad()
-def answers_by_segment(model: GRAM, x: Tensor, num_particles: int, num_segments: int) -> Tensor:
-    """What K prior trajectories of one puzzle x [L] would answer after every segment, [N, K, L]."""
-    rows = x.repeat(num_particles, 1)
-    cloud = Cloud(from_prior(model, rows), model.start(rows), num_particles)
-    frames = []
-    for _ in range(num_segments):
-        cloud.advance()
-        frames.append(model.readout.answer(cloud.state))
-    return torch.stack(frames)
+MOST = 6  # boards side by side
 
 
-def animate(task: Task, model: GRAM, x: Tensor, num_segments: int, path: Path, num_particles: int = 6) -> None:
-    """Write a .gif, one board per trajectory and one frame per segment; a right answer is framed in green.
+def animate(task: Task, x: Tensor, answers: Tensor, path: Path) -> None:
+    """Write a .gif of the first trajectories of puzzle x [L], one board each and one frame per segment; a right answer
+    is named in green.  Shapes: answers [N, K, L], after every segment.
 
     Raises: ValueError if the path is not a .gif.
     """
     if path.suffix != ".gif":
         raise ValueError(f"save={path} must end in .gif")
-    frames = answers_by_segment(model, x, num_particles, num_segments)
-    figure, axes = plt.subplots(1, num_particles, figsize=(2.2 * num_particles, 2.6), layout="constrained")
+    num_segments, num_boards = len(answers), min(MOST, answers.shape[1])
+    figure, axes = plt.subplots(1, num_boards, figsize=(2.2 * num_boards, 2.6), layout="constrained", squeeze=False)
     writer = PillowWriter(fps=2)
     with writer.saving(figure, path, dpi=80):
-        for segment, answers in enumerate(frames, 1):
-            for axis, answer in zip(axes, answers, strict=True):
+        for segment, boards in enumerate(answers[:, :num_boards], 1):
+            for axis, answer in zip(axes[0], boards, strict=True):
                 axis.clear()
                 task.draw(axis, x, answer)
                 right = bool(task.is_solved(x, answer))

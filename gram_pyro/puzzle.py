@@ -1,39 +1,154 @@
-"""A puzzle as people type it: which shipped weights it needs, and its cells."""
+"""A puzzle as people type it, and back.
+
+    sudoku   5..3.6..3...    row by row, '.' or 0 for a blank; the size is that of the text
+    queens   3.......        for every row the column of its queen, from 0, or '.'
+
+Source: ours.
+"""
+
+from collections.abc import Callable, Iterable
+from itertools import combinations
+from pathlib import Path
+from typing import NamedTuple
 
 from torch import Tensor, tensor
 
-SUDOKU = {16: "sudoku_4x4", 36: "sudoku_6x6", 81: "sudoku_9x9"}
+from gram_pyro.load import released
+from gram_pyro.tasks.base import Task
+from gram_pyro.tasks.nqueens import NQueens
+from gram_pyro.tasks.nqueens_rules import BLANK, QUEEN
+from gram_pyro.tasks.sudoku import Sudoku
+from gram_pyro.tasks.sudoku_rules import DEFAULT_BOXES
+
+TASKS = {"sudoku": Sudoku, "queens": NQueens}
+WEIGHTS = {"sudoku": "sudoku_{n}x{n}", "queens": "nqueens_{n}"}
+DIGITS = "0123456789"  # a cell or a column is one character: Sudoku up to 9x9, boards up to 10x10
+SUDOKU_RECIPES = {4: "experiment=sudoku_4x4", 9: "experiment=sudoku_extreme_small"}
 
 
-def read_sudoku(text: str) -> tuple[str, Tensor]:
-    """The weights for a Sudoku of this size, and its cells, [1, L]; '.' and 0 are blanks.
+class Puzzle(NamedTuple):
+    """kind, a key of TASKS; side n; cells x [L] int64, as its task has them."""
 
-    Raises: ValueError on a length that is no board, or a character that is no digit of it.
+    kind: str
+    n: int
+    x: Tensor
+
+    def __str__(self) -> str:
+        return title(self.kind, self.n)
+
+
+def title(kind: str, n: int) -> str:
+    return f"{n}x{n} Sudoku" if kind == "sudoku" else f"{n}x{n} board of queens"
+
+
+def one_of(choices: Iterable) -> str:
+    """1, 2 or 3."""
+    *most, last = map(str, choices)
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def read_sudoku(text: str) -> Puzzle:
+    """A Sudoku.  Raises: ValueError on a length that is no board, or a character that is no digit of it."""
+    sides = {n * n: n for n in DEFAULT_BOXES}
+    if len(text) not in sides:
+        raise ValueError(f"a Sudoku of {len(text)} cells came; write {one_of(sides)}, row by row, '.' for a blank")
+    n = sides[len(text)]
+    for place, character in enumerate(text):
+        if character not in "." + DIGITS[: n + 1]:
+            where = f"row {place // n + 1}, column {place % n + 1}"
+            raise ValueError(f"{where} of the Sudoku is {character!r}; write 1 to {n}, or '.' for a blank")
+    return Puzzle("sudoku", n, tensor([0 if c == "." else int(c) for c in text]))
+
+
+def read_queens(text: str) -> Puzzle:
+    """A board: 2 where a queen is given, 0 elsewhere.
+
+    Raises: ValueError on a number of rows that cannot be, a column outside the board, or queens that attack each other.
     """
-    cells = text.strip()
-    if len(cells) not in SUDOKU:
-        raise ValueError(f"puzzle={text} has {len(cells)} cells; write 16, 36 or 81, row by row, '.' for a blank")
-    side = round(len(cells) ** 0.5)
-    for place, character in enumerate(cells):
-        if character != "." and not ("0" <= character <= str(side)):
-            raise ValueError(
-                f"cell {place + 1} of puzzle={text} is {character!r}; write 1 to {side}, or '.' for a blank"
-            )
-    return SUDOKU[len(cells)], tensor([[0 if c == "." else int(c) for c in cells]])
+    n = len(text)
+    if not 4 <= n <= len(DIGITS):
+        raise ValueError(
+            f"a board of {n} rows came; write 4 to {len(DIGITS)} characters, for every row the column of its queen, "
+            "from 0, or '.'"
+        )
+    for row, character in enumerate(text):
+        if character not in "." + DIGITS[:n]:
+            raise ValueError(f"row {row + 1} of the board is {character!r}; write a column, 0 to {n - 1}, or '.'")
+    queens = [(row, int(c)) for row, c in enumerate(text) if c != "."]
+    for (row, column), (below, other) in combinations(queens, 2):
+        if abs(column - other) in (0, below - row):
+            line = "column" if column == other else "diagonal"
+            raise ValueError(f"the queens of rows {row + 1} and {below + 1} stand on one {line}; move one of them")
+    cells = [BLANK] * (n * n)
+    for row, column in queens:
+        cells[row * n + column] = QUEEN
+    return Puzzle("queens", n, tensor(cells))
 
 
-def read_queens(text: str) -> tuple[str, Tensor]:
-    """The weights for a board of this size, and its cells, [1, L]: 2 where a queen is given, 0 elsewhere.
+READERS: dict[str, Callable[[str], Puzzle]] = {"sudoku": read_sudoku, "queens": read_queens}
 
-    Raises: ValueError on a column outside the board.
+
+def read_file(kind: str, path: str) -> list[Puzzle]:
+    """The puzzles of a text file, one a line.
+
+    Raises: FileNotFoundError; ValueError, with the line, on anything that is no puzzle, and on a file that holds none.
     """
-    rows = text.strip()
-    n = len(rows)
-    board = [[0] * n for _ in rows]
-    for row, character in enumerate(rows):
-        if character == ".":
-            continue
-        if not character.isdecimal() or int(character) >= n:
-            raise ValueError(f"row {row + 1} of queens={text} is {character!r}; write a column, 0 to {n - 1}, or '.'")
-        board[row][int(character)] = 2
-    return f"nqueens_{n}", tensor([[cell for line in board for cell in line]])
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no file {path}; write @FILE, a text file of one puzzle a line")
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as problem:
+        raise ValueError(f"{path} is no text ({problem}); write one puzzle a line") from None
+    if not lines:
+        raise ValueError(f"{path} is empty; write one puzzle a line")
+    puzzles = []
+    for number, line in enumerate(lines, 1):
+        try:
+            puzzles.append(READERS[kind](line))
+        except ValueError as problem:
+            raise ValueError(f"{path}, line {number}: {problem}") from None
+    return puzzles
+
+
+def as_text(puzzle: Puzzle, cells: Tensor) -> str:
+    """Clues, or an answer that obeys the rules, [L], as they would be typed."""
+    if puzzle.kind == "sudoku":
+        return "".join(str(c) if c else "." for c in cells.tolist())
+    rows = (cells == QUEEN).view(puzzle.n, puzzle.n)
+    return "".join(str(row.index(True)) if True in row else "." for row in rows.tolist())
+
+
+def check_puzzle(puzzle: Puzzle, task: Task) -> None:
+    """Raises: ValueError if the task is of another kind or size, or two clues contradict each other."""
+    if not isinstance(task, TASKS[puzzle.kind]) or task.n != puzzle.n:
+        raise ValueError(f"a {puzzle} came, and these weights are for another task or size: {describe(task)}")
+    if puzzle.kind == "sudoku":
+        task.geometry.check_clues(puzzle.x.tolist())
+
+
+def describe(task: Task) -> str:
+    """What a task is, in words."""
+    kinds = [kind for kind, family in TASKS.items() if isinstance(task, family)]
+    return title(kinds[0], task.n) if kinds else type(task).__name__
+
+
+def shipped_weights(puzzle: Puzzle) -> str:
+    """The name of the weights for this puzzle.  Raises: ValueError, with those there are and how to train, if none."""
+    name, known = WEIGHTS[puzzle.kind].format(n=puzzle.n), released()
+    if name not in known:
+        sizes = [(kind, n) for kind in TASKS for n in range(len(DIGITS) + 1)]
+        raise ValueError(no_weights(puzzle, [title(k, n) for k, n in sizes if WEIGHTS[k].format(n=n) in known]))
+    return name
+
+
+def no_weights(puzzle: Puzzle, there: list[str]) -> str:
+    """The sentence for a size that nothing was trained on; `there` are the titles of those that something was."""
+    n = puzzle.n
+    if puzzle.kind == "sudoku":
+        recipe = f"svi_sudoku.py {SUDOKU_RECIPES.get(n, f'task.n={n}')}"
+    else:
+        recipe = f"svi_nqueens.py task.n={n} task.removed=[{n - 3},{n - 2},{n - 1}]"
+    return (
+        f"there are no weights for a {puzzle}, but for: {', '.join(there)}; to train some, run python "
+        f"experiments/{recipe} and give weights=runs/.../GRAM.safetensors"
+    )

@@ -3,29 +3,43 @@
 import pytest
 import torch
 from PIL import Image
-from tiny import program
 
-from gram_pyro.animation import animate, answers_by_segment
+from gram_pyro.animation import animate
 from gram_pyro.load import RELEASED, load, released
-from gram_pyro.priors.noiseless import Noiseless
-from gram_pyro.puzzle import read_queens, read_sudoku
-from gram_pyro.readout import CategoricalReadout
+from gram_pyro.puzzle import as_text, check_puzzle, one_of, read_file, read_queens, read_sudoku, shipped_weights
 from gram_pyro.sampler import sample
+from gram_pyro.tasks.nqueens import NQueens
+from gram_pyro.tasks.sudoku import Sudoku
+
+SQUARE = "1234341221434321"
 
 
 def test_a_sudoku_is_read_row_by_row():
-    name, x = read_sudoku("12.." + "0" * 11 + "4")
-    assert name == "sudoku_4x4" and x.tolist() == [[1, 2] + [0] * 13 + [4]]
-    assert read_sudoku("." * 81)[0] == "sudoku_9x9"
+    puzzle = read_sudoku("12.." + "0" * 11 + "4")
+    assert (puzzle.kind, puzzle.n, str(puzzle)) == ("sudoku", 4, "4x4 Sudoku")
+    assert puzzle.x.tolist() == [1, 2] + [0] * 13 + [4]
+    assert as_text(puzzle, puzzle.x) == "12" + "." * 13 + "4"
+    assert read_sudoku("." * 81).n == 9
+
+
+def test_queens_are_columns_by_row():
+    puzzle = read_queens("2..1")
+    assert (puzzle.kind, puzzle.n, str(puzzle)) == ("queens", 4, "4x4 board of queens")
+    assert puzzle.x.view(4, 4).nonzero().tolist() == [[0, 2], [3, 1]] and puzzle.x.max() == 2
+    assert as_text(puzzle, puzzle.x) == "2..1"
+    assert as_text(puzzle, torch.where(read_queens("2031").x == 2, 2, 1)) == "2031"
+    assert read_queens("." * 9 + "9").x.view(10, 10).nonzero().tolist() == [[9, 9]]
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("12", "has 2 cells; write 16, 36 or 81"),
-        ("5" + "." * 15, "cell 1 of puzzle=5.* is '5'; write 1 to 4"),
-        ("." * 35 + "x", "cell 36 of puzzle=.*x is 'x'; write 1 to 6"),
-        ("", "has 0 cells"),
+        ("12", "a Sudoku of 2 cells came; write 16, 36 or 81, row by row, '.' for a blank"),
+        ("", "a Sudoku of 0 cells came"),
+        ("5" + "." * 15, "row 1, column 1 of the Sudoku is '5'; write 1 to 4, or '.' for a blank"),
+        ("." * 35 + "x", "row 6, column 6 of the Sudoku is 'x'; write 1 to 6"),
+        ("." * 15 + " ", "row 4, column 4 of the Sudoku is ' '"),
+        ("٣" + "." * 35, "row 1, column 1 of the Sudoku is '٣'"),
     ],
 )
 def test_what_is_no_sudoku_is_refused(text, sentence):
@@ -33,38 +47,84 @@ def test_what_is_no_sudoku_is_refused(text, sentence):
         read_sudoku(text)
 
 
-def test_queens_are_columns_by_row():
-    name, x = read_queens("3..0")
-    assert name == "nqueens_4" and x.view(4, 4).nonzero().tolist() == [[0, 3], [3, 0]] and x.max() == 2
-    with pytest.raises(ValueError, match="row 2 of queens=.4.. is '4'; write a column, 0 to 3, or '.'"):
-        read_queens(".4..")
-    with pytest.raises(ValueError, match="row 1"):
-        read_queens("x...")
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("...", "a board of 3 rows came; write 4 to 10 characters"),
+        ("." * 11, "a board of 11 rows came"),
+        (".4..", "row 2 of the board is '4'; write a column, 0 to 3, or '.'"),
+        ("x...", "row 1 of the board is 'x'"),
+        ("1..1", "the queens of rows 1 and 4 stand on one column; move one of them"),
+        ("0.2.", "the queens of rows 1 and 3 stand on one diagonal"),
+        (".3.1", "the queens of rows 2 and 4 stand on one diagonal"),
+    ],
+)
+def test_what_is_no_board_of_queens_is_refused(text, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        read_queens(text)
 
 
-def test_the_last_frame_is_what_sampling_answers():
-    model, _ = program(prior=Noiseless())
-    x = torch.tensor([1, 0, 2, 0])
-    frames = answers_by_segment(model, x, 2, 3)
-    assert frames.shape == (3, 2, 4)
-    for depth in (1, 2, 3):
-        assert torch.equal(frames[depth - 1, 0], sample(model, x[None], 1, depth).answers[0, 0])
+def test_clues_and_weights_must_fit():
+    check_puzzle(read_sudoku(SQUARE), Sudoku(n=4))
+    check_puzzle(read_queens("2..1"), NQueens(n=4, removed=[1]))
+    with pytest.raises(ValueError, match="clues contradict: 1 stands at row 1, column 1 and at row 4, column 1"):
+        check_puzzle(read_sudoku("1" + "." * 11 + "1..."), Sudoku(n=4))
+    for puzzle, task in ((read_sudoku(SQUARE), NQueens(n=4, removed=[1])), (read_sudoku(SQUARE), Sudoku(n=6))):
+        with pytest.raises(ValueError, match="a 4x4 Sudoku came, and these weights are for another task or size: "):
+            check_puzzle(puzzle, task)
+
+
+def test_a_size_without_weights_gets_those_there_are_and_a_recipe(monkeypatch):
+    monkeypatch.setattr("gram_pyro.puzzle.released", lambda: ["colouring_8", "nqueens_8", "sudoku_6x6"])
+    assert (
+        shipped_weights(read_sudoku("." * 36)) == "sudoku_6x6" and shipped_weights(read_queens("." * 8)) == "nqueens_8"
+    )
+    there = "but for: 6x6 Sudoku, 8x8 board of queens; to train some, run python experiments/"
+    for puzzle, recipe in (
+        (read_sudoku("." * 16), "svi_sudoku.py experiment=sudoku_4x4 and give weights=runs/.../GRAM.safetensors"),
+        (read_sudoku("." * 81), "svi_sudoku.py experiment=sudoku_extreme_small"),
+        (read_queens("." * 10), "svi_nqueens.py task.n=10 task.removed=[7,8,9]"),
+    ):
+        with pytest.raises(ValueError) as refusal:
+            shipped_weights(puzzle)
+        assert f"there are no weights for a {puzzle}, {there}{recipe}" in str(refusal.value)
+
+
+def test_a_file_has_a_puzzle_on_every_line(tmp_path):
+    path = tmp_path / "puzzles.txt"
+    path.write_bytes(f"{SQUARE}\r\n{'.' * 36}".encode())
+    assert [puzzle.n for puzzle in read_file("sudoku", str(path))] == [4, 6]
+    for content, sentence in (
+        (b"", "puzzles.txt is empty; write one puzzle a line"),
+        (f"{SQUARE}\n\n".encode(), "puzzles.txt, line 2: a Sudoku of 0 cells came"),
+        (f"{SQUARE}\n12\n".encode(), "puzzles.txt, line 2: a Sudoku of 2 cells came"),
+        (b"\xff\xfe", "puzzles.txt is no text"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=sentence):
+            read_file("sudoku", str(path))
+    for missing in (tmp_path, tmp_path / "nowhere.txt"):
+        with pytest.raises(FileNotFoundError, match=f"there is no file {missing}; write @FILE"):
+            read_file("queens", str(missing))
+
+
+def test_choices_are_named_in_one_sentence():
+    assert [one_of(names) for names in ("a", "ab", "abc")] == ["a", "a or b", "a, b or c"]
 
 
 def test_an_animation_has_a_frame_per_segment(tmp_path):
-    model, _ = program(readout=CategoricalReadout)
-
     class Board:
-        """A task of four cells that draws nothing."""
+        """A task of four cells that draws a line."""
 
         is_solved = staticmethod(lambda x, y: torch.tensor(False))
         draw = staticmethod(lambda axes, x, y: axes.plot([0, len(y)], [0, int(y.sum())]))
 
-    animate(Board(), model, torch.tensor([1, 0, 2, 0]), 3, tmp_path / "a.gif", num_particles=2)
+    answers = torch.arange(3 * 2 * 4).view(3, 2, 4)
+    animate(Board(), torch.tensor([1, 0, 2, 0]), answers, tmp_path / "a.gif")
     with Image.open(tmp_path / "a.gif") as picture:
-        assert 1 <= picture.n_frames <= 3  # equal frames are stored once
+        assert picture.n_frames == 3
     with pytest.raises(ValueError, match="must end in .gif"):
-        animate(Board(), model, torch.tensor([1, 0, 2, 0]), 1, tmp_path / "a.png")
+        animate(Board(), torch.tensor([1, 0, 2, 0]), answers, tmp_path / "a.png")
 
 
 def test_a_name_that_is_not_shipped_gets_the_list():

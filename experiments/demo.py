@@ -1,0 +1,252 @@
+"""The demo page: type a puzzle, and watch K trajectories fill its board side by side.
+
+    python experiments/demo.py                                     # then open the address it prints
+    python experiments/demo.py port=0 weights=[runs/.../GRAM.safetensors]
+
+    GET /boards   -> the boards there are weights for, the samplers and the limits
+    POST /solve   {"kind": "sudoku", "text": "5..3.6...", "sampler": "hot_start", "temperature": 2.0,
+                   "num_particles": 12, "num_segments": 10, "seed": 0}
+                  -> the trajectories after every segment, distinct solutions with votes, entropy of every cell in nats
+
+A request that asks for what cannot be is answered with status 400, or 413 if it is too large, and {"error": sentence}.
+One puzzle is solved at a time; who asks meanwhile waits, and whoever stops waiting is passed over.
+"""
+
+import asyncio
+import json
+import socket
+import time
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import hydra
+import pyro
+import uvicorn
+from omegaconf import DictConfig, OmegaConf
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from torch import Tensor
+
+from gram_pyro.build import build_sampler
+from gram_pyro.command import plain_errors
+from gram_pyro.load import Program, released
+from gram_pyro.puzzle import READERS, TASKS, Puzzle, as_text, check_puzzle, no_weights, one_of, title
+from gram_pyro.solver import Outcome, open_weights, think
+from gram_pyro.tasks.base import Task
+from gram_pyro.watch import Thoughts
+
+PAGE = Path(__file__).parent / "page"
+MOST_BYTES = 4096  # of a request
+MOST_SEED = 2**32 - 1
+GONE = 499  # nobody reads it
+FIELDS = {"kind", "text", "sampler", "num_particles", "num_segments", "seed"}
+
+Boards = dict[tuple[str, int], tuple[Task, Program]]
+
+
+class Wish(NamedTuple):
+    """A puzzle to solve and how; temperature is None for a sampler that has none."""
+
+    puzzle: Puzzle
+    sampler: str
+    temperature: float | None
+    num_particles: int
+    num_segments: int
+    seed: int
+
+
+def open_boards(weights: list[str]) -> Boards:
+    """The task and program for every kind and side that some weights are for; later ones take the place of earlier."""
+    opened = [open_weights(name) for name in weights]
+    boards: Boards = {}
+    for kind, family in TASKS.items():
+        mine = [(task, program) for task, program in opened if isinstance(task, family)]
+        boards |= {(kind, task.n): (task, program) for task, program in sorted(mine, key=lambda pair: pair[0].n)}
+    return boards
+
+
+def read_wish(body: bytes, config: DictConfig, boards: Boards) -> Wish:
+    """What a request asks for.  Raises: ValueError unless every field is there, known and within the limits."""
+    try:
+        fields = json.loads(body)
+    except (ValueError, RecursionError):
+        fields = None
+    if not isinstance(fields, dict):
+        raise ValueError('the request is no JSON object; write {"kind": "sudoku", "text": "...", ...}')
+    sampler = choice(fields, "sampler", config.samplers)
+    has_temperature = "temperature" in config.samplers[sampler]
+    expected = FIELDS | ({"temperature"} if has_temperature else set())
+    if odd := sorted(expected ^ fields.keys()):
+        raise ValueError(f"the fields with sampler={sampler} are {', '.join(sorted(expected))}; check {', '.join(odd)}")
+    kind = choice(fields, "kind", READERS)
+    if not isinstance(fields["text"], str):
+        raise ValueError(f"text is {shown(fields['text'])}; write the puzzle as a string")
+    puzzle = READERS[kind](fields["text"])
+    if (kind, puzzle.n) not in boards:
+        raise ValueError(no_weights(puzzle, [title(*board) for board in boards]))
+    check_puzzle(puzzle, boards[kind, puzzle.n][0])
+    temperature = number(fields, "temperature", 0, config.limits.temperature, (int, float)) if has_temperature else None
+    num_particles = number(fields, "num_particles", 1, config.limits.particles)
+    num_segments = number(fields, "num_segments", 1, config.limits.segments)
+    return Wish(puzzle, sampler, temperature, num_particles, num_segments, number(fields, "seed", 0, MOST_SEED))
+
+
+def choice(fields: dict[str, Any], name: str, choices: Any) -> str:
+    """A field that is one of the keys of `choices`.  Raises: ValueError if it is not."""
+    value = fields.get(name)
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name} is {shown(value)}; write {one_of(choices)}")
+    return value
+
+
+def number(fields: dict[str, Any], name: str, low: int, high: float, types: tuple[type, ...] = (int,)) -> Any:
+    """A field that is a number from low to high, both included.  Raises: ValueError if it is not."""
+    value = fields[name]
+    if type(value) not in types or not low <= value <= high:
+        what = "a number" if float in types else "a whole number"
+        raise ValueError(f"{name} is {shown(value)}; write {what} from {low} to {high}")
+    return value
+
+
+def shown(value: Any) -> str:
+    """A value as it came, cut short."""
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def answer(wish: Wish, config: DictConfig, boards: Boards) -> dict[str, Any]:
+    """Solve, and say what the page needs to show it."""
+    start = time.monotonic()
+    task, program = boards[wish.puzzle.kind, wish.puzzle.n]
+    sampler = build_sampler(config.samplers[wish.sampler], task, program.heads)
+    if wish.temperature is not None:
+        sampler = partial(sampler, temperature=wish.temperature)
+    x = wish.puzzle.x
+    outcome, thoughts = think(task, program, x, sampler, wish.num_particles, wish.num_segments, seed=wish.seed)
+    return describe(wish.puzzle, task, outcome, thoughts) | {"seconds": round(time.monotonic() - start, 3)}
+
+
+def describe(puzzle: Puzzle, task: Task, outcome: Outcome, thoughts: Thoughts) -> dict[str, Any]:
+    """Outcome and thoughts as JSON; a board is a string of L symbols, numbered as its task does."""
+    solutions = [
+        {"board": symbols(s.answer), "text": as_text(puzzle, s.answer), "votes": s.votes}
+        | {"weight": round(s.weight, 4), "confidence": round(s.confidence, 4)}
+        for s in outcome.solutions
+    ]
+    return {
+        "kind": puzzle.kind,
+        "n": puzzle.n,
+        "clues": symbols(puzzle.x),
+        "answers": [[symbols(board) for board in frame] for frame in thoughts.answers],
+        "right": task.is_solved(puzzle.x, thoughts.answers).tolist(),
+        "halt": rounded(thoughts.halt),
+        "solutions": solutions,
+        "entropy": rounded(outcome.entropy),
+    }
+
+
+def symbols(board: Tensor) -> str:
+    return "".join(map(str, board.tolist()))
+
+
+def rounded(values: Tensor) -> list:
+    return values.double().round(decimals=4).tolist()
+
+
+def catalogue(config: DictConfig, boards: Boards) -> dict[str, Any]:
+    """What the page offers."""
+    return {
+        "boards": [
+            {
+                "kind": kind,
+                "n": n,
+                "title": title(kind, n),
+                "box": task.geometry.box if kind == "sudoku" else None,
+                "examples": dict(config.examples.get(f"{kind}_{n}", {})),
+            }
+            for (kind, n), (task, _) in boards.items()
+        ],
+        "samplers": [
+            {"name": name, "about": about, "temperature": config.samplers[name].get("temperature")}
+            for name, about in config.about.items()
+        ],
+        "limits": OmegaConf.to_container(config.limits),
+        "start": OmegaConf.to_container(config.start),
+    }
+
+
+async def read_body(request: Request) -> bytes:
+    """Reads to the end, so that the client gets the answer, but keeps no more than it needs.
+
+    Raises: HTTPException 413 if the body is larger than MOST_BYTES.
+    """
+    body, size = b"", 0
+    async for part in request.stream():
+        size += len(part)
+        body += part if size <= MOST_BYTES else b""
+    if size > MOST_BYTES:
+        raise HTTPException(413, f"the request has {size} bytes; write at most {MOST_BYTES}")
+    return body
+
+
+def build_app(config: DictConfig) -> Starlette:
+    """The page and the two addresses behind it."""
+    boards = open_boards([*released(), *config.weights])
+    one_at_a_time = asyncio.Lock()
+
+    async def show_boards(request: Request) -> Response:
+        return JSONResponse(catalogue(config, boards))
+
+    async def solve(request: Request) -> Response:
+        wish = read_wish(await read_body(request), config, boards)
+        async with one_at_a_time:
+            if await request.is_disconnected():
+                return Response(status_code=GONE)
+            return JSONResponse(await run_in_threadpool(answer, wish, config, boards))
+
+    def refuse(request: Request, problem: ValueError) -> Response:
+        return JSONResponse({"error": str(problem)}, 400)
+
+    def explain(request: Request, problem: HTTPException) -> Response:
+        return JSONResponse({"error": problem.detail}, problem.status_code, problem.headers)
+
+    routes = [
+        Route("/boards", show_boards),
+        Route("/solve", solve, methods=["POST"]),
+        Mount("/", StaticFiles(directory=PAGE, html=True)),
+    ]
+    return Starlette(routes=routes, exception_handlers={ValueError: refuse, HTTPException: explain})
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Raises: ValueError if the address is taken, or not of this machine, or the port is no number of one."""
+    if type(port) is not int or not 0 <= port < 2**16:
+        raise ValueError(f"port={port} came; write a whole number from 0, any free one, to {2**16 - 1}")
+    try:
+        return socket.create_server((host, port))
+    except OSError as problem:
+        raise ValueError(
+            f"host={host} port={port} cannot be listened on ({problem}); port=0 takes a free one"
+        ) from None
+
+
+@hydra.main(version_base=None, config_path="conf", config_name="demo")
+def main(config: DictConfig) -> None:
+    pyro.enable_validation(False)
+    with plain_errors():
+        app = build_app(config)
+        door = listen(config.host, config.port)
+        print(f"http://{config.host}:{door.getsockname()[1]} - Ctrl-C stops", flush=True)
+        with suppress(KeyboardInterrupt):  # which uvicorn raises once more after it has shut down
+            uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[door])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""Solve one puzzle: K trajectories, the distinct answers among theirs that obey the rules, and how sure they are.
+
+    votes(y) = number of trajectories that answer y              weight(y) = sum_k w_k [y_k = y], w normalised
+    confidence(y) = mean halt probability of those
+    entropy_i = -sum_v f_iv log f_iv,  f_iv = sum_k w_k [y_ki = v]                 of cell i, nats
+
+What solve.py prints and the demo page shows. Source: ours.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
+from torch.nn import functional as F
+
+from gram_pyro.build import build_task
+from gram_pyro.learner import autocast
+from gram_pyro.load import Program, load, load_program, stored_config
+from gram_pyro.sampler import Sampler
+from gram_pyro.tasks.base import Task
+from gram_pyro.trajectories import Trajectories
+from gram_pyro.watch import Thoughts, Watch
+from gram_pyro.weights import normalise
+
+
+class Solution(NamedTuple):
+    """An answer [L] that obeys the rules; trajectories that gave it, their weight, their mean halt probability."""
+
+    answer: Tensor
+    votes: int
+    weight: float
+    confidence: float
+
+
+class Outcome(NamedTuple):
+    """What K trajectories found for one puzzle.
+
+    answers [K, L]; right [K] bool, whether each obeys the rules; halt [K], probabilities; weight [K], normalised;
+    depth [K], segments run; entropy [L], of every cell, nats; solutions, distinct ones, by votes: none if it abstains.
+    """
+
+    answers: Tensor
+    right: Tensor
+    halt: Tensor
+    weight: Tensor
+    depth: Tensor
+    entropy: Tensor
+    solutions: list[Solution]
+
+
+def open_weights(weights: str) -> tuple[Task, Program]:
+    """The task and program of shipped weights, or of a .safetensors file.  Raises: as `load` and `load_program`."""
+    if not weights.endswith(".safetensors"):
+        return load(weights)
+    task = build_task(stored_config(weights), DictConfig({}))
+    return task, load_program(weights, task)
+
+
+def draw(
+    program: Program,
+    x: Tensor,
+    sampler: Sampler,
+    num_particles: int,
+    num_segments: int,
+    *,
+    seed: int = 0,
+    **options: Any,
+) -> Trajectories:
+    """K trajectories of puzzle x [L]; `options` are the sampler's.  Raises: ValueError, as the sampler."""
+    torch.manual_seed(seed)
+    with autocast("bf16", x.device):
+        return sampler(program.model, x[None], num_particles, num_segments, heads=program.heads, **options)
+
+
+def solve(
+    task: Task, program: Program, x: Tensor, sampler: Sampler, num_particles: int, num_segments: int, **options: Any
+) -> Outcome:
+    """Run K trajectories of puzzle x [L], options as for `draw`, and judge them by the rules."""
+    return judge(task, x, draw(program, x, sampler, num_particles, num_segments, **options))
+
+
+def think(
+    task: Task, program: Program, x: Tensor, sampler: Sampler, num_particles: int, num_segments: int, **options: Any
+) -> tuple[Outcome, Thoughts]:
+    """The same, watched: all K trajectories are in memory at once."""
+    with Watch(program) as watch:
+        found = draw(program, x, sampler, num_particles, num_segments, chunk=num_particles, **options)
+    return judge(task, x, found), watch.replay(found)
+
+
+def judge(task: Task, x: Tensor, found: Trajectories) -> Outcome:
+    """What trajectories of one puzzle x [L], sampled with heads, are worth."""
+    answers, halt, weight = found.answers[:, 0], found.halt[:, 0], normalise(found.log_weights.double())[:, 0]
+    right = task.is_solved(x, answers)
+    distinct, label = answers[right].unique(dim=0, return_inverse=True)
+    solutions = []
+    for index, answer in enumerate(distinct):
+        mine = label == index
+        share, sure = weight[right][mine].sum().item(), halt[right][mine].mean().item()
+        solutions.append(Solution(answer, int(mine.sum()), share, sure))
+    solutions.sort(key=lambda s: (s.votes, s.confidence), reverse=True)
+    return Outcome(answers, right, halt, weight, found.depth[:, 0], cell_entropy(answers, weight), solutions)
+
+
+def cell_entropy(answers: Tensor, weight: Tensor) -> Tensor:
+    """Entropy of every cell over weighted answers.  Shapes: answers [K, L], weight [K] -> [L], nats."""
+    frequency = torch.einsum("k,klv->lv", weight, F.one_hot(answers).to(weight.dtype))
+    return torch.special.entr(frequency).sum(-1)

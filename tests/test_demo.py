@@ -1,0 +1,324 @@
+"""The demo page: a real server on a free port of this machine, asked over HTTP and through a headless browser."""
+
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+from omegaconf import OmegaConf
+from plain_rules import queens_solutions, queens_text, sudoku_is_right
+from scripts import ROOT, experiment
+
+from gram_pyro.load import released
+from gram_pyro.tasks.sudoku_rules import Geometry
+
+PAGE = ROOT / "experiments" / "page"
+CONFIG = OmegaConf.load(ROOT / "experiments" / "conf" / "demo.yaml")
+FOUR = CONFIG.examples.sudoku_6["4 solutions"]
+WISH = {
+    "kind": "sudoku",
+    "text": FOUR,
+    "sampler": "hot_start",
+    "temperature": 2.0,
+    "num_particles": 6,
+    "num_segments": 5,
+    "seed": 0,
+}
+TEMPERED = ("hot_start", "tempered")
+
+pytestmark = pytest.mark.skipif(
+    not {"sudoku_6x6", "nqueens_8"} <= set(released()), reason="no weights for the page's examples are shipped"
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    log = tmp_path_factory.mktemp("demo") / "log"
+    command = [sys.executable, "experiments/demo.py", "port=0"]
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, stderr=file, text=True
+        )
+        try:
+            line = process.stdout.readline()
+            assert "http://127.0.0.1:" in line, log.read_text()
+            yield line.split()[0]
+            assert process.poll() is None, log.read_text()
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=30)
+    assert "Traceback" not in log.read_text()
+
+
+def post(server, wish):
+    body = wish if isinstance(wish, bytes) else json.dumps(wish).encode()
+    try:
+        with urlopen(Request(f"{server}/solve", body), timeout=120) as reply:
+            return reply.status, json.load(reply)
+    except HTTPError as refusal:
+        with refusal:
+            return refusal.code, json.load(refusal)
+
+
+def is_right(kind, text, board):
+    if kind == "queens":
+        return board.count("2") == len(text) and queens_text(board) in queens_solutions(text)
+    return sudoku_is_right(text, board, 2, 3)
+
+
+def test_the_page_is_served_whole_and_asks_nobody_else(server):
+    for file in PAGE.iterdir():
+        with urlopen(f"{server}/{file.name}") as reply:
+            assert reply.read() == file.read_bytes()
+    with urlopen(server) as reply:
+        page = reply.read().decode()
+    assert "default-src 'self'" in page and reply.headers["content-type"].startswith("text/html")
+    assert all((PAGE / link).is_file() for link in re.findall(r'(?:src|href)="([^"]+)"', page))
+
+
+def test_the_page_offers_what_is_shipped_within_limits(server):
+    with urlopen(f"{server}/boards") as reply:
+        offer = json.load(reply)
+    boards = {(board["kind"], board["n"]): board for board in offer["boards"]}
+    shipped = {("sudoku", n) for n in (4, 6, 9) if f"sudoku_{n}x{n}" in released()}
+    assert set(boards) == shipped | {("queens", n) for n in range(4, 11) if f"nqueens_{n}" in released()}
+    assert boards["sudoku", 6]["box"] == [2, 3] and offer["boards"][0]["kind"] == "sudoku"
+    assert [sampler["name"] for sampler in offer["samplers"]] == list(CONFIG.about)
+    assert {s["name"] for s in offer["samplers"] if s["temperature"] is not None} == set(TEMPERED)
+    for name in ("segments", "particles"):
+        assert 1 <= offer["start"][name] <= offer["limits"][name]
+
+
+@pytest.mark.parametrize(("board", "title"), [(b, t) for b, examples in CONFIG.examples.items() for t in examples])
+def test_an_example_has_as_many_solutions_as_it_says(board, title):
+    text = CONFIG.examples[board][title]
+    n = int(board.split("_")[1])
+    if board.startswith("queens"):
+        count = len(queens_solutions(text))
+    else:
+        count = len(Geometry(n).solve([0 if c == "." else int(c) for c in text], 100))
+    assert count == {"one": 1, "none": 0}.get(title.split()[0]) or title.startswith(str(count))
+
+
+@pytest.mark.parametrize("sampler", list(CONFIG.about))
+def test_what_comes_back_is_judged_as_by_hand(server, sampler):
+    wish = WISH | {"sampler": sampler}
+    if sampler not in TEMPERED:
+        del wish["temperature"]
+    for question in (wish, wish | {"kind": "queens", "text": "2.1....."}):
+        status, reply = post(server, question)
+        assert status == 200
+        kind, text, last = question["kind"], question["text"], reply["answers"][-1]
+        assert [len(frame) for frame in reply["answers"]] == [6] * 5 == [len(frame) for frame in reply["halt"]]
+        right = [[is_right(kind, text, board) for board in frame] for frame in reply["answers"]]
+        assert reply["right"] == right
+        found = {s["board"]: s["votes"] for s in reply["solutions"]}
+        assert found == Counter(board for board, good in zip(last, right[-1], strict=True) if good)
+        assert [s["votes"] for s in reply["solutions"]] == sorted(found.values(), reverse=True)
+        for solution in reply["solutions"]:
+            mine = [h for h, board in zip(reply["halt"][-1], last, strict=True) if board == solution["board"]]
+            assert abs(solution["confidence"] - sum(mine) / len(mine)) < 2e-4  # both are rounded
+            as_typed = queens_text(solution["board"]) if kind == "queens" else solution["board"]
+            assert solution["text"] == as_typed
+        if sampler != "smc":  # its trajectories have weights
+            for cell, entropy in enumerate(reply["entropy"]):
+                counts = Counter(board[cell] for board in last).values()
+                assert abs(entropy + sum(c / 6 * math.log(c / 6) for c in counts)) < 1e-4
+
+
+def without_time(reply):
+    return {name: value for name, value in reply[1].items() if name != "seconds"}
+
+
+def test_temperature_one_is_the_prior_and_zero_has_no_noise(server):
+    plain = {name: value for name, value in WISH.items() if name != "temperature"} | {"sampler": "ancestral"}
+    trained = without_time(post(server, plain))
+    for sampler in TEMPERED:
+        assert without_time(post(server, WISH | {"sampler": sampler, "temperature": 1})) == trained
+        assert without_time(post(server, WISH | {"sampler": sampler, "temperature": 1.5})) != trained
+    cold = post(server, WISH | {"sampler": "tempered", "temperature": 0})[1]
+    assert all(len(set(frame)) == 1 for frame in cold["answers"]) and max(cold["entropy"]) == 0
+
+
+def test_fifty_who_ask_at_once_get_what_each_would_get_alone(server):
+    wishes = [WISH | {"num_particles": 2, "num_segments": 1 + i % 3, "seed": i % 5} for i in range(50)]
+    alone = {(w["num_segments"], w["seed"]): without_time(post(server, w)) for w in wishes[:15]}
+    with ThreadPoolExecutor(50) as pool:
+        replies = list(pool.map(lambda wish: post(server, wish), wishes))
+    assert [status for status, _ in replies] == [200] * 50
+    for wish, reply in zip(wishes, replies, strict=True):
+        assert without_time(reply) == alone[wish["num_segments"], wish["seed"]]
+    assert alone[1, 0] != alone[1, 3]  # a seed matters
+
+
+@pytest.mark.parametrize(
+    ("wish", "sentence"),
+    [
+        (b"", "no JSON object"),
+        (b"{", "no JSON object"),
+        (b"[1]", "no JSON object"),
+        (b"[" * 4000, "no JSON object"),
+        (b"\xff\xfe", "no JSON object"),
+        (b"{}", "sampler is None; write hot_start, ancestral, tempered, sir or smc"),
+        ({"num_particles": True}, "num_particles is True; write a whole number from 1 to 64"),
+        ({"num_particles": 65}, "num_particles is 65"),
+        ({"num_particles": 0}, "num_particles is 0"),
+        ({"num_segments": 2.0}, "num_segments is 2.0; write a whole number from 1 to 32"),
+        ({"num_segments": 33}, "num_segments is 33"),
+        ({"temperature": math.nan}, "temperature is nan; write a number from 0 to 4.0"),
+        ({"temperature": "2"}, "temperature is '2'"),
+        ({"temperature": -0.1}, "temperature is -0.1"),
+        ({"seed": 2**32}, "seed is 4294967296; write a whole number from 0 to 4294967295"),
+        ({"seed": 10**400}, "seed is 1000000"),
+        ({"seed": None}, "seed is None"),
+        ({"depth": 3}, "check depth"),
+        ({"sampler": "ancestral"}, "check temperature"),
+        ({"sampler": ["sir"]}, "sampler is ['sir']"),
+        ({"sampler": "ptrm"}, "sampler is 'ptrm'"),
+        ({"kind": "chess"}, "kind is 'chess'; write sudoku or queens"),
+        ({"text": 7}, "text is 7; write the puzzle as a string"),
+        ({"text": "12"}, "a Sudoku of 2 cells came"),
+        ({"text": "." * 35 + "7"}, "row 6, column 6 of the Sudoku is '7'; write 1 to 6"),
+        ({"text": "11" + "." * 34}, "clues contradict: 1 stands at row 1, column 1 and at row 1, column 2, in one row"),
+        ({"text": "." * 81}, "there are no weights for a 9x9 Sudoku, but for: "),
+        ({"kind": "queens", "text": "0......0"}, "the queens of rows 1 and 8 stand on one column"),
+        ({"kind": "queens", "text": FOUR}, "a board of 36 rows came"),
+    ],
+)
+def test_a_wrong_request_gets_a_sentence(server, wish, sentence):
+    status, reply = post(server, wish if isinstance(wish, bytes) else WISH | wish)
+    assert status == 400 and set(reply) == {"error"} and sentence in reply["error"]
+
+
+@pytest.mark.parametrize("size", [4097, 3_000_000])
+def test_a_request_that_is_too_large_is_refused(server, size):
+    status, reply = post(server, b" " * size)
+    assert status == 413 and reply == {"error": f"the request has {size} bytes; write at most 4096"}
+    assert post(server, json.dumps(WISH).encode().ljust(4096))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/nothing", 404), ("DELETE", "/boards", 405), ("GET", "/%2e%2e/demo.py", 404), ("POST", "/boards", 405)],
+)
+def test_other_addresses_are_refused(server, method, path, status):
+    with pytest.raises(HTTPError) as refusal:
+        urlopen(Request(server + path, method=method))
+    with refusal.value as reply:
+        assert reply.code == status and json.load(reply)["error"]
+
+
+def test_an_address_that_cannot_be_had_gets_one_sentence(server):
+    port = int(server.rsplit(":", 1)[1])
+    for host, number in (("127.0.0.1", port), ("192.0.2.1", 0)):
+        with pytest.raises(
+            ValueError, match=f"host={host} port={number} cannot be listened on .*; port=0 takes a free"
+        ):
+            experiment("demo").listen(host, number)
+    for number in (70000, -1, "http", True):
+        with pytest.raises(
+            ValueError, match=f"port={number} came; write a whole number from 0, any free one, to 65535"
+        ):
+            experiment("demo").listen("127.0.0.1", number)
+    door = experiment("demo").listen("127.0.0.1", 0)
+    with door:
+        assert door.getsockname()[1] > 0
+
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --window-size=1280,1000"
+)
+
+
+@pytest.fixture
+def browser(tmp_path):
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in [*FLAGS.split(), f"--user-data-dir={tmp_path}"]:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    driver.implicitly_wait(5)
+    yield driver
+    driver.quit()
+
+
+@pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no chromium and chromedriver on this machine")
+def test_in_a_browser_an_example_is_solved_and_a_contradiction_refused(server, browser):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.ui import Select, WebDriverWait
+
+    one = lambda css: browser.find_element(By.CSS_SELECTOR, css)  # noqa: E731
+    every = lambda css: browser.find_elements(By.CSS_SELECTOR, css)  # noqa: E731
+    click = lambda css, text: next(e for e in every(css) if text in e.text).click()  # noqa: E731
+    until = lambda truth: WebDriverWait(browser, 30).until(lambda _: truth())  # noqa: E731
+    read = lambda css: browser.execute_script(  # noqa: E731 - one call for many boards: their cells as text
+        "return [...document.querySelectorAll(arguments[0])]"
+        ".map(b => [...b.children].map(c => c.value ?? (c.classList.contains('queen') ? '2' : c.textContent || '.')))",
+        css,
+    )
+    boards = lambda css: ["".join(cell or "." for cell in board) for board in read(css)]  # noqa: E731
+
+    browser.get(server)
+    click("#boards label", "6x6 Sudoku")
+    click("#examples button", "4 solutions")
+    assert boards("#editor .board") == [FOUR] and one("#text").get_property("value") == FOUR
+    click("button", "Solve")
+    until(lambda: "distinct valid" in one("#status").text)
+    solutions = boards("#solutions .board")
+    assert 1 <= len(solutions) == len(set(solutions)) <= 4
+    assert all(sudoku_is_right(FOUR, board, 2, 3) for board in solutions)
+    votes = [int(caption.text.split()[0]) for caption in every("#solutions .votes")]
+
+    slider = one("#segment")
+    slider.send_keys(Keys.HOME)
+    assert set(boards("#trajectories .board")) == {FOUR} and one("#segment-value").text == "the puzzle"
+    slider.send_keys(Keys.END)
+    trajectories = boards("#trajectories .board")
+    assert len(trajectories) == CONFIG.start.particles
+    assert votes == [trajectories.count(board) for board in solutions]
+    assert len(every("#trajectories figure.right")) == sum(votes)
+    one("#play").click()
+    until(lambda: "segment 1 " in one("#segment-value").text)
+    one("#play").click()
+    assert one("#play").text == "Play"
+    cells = read("#entropy .board")[0]
+    assert all((cell == clue) if clue != "." else float(cell) >= 0 for cell, clue in zip(cells, FOUR, strict=True))
+
+    first = one("#editor .cell")
+    first.send_keys("4")  # stands in row 1 already
+    assert one("#text").get_property("value").startswith("4") and first.get_attribute("aria-invalid") == "true"
+    first.send_keys(Keys.ARROW_RIGHT)
+    assert browser.switch_to.active_element.get_attribute("aria-label") == "row 1, column 2"
+    click("button", "Solve")
+    until(lambda: "clues contradict: 4 stands at row 1, column 1" in one("#error").text)
+    one("#editor .cell").send_keys("7")
+    assert "write 1 to 6" in one("#error").text
+
+    click("#boards label", "8x8 board of queens")
+    Select(one("#sampler")).select_by_value("smc")
+    assert not one("#temperature").is_enabled()
+    click("#examples button", "7 solutions")
+    every("#editor .cell")[7 * 8 + 5].click()
+    text = one("#text").get_property("value")
+    assert text == "2.1....5"
+    click("button", "Solve")
+    until(lambda: len(read("#trajectories .board")[0]) == 64)
+    found = {queens_text("".join("2" if c == "2" else "1" for c in board)) for board in read("#solutions .board")}
+    assert found <= queens_solutions(text) and bool(found) != one("#abstained").is_displayed()
+    problems = [entry for entry in browser.get_log("browser") if "status of 400" not in entry["message"]]
+    assert problems == []

@@ -1,0 +1,252 @@
+"""solve.py and what it shares with the demo page: trajectories of one puzzle, judged and watched."""
+
+import csv
+import json
+import math
+import re
+import subprocess
+import sys
+from collections import Counter
+from contextlib import contextmanager
+from functools import partial
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from PIL import Image
+from plain_rules import queens_solutions, sudoku_is_right
+from scripts import ROOT, experiment
+from tiny import close, program, shake
+
+from gram_pyro.heads import Heads
+from gram_pyro.load import Program, released
+from gram_pyro.noise import hot_start
+from gram_pyro.potentials import value
+from gram_pyro.priors.noiseless import Noiseless
+from gram_pyro.sampler import sample
+from gram_pyro.smc import sir, smc
+from gram_pyro.solver import cell_entropy, judge, open_weights, solve, think
+from gram_pyro.trajectories import Trajectories
+from gram_pyro.watch import Watch
+
+TWENTY_ONE = "5..3.6..3..........1........14..2..."
+NONE = "1234.....5.6........................"
+K, N = 5, 4
+X = torch.tensor([1, 0, 2, 0])
+
+
+def small(prior=None):
+    model, guide = program(prior=prior)
+    return Program(model, guide, shake(Heads(8), 0.5))
+
+
+class AnyBoard:
+    """A task of four cells whose solutions are the answers with an even sum."""
+
+    @staticmethod
+    def is_solved(x, y):
+        return y.sum(-1) % 2 == 0
+
+
+def by_hand(answers, log_weights=None, halt=None):
+    """Trajectories [K, 1, ...] that answer so."""
+    zero = torch.zeros(len(answers), 1)
+    log_weights = zero if log_weights is None else torch.tensor(log_weights)[:, None]
+    halt = zero if halt is None else torch.tensor(halt)[:, None]
+    return Trajectories(torch.tensor(answers)[:, None], log_weights, zero[0], zero, zero.long(), zero, halt, halt)
+
+
+def test_votes_weights_and_confidence_by_hand():
+    a, b, wrong = [1, 1, 2, 2], [3, 1, 2, 2], [1, 1, 2, 3]
+    found = by_hand([a, b, wrong, b, a, b], [math.log(w) for w in (1, 2, 3, 4, 5, 6)], [0.1, 0.2, 0.9, 0.4, 0.5, 0.9])
+    outcome = judge(AnyBoard, X, found)
+    first, second = outcome.solutions
+    assert first.answer.tolist() == b and second.answer.tolist() == a and (first.votes, second.votes) == (3, 2)
+    close([first.weight, second.weight], [12 / 21, 6 / 21])
+    close([first.confidence, second.confidence], [0.5, 0.3])
+    assert outcome.right.tolist() == [True, True, False, True, True, True]
+
+
+def test_nothing_valid_is_no_solution():
+    outcome = judge(AnyBoard, X, by_hand([[1, 1, 1, 2], [2, 2, 2, 1]]))
+    assert outcome.solutions == [] and not outcome.right.any()
+
+
+def test_entropy_of_a_cell_is_that_of_its_counts():
+    answers = torch.randint(5, (40, 6))
+    weight = torch.rand(40).softmax(0)
+    for cell, entropy in enumerate(cell_entropy(answers, weight)):
+        mass = Counter()
+        for symbol, w in zip(answers[:, cell].tolist(), weight.tolist(), strict=True):
+            mass[symbol] += w
+        close(entropy, -sum(p * math.log(p) for p in mass.values()))
+    assert (cell_entropy(torch.ones(9, 3, dtype=torch.int64), torch.full((9,), 1 / 9)) < 1e-12).all()
+
+
+def seeded(sampler, parts, depth, **options):
+    torch.manual_seed(3)
+    with torch.autocast("cpu", torch.bfloat16):
+        return sampler(parts.model, X[None], K, depth, heads=parts.heads, **options)
+
+
+@pytest.mark.parametrize("sampler", [sample, partial(hot_start, temperature=2.0, num_hot=2)])
+def test_what_is_seen_after_a_segment_is_what_a_shorter_run_answers(sampler):
+    parts = small()
+    outcome, thoughts = think(AnyBoard, parts, X, sampler, K, N, seed=3)
+    assert thoughts.answers.shape == (N, K, 4) and thoughts.halt.shape == (N, K)
+    for depth in range(1, N + 1):
+        shorter = seeded(sampler, parts, depth)
+        assert torch.equal(thoughts.answers[depth - 1], shorter.answers[:, 0])
+        close(thoughts.halt[depth - 1], shorter.halt[:, 0])
+    assert torch.equal(outcome.answers, thoughts.answers[-1])
+    assert len({tuple(a.flatten().tolist()) for a in thoughts.answers}) > 1  # they do change, or nothing was tested
+
+
+def test_watching_changes_nothing():
+    parts = small()
+    watched, _ = think(AnyBoard, parts, X, sample, K, N, seed=3)
+    alone = solve(AnyBoard, parts, X, sample, K, N, seed=3)
+    assert torch.equal(watched.answers, alone.answers) and torch.equal(watched.halt, alone.halt)
+
+
+def test_a_halted_trajectory_stays_as_it_was():
+    parts = small()
+    free = think(AnyBoard, parts, X, sample, K, N, seed=3)[1]
+    threshold = free.halt[0].median().item()
+    outcome, thoughts = think(AnyBoard, parts, X, sample, K, N, seed=3, halt_at=threshold)
+    assert len(outcome.depth.unique()) > 1 and len(thoughts.answers) == outcome.depth.max()
+    assert torch.equal(thoughts.answers[-1], outcome.answers)
+    close(thoughts.halt[-1], outcome.halt)
+    for k, depth in enumerate(outcome.depth.tolist()):
+        assert (thoughts.halt[: depth - 1, k] <= threshold).all()
+        assert (thoughts.answers[depth - 1 :, k] == outcome.answers[k]).all()
+
+
+def test_a_resampled_trajectory_has_the_past_of_its_ancestors():
+    parts = small()
+    for sampler, threshold in ((smc, {"threshold": 1.0}), (sir, {})):
+        steer = partial(sampler, potential=value(AnyBoard, parts.heads, strength=20.0), **threshold)
+        with Watch(parts) as watch:
+            found = seeded(steer, parts, N, chunk=K)
+        thoughts = watch.replay(found)
+        assert torch.equal(thoughts.answers[-1], found.answers[:, 0])
+        close(thoughts.halt[-1], found.halt[:, 0])
+        moved = 0
+        for k in range(K):
+            at = k
+            for segment in reversed(range(N)):
+                at = found.history.ancestors[segment, at, 0].item()
+                assert torch.equal(thoughts.answers[segment, k], watch.answers[segment][at])
+                moved += at != k
+        assert moved
+
+
+def test_a_sampler_that_resamples_is_not_watched_while_it_halts():
+    parts = small()
+    steer = partial(smc, potential=value(AnyBoard, parts.heads))
+    with pytest.raises(ValueError, match="cannot be watched while it halts; leave out halt_at"):
+        think(AnyBoard, parts, X, steer, K, N, halt_at=1e-9)
+
+
+def test_of_a_recursion_without_noise_all_trajectories_are_one():
+    outcome, thoughts = think(AnyBoard, small(Noiseless()), X, sample, K, N)
+    assert (thoughts.answers == thoughts.answers[:, :1]).all() and (outcome.entropy < 1e-12).all()
+    assert thoughts.answers.shape == (N, K, 4) and len(outcome.solutions) <= 1
+
+
+def test_weights_are_a_name_or_a_file(tmp_path):
+    with pytest.raises(ValueError, match="no weights named 'chess' are shipped"):
+        open_weights("chess")
+    with pytest.raises(FileNotFoundError, match="nowhere.safetensors"):
+        open_weights(str(tmp_path / "nowhere.safetensors"))
+
+
+@contextmanager
+def configured(*overrides):
+    """What Hydra makes of a command line, in this process; single precision, as scripts have it."""
+    with initialize_config_dir(str(ROOT / "experiments" / "conf"), version_base=None):
+        config = compose("solve", overrides=list(overrides), return_hydra_config=True)
+    HydraConfig.instance().set_config(config)
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield config
+    finally:
+        torch.set_default_dtype(torch.float64)
+        HydraConfig.instance().cfg = None
+
+
+@pytest.mark.parametrize(
+    "text", ["123434122143432.", "1.30000000000000", "0." + "0" * 34, "1" * 36, "3.......", "true"]
+)
+def test_a_puzzle_is_read_letter_by_letter(text):
+    """Hydra reads the first ones as numbers, and would change them."""
+    with configured(f"puzzle={text}") as config:
+        assert experiment("solve").asked(config) == ("sudoku", text)
+
+
+needs = lambda name: pytest.mark.skipif(name not in released(), reason=f"no weights {name} are shipped")  # noqa: E731
+
+
+@needs("sudoku_6x6")
+def test_a_file_of_puzzles_gets_a_table_and_abstains_honestly(tmp_path):
+    (tmp_path / "puzzles.txt").write_text(f"{TWENTY_ONE}\n{NONE}\n")
+    overrides = [f"puzzle=@{tmp_path / 'puzzles.txt'}", "num_particles=8", f"run_dir={tmp_path}"]
+    command = [sys.executable, "experiments/solve.py", *overrides]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert done.returncode == 1 and "1 of 2 puzzles solved" in done.stdout and "Traceback" not in done.stderr
+    with (tmp_path / "solve.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows == [{k: "" if v is None else str(v) for k, v in r.items()} for r in json_rows(tmp_path)]
+    *solved, abstained = rows
+    assert abstained["puzzle"] == NONE and abstained["solution"] == "" and abstained["solutions"] == "0"
+    answers = [row["solution"] for row in solved]
+    assert all(row["puzzle"] == TWENTY_ONE and int(row["solutions"]) == len(answers) for row in solved)
+    assert len(set(answers)) == len(answers) > 1
+    assert all(sudoku_is_right(TWENTY_ONE, answer, 2, 3) for answer in answers)
+    votes = [int(row["votes"]) for row in solved]
+    assert votes == sorted(votes, reverse=True) and sum(votes) == round(8 * float(solved[0]["right"]))
+    assert all(0 < float(row["confidence"]) <= 1 for row in solved)
+
+
+def json_rows(folder):
+    return json.loads((folder / "solve.json").read_text())["rows"]
+
+
+@needs("nqueens_8")
+def test_a_board_is_solved_and_animated(tmp_path, capsys):
+    small = ("num_particles=4", "num_segments=6", f"save={tmp_path / 'thinking.gif'}")
+    with configured("queens=2.1.....", *small) as config:
+        assert experiment("solve").run(config)
+    output = capsys.readouterr().out
+    boards = [line for line in output.splitlines() if line.startswith("|")]
+    found = set()
+    for block in [boards[i : i + 8] for i in range(8, len(boards), 8)]:  # the puzzle comes first
+        for column in range(len(block[0].split("   "))):
+            rows = [line.split("   ")[column].strip("| ").split() for line in block]
+            found.add("".join(str(row.index("Q")) for row in rows))
+    assert found and found <= queens_solutions("2.1.....")
+    assert f"{len(found)} distinct solutions" in output
+    with Image.open(tmp_path / "thinking.gif") as picture:
+        assert picture.n_frames > 1
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        ((), "write puzzle=..., a Sudoku, or queens=..., a board, and not both"),
+        (("puzzle=" + "." * 36, "queens=........"), "and not both"),
+        (("puzzle=123434122143432.", "weights=sudoku_6x6"), "a 4x4 Sudoku came, and these weights are for"),
+        (("puzzle=@puzzles.txt", "save=a.gif"), "there is no file puzzles.txt; write @FILE"),
+    ],
+)
+def test_what_cannot_be_solved_gets_one_sentence(overrides, sentence):
+    with configured(*overrides) as config, pytest.raises((ValueError, FileNotFoundError), match=re.escape(sentence)):
+        experiment("solve").run(config)
+
+
+def test_an_animation_is_of_one_puzzle(tmp_path):
+    (tmp_path / "puzzles.txt").write_text(TWENTY_ONE)
+    with configured(f"puzzle=@{tmp_path / 'puzzles.txt'}", "save=a.gif") as config:
+        with pytest.raises(ValueError, match="save=a.gif animates one puzzle; write it in place of @"):
+            experiment("solve").run(config)

@@ -2,7 +2,7 @@
 
     python experiments/svi_colouring.py                        8 vertices, 3 colours
     python experiments/svi_colouring.py task=colouring_10      10 vertices
-    python experiments/svi_colouring.py task=colouring_8_canonical method=trm   methods without noise: one name per answer
+    python experiments/svi_colouring.py task=colouring_8_canonical method=trm   without noise: one name per answer
 
 The run folder is that of svi_sudoku.py.
 """

@@ -53,6 +53,7 @@ def guided_filter(
     cloud = Cloud(from_guide(model, guide, rows, targets), model.start(rows), chunk)
     particles = ParticleFilter(cloud, num_particles, resample, threshold)
     for segment in range(num_segments):
+        guide.segment = segment
         log_ratio = cloud.advance()
         particles.weigh(log_ratio, cloud.read(lambda index, state: model.readout(state).log_prob(targets[index])))
         if segment < num_segments - 1:

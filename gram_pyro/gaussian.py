@@ -14,6 +14,16 @@ from gram_pyro.layers import SwiGLU
 SMALLEST_SCALE = 1e-3
 
 
+def shift_for(scale: float) -> float:
+    """The c with which `positive` gives `scale` where the network says 0."""
+    return math.log(math.expm1(scale - SMALLEST_SCALE))
+
+
+def positive(raw: Tensor, shift: float) -> Tensor:
+    """A scale: 0.001 + softplus(raw + c)."""
+    return SMALLEST_SCALE + F.softplus(raw + shift)
+
+
 class GaussianHead(nn.Module):
     """Two SwiGLU networks, one for the mean and one for the scale; both start at zero output.
 
@@ -24,10 +34,10 @@ class GaussianHead(nn.Module):
     def __init__(self, dim_in: int, hidden: int, dim: int, scale: float) -> None:
         super().__init__()
         self.loc, self.raw_scale = SwiGLU(dim_in, hidden, dim), SwiGLU(dim_in, hidden, dim)
-        self.shift = math.log(math.expm1(scale - SMALLEST_SCALE))
+        self.shift = shift_for(scale)
         for net in (self.loc, self.raw_scale):
             nn.init.zeros_(net.down.weight)
 
     def forward(self, features: Tensor) -> dist.TorchDistribution:
-        scale = SMALLEST_SCALE + F.softplus(self.raw_scale(features).to(features.dtype) + self.shift)
+        scale = positive(self.raw_scale(features).to(features.dtype), self.shift)
         return dist.Normal(self.loc(features).to(features.dtype), scale).to_event(2)

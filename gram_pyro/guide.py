@@ -16,11 +16,16 @@ from gram_pyro.model import GRAM
 
 
 class Guide(AutoMessenger):
-    """Base of all guides; one abstract method, `posterior`.
+    """Base of all guides; one abstract method, `posterior`. `gram_pyro.contract.check_guide` names what is wrong.
 
     Attributes of a guide must not be named like attributes of the model (embed, core, prior, readout): Pyro's global
     store keys parameters by name, and a shared name would silently leave one of the two untrained. Use ``q_...``.
+
+    Attributes: segment, how many segments of the trajectory came before, for guides that act on it. Whoever runs
+    trajectories sets it (training and evidence do); a call without a state starts a trajectory and sets it to 0.
     """
+
+    segment: int = 0
 
     def __init__(self, model: GRAM) -> None:
         super().__init__(model)
@@ -30,7 +35,10 @@ class Guide(AutoMessenger):
         """q(z_t | u_t, y).  Shapes: u [..., B, L, D], y [B, L] -> batch [..., B], event [L, D]."""
 
     def get_posterior(self, name: str, prior: dist.TorchDistribution) -> dist.TorchDistribution:
-        """Called by Pyro at every latent site.  Raises: ValueError if the model was run without a solution y."""
+        """Called by Pyro at every latent site.
+
+        Raises: ValueError if the model was run without a solution y, or if one of prior and posterior is discrete.
+        """
         if not name.startswith("z_"):
             return prior  # the answer itself, where it is not observed
         args, kwargs = self.args_kwargs
@@ -39,8 +47,17 @@ class Guide(AutoMessenger):
             raise ValueError(
                 "the guide q(z_t | u_t, y) needs a solution and got none: call it as guide(x, y) or guide(x, y, state)"
             )
+        if kwargs.get("state", args[2] if len(args) > 2 else None) is None:
+            self.segment = 0
         t = int(name.removeprefix("z_"))
-        return self.posterior(self.upstream_value(f"u_{t}"), y, prior, t)
+        law = self.posterior(self.upstream_value(f"u_{t}"), y, prior, t)
+        if law.support.is_discrete != prior.support.is_discrete:
+            kinds = ["discrete" if part.support.is_discrete else "continuous" for part in (prior, law)]
+            raise ValueError(
+                f"the latents of the prior are {kinds[0]} and those of the guide {type(self).__name__} {kinds[1]}, so "
+                "no draw of one is possible under the other; use guide=bootstrap, or a guide of the prior's family"
+            )
+        return law
 
     def final_state(self) -> State:
         """The state the last call ended in, cut from the graph: where the next segment starts."""
@@ -52,6 +69,11 @@ class Guide(AutoMessenger):
         one-sample estimate log q(z) - log p(z)."""
         sites = [site for name, site in self.trace.nodes.items() if name.startswith("z_")]
         return torch.stack([divergence(site["fn"], site["infer"]["prior"], site["value"]).mean() for site in sites])
+
+
+def family(law: dist.TorchDistribution) -> str:
+    """What a law is called: Normal for Independent(Normal(...), 2)."""
+    return family(law.base_dist) if isinstance(law, dist.Independent) else type(law).__name__
 
 
 def divergence(q: dist.TorchDistribution, p: dist.TorchDistribution, z: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 
 from gram_pyro.core import State
-from gram_pyro.guide import Guide
+from gram_pyro.guide import Guide, family
 from gram_pyro.model import GRAM
 from gram_pyro.stop_gradient import stop_gradient
 
@@ -25,7 +25,8 @@ class Balanced_ELBO(TraceMeanField_ELBO):
     """The negative ELBO in nats, summed over puzzles, with balanced KL gradients.
 
     Value: that of TraceMeanField_ELBO. Needs a reparameterised guide and a KL in closed form.
-    Args: balance alpha; the rest is pyro.infer.ELBO's.  Raises: ValueError unless 0 <= balance <= 1.
+    Args: balance alpha; the rest is pyro.infer.ELBO's.  Raises: ValueError unless 0 <= balance <= 1, and where there is
+    no KL in closed form.
     Source: paper B.2 (alpha = 0.8, no formula), orientation as in DreamerV2.
     """
 
@@ -44,9 +45,14 @@ class Balanced_ELBO(TraceMeanField_ELBO):
                 loss = loss - site["log_prob_sum"]
                 continue
             p, q = site["fn"], guide_trace.nodes[name]["fn"]
-            kl = self.balance * kl_divergence(stop_gradient(q), p) + (1 - self.balance) * kl_divergence(
-                q, stop_gradient(p)
-            )
+            try:
+                moves_prior, moves_guide = kl_divergence(stop_gradient(q), p), kl_divergence(q, stop_gradient(p))
+            except NotImplementedError:
+                raise ValueError(
+                    f"objective balanced needs a KL in closed form, and at {name!r} there is none of {family(q)} from "
+                    f"{family(p)}; use objective=mean_field, which estimates it there, or objective=trace_elbo"
+                ) from None
+            kl = self.balance * moves_prior + (1 - self.balance) * moves_guide
             loss = loss + scale_and_mask(kl, site["scale"], site["mask"]).sum()
         return loss.detach(), loss
 

@@ -63,6 +63,7 @@ class Trainer(Learner):
         records, rollout = [], []
         stride = max(1, s.num_segments // HEAD_STATES)
         for segment in range(s.num_segments):
+            self.guide.segment = segment
             with s.autocast(x.device):
                 bound, guided_state = segment_loss(
                     self.objective, self.model, self.guide, x[free:], y[free:], guided_state, s.beta

@@ -9,6 +9,7 @@ import json
 import logging
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -133,13 +134,13 @@ def run(config: DictConfig) -> None:
     print(f"\ntables, figures and checkpoints are in {folder}")
 
 
-def run_trial(config: DictConfig, script: str) -> None:
-    """What `experiments/SCRIPT.py` does: `run`, with errors and interruptions in one sentence."""
+def run_trial(config: DictConfig, script: str, work: Callable[[DictConfig], None] = run) -> None:
+    """What `experiments/SCRIPT.py` does: its work, with errors and interruptions in one sentence."""
     pyro.settings.set(module_local_params=True)  # several programs are trained in one process
     pyro.enable_validation(False)
     try:
         with plain_errors():
-            run(config)
+            work(config)
     except KeyboardInterrupt as stopped:
         sys.exit(
             f"{stopped}; to continue: python experiments/{script}.py run_dir={config.run_dir} and the same overrides"

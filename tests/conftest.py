@@ -12,6 +12,12 @@ from pyro.poutine.runtime import _PYRO_STACK
 torch.set_num_threads(1)
 
 
+def pytest_addoption(parser) -> None:
+    """Check a prior or guide of your own: pytest tests/test_contract.py --prior my_module:MyPrior"""
+    for kind in ("prior", "guide"):
+        parser.addoption(f"--{kind}", metavar="MODULE:CLASS", help=f"check this {kind} in place of the package's own")
+
+
 def global_state() -> dict:
     """What a test may not change."""
     return {

@@ -28,6 +28,7 @@ CHOICES = {
     group: sorted(f.stem for f in (CONF / group).glob("*.yaml"))
     for group in ("core", "prior", "guide", "objective", "experiment")
 }
+COMPANION = {"prior": "guide=categorical", "guide": "prior=categorical"}  # of the other's family
 
 
 def environment() -> dict[str, str]:
@@ -138,12 +139,18 @@ def test_evaluate_prints_one_json_object_last(smoke_run, tmp_path):
         "num_segments=2",
         "widths=[1,3]",
         "device=cpu",
+        "sampler=hot_start",
+        f"run_dir={tmp_path}",
     ]
     last = script("evaluate", *arguments).stdout.strip().splitlines()[-1]
     table = json.loads(last)
     assert table["num_puzzles"] == boards.num_puzzles and table["seconds"] > 0
     for metric in ("accuracy", "any", "vote", "coverage", "coverage_pooled", "distinct", "entropy"):
         assert set(table[metric]) == {"1", "3"}
+    program = json.loads((tmp_path / "results.json").read_text())["programs"]["GRAM"]  # what table.py reads
+    assert program["config"]["method_name"] == "gram, hot_start" and program["updates"] == 8
+    assert program["tests"]["boards.jsonl"]["coverage"]["3"] == pytest.approx(table["coverage"]["3"])
+    assert (tmp_path / "results.csv").is_file() and (tmp_path / "width_boards.jsonl.png").is_file()
 
 
 def test_every_sampler_and_selection_is_a_choice_of_evaluate(smoke_run):
@@ -202,7 +209,8 @@ def test_scaling_counts_what_halting_saves(smoke_run, tmp_path):
 def test_evaluate_names_the_row_of_a_bad_puzzle(smoke_run, tmp_path, row, sentence):
     file = tmp_path / "bad.csv"
     file.write_text("question\n" + "1234341221434321\n" + row + "\n")
-    done = script("evaluate", f"checkpoint={smoke_run[0] / 'GRAM.safetensors'}", f"task.test={file}", check=False)
+    checkpoint = f"checkpoint={smoke_run[0] / 'GRAM.safetensors'}"
+    done = script("evaluate", checkpoint, f"task.test={file}", f"run_dir={tmp_path}", check=False)
     assert done.returncode != 0 and "Traceback" not in done.stderr
     assert "bad.csv" in done.stderr and sentence in done.stderr
 
@@ -221,8 +229,7 @@ def test_evaluate_names_the_row_of_a_bad_puzzle(smoke_run, tmp_path, row, senten
     ],
 )
 def test_bad_input_gets_one_sentence(tmp_path, name, overrides, sentence):
-    run_dir = () if name == "evaluate" else (f"run_dir={tmp_path}",)
-    done = script(name, *overrides, *run_dir, check=False)
+    done = script(name, *overrides, f"run_dir={tmp_path}", check=False)
     assert done.returncode != 0 and sentence in done.stderr and "Traceback" not in done.stderr
 
 
@@ -233,8 +240,10 @@ def test_every_configuration_composes_and_takes_a_step(group, choice, monkeypatc
     torch.set_default_dtype(torch.float32)
     small = ["dim=16", "train.num_segments=1", "train.batch_size=2", "train.updates=1", "train.precision=fp32"]
     overrides = [f"{group}={choice}", *small, "+core.hidden=8" if "hidden" not in choice else "core.hidden=8"]
-    if group == "guide" or (group, choice) == ("prior", "noiseless"):
-        overrides += ["guide=bootstrap"] if choice == "noiseless" else []
+    if choice in ("noiseless", "categorical"):
+        overrides += ["guide=bootstrap"] if choice == "noiseless" else [COMPANION[group]]
+    if choice in ("student_t", "mixture", "low_rank", "flow"):
+        overrides += ["objective=mean_field"]  # without a KL in closed form
     with initialize_config_dir(str(CONF), version_base=None):
         config = compose("svi_sudoku", overrides=[o.replace("+core", "core") for o in overrides] + ["run_dir=x"])
     task = Sudoku(n=4, num_train=8, num_test=0, max_solutions=12, cache=None)
@@ -300,5 +309,6 @@ def test_frontier_solve_and_release(smoke_run, tmp_path):
 def test_a_peer_is_not_taken_for_a_gram(tmp_path):
     small = ("experiment=smoke", "method=masked_diffusion", "rivals.deterministic=null", f"run_dir={tmp_path}")
     script("svi_sudoku", *small)
-    done = script("evaluate", f"checkpoint={tmp_path / 'GRAM.safetensors'}", "device=cpu", check=False)
+    checkpoint = f"checkpoint={tmp_path / 'GRAM.safetensors'}"
+    done = script("evaluate", checkpoint, "device=cpu", f"run_dir={tmp_path}", check=False)
     assert done.returncode != 0 and "which has no trajectories" in done.stderr and "Traceback" not in done.stderr

@@ -1,0 +1,60 @@
+"""Train GRAM on planning, where a map has several shortest plans, and try its claim.
+
+    python experiments/svi_planning.py                         6x6 maps
+    python experiments/svi_planning.py task=planning_8         8x8 maps
+
+The run folder is that of svi_sudoku.py and, for a recursion, plans.png: what its trajectories answer on unseen maps.
+"""
+
+from functools import partial
+from pathlib import Path
+
+import hydra
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from gram_pyro.build import choose_device
+from gram_pyro.evaluate import roll_out
+from gram_pyro.load import load_model
+from gram_pyro.plots import plt
+from gram_pyro.sampler import sample
+from gram_pyro.tasks.base import Puzzles
+from gram_pyro.tasks.planning import Planning
+from gram_pyro.trial import run, run_trial
+
+MOST_MAPS = 4
+
+
+def plans_figure(task: Planning, maps: Puzzles, answers: torch.Tensor, path: Path) -> None:
+    """The plans in K answers to each of B maps, a panel per map.  Shapes: answers [K, B, L]."""
+    figure, axes = plt.subplots(1, len(maps.x), figsize=(4.2 * len(maps.x), 3.6), layout="constrained", squeeze=False)
+    for axis, x, given, total in zip(axes[0], maps.x, answers.unbind(1), maps.num_solutions.tolist(), strict=True):
+        task.draw_plans(axis, x, given)
+        right = given[task.is_solved(x, given)]
+        found = len(right.unique(dim=0))
+        axis.set_title(f"{len(right)} of {len(given)} answers right, {found} of {total} plans", fontsize=9)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def run_and_draw(config: DictConfig) -> None:
+    run(config)
+    if config.get("peer"):  # has no trajectories
+        return
+    task, folder, device = instantiate(config.task), Path(config.run_dir), choose_device(config.device)
+    (maps,) = task.test.values()
+    maps = maps.select((maps.num_solutions > 1).nonzero().flatten()[:MOST_MAPS])
+    model = load_model(folder / "GRAM.safetensors", task).to(device)
+    size, depth = max(config.evaluate.widths), config.evaluate.num_segments
+    draw = partial(sample, model, chunk=config.evaluate.chunk)
+    plans_figure(task, maps, roll_out(draw, maps, size, depth, config.seed, device)[0].answers, folder / "plans.png")
+
+
+@hydra.main(version_base=None, config_path="conf", config_name="svi_planning")
+def main(config: DictConfig) -> None:
+    run_trial(config, "svi_planning", run_and_draw)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""Noise whose size depends on the state and whose mean does not: z_t ~ N(0, diag sigma^2(u_t)).
+
+The latent can say how sure a trajectory is, and never where it should go: all direction comes from u_t.
+"""
+
+import pyro.distributions as dist
+import torch
+from torch import Tensor
+
+from gram_pyro.gaussian import positive, shift_for
+from gram_pyro.layers import SwiGLU
+from gram_pyro.priors.base import Prior
+
+
+class ZeroMean(Prior):
+    """Args: dim D; hidden; scale: initial deviation, the same everywhere.
+
+    Between `standard` (fixed scale) and `gaussian` (learned mean as well).  Source: ours, after paper Table 3b.
+    """
+
+    def __init__(self, dim: int, hidden: int = 64, scale: float = 0.3) -> None:
+        super().__init__()
+        self.raw_scale, self.shift = SwiGLU(dim, hidden, dim), shift_for(scale)
+        torch.nn.init.zeros_(self.raw_scale.down.weight)
+
+    def forward(self, u: Tensor, t: int) -> dist.TorchDistribution:
+        return dist.Normal(u.new_zeros(u.shape), positive(self.raw_scale(u).to(u.dtype), self.shift)).to_event(2)

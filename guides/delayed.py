@@ -1,0 +1,33 @@
+"""First think, then be told: the prior itself for the first m segments of a trajectory, then another guide.
+
+    q = p(z_t | u_t) in segments 0 .. m - 1 (KL zero),   q = inner(z_t | u_t, y) from segment m on
+
+Later segments then train on states that prior rollouts reach, not on states that know the answer. Which segment it is,
+is told by whoever runs the trajectory, in `Guide.segment`: neither a count of calls (one segment may be several calls)
+nor the state knows it.
+"""
+
+from collections.abc import Callable
+
+import pyro.distributions as dist
+from torch import Tensor
+
+from gram_pyro.guide import Guide
+from gram_pyro.model import GRAM
+
+
+class Delayed(Guide):
+    """Args: model; inner, what builds a guide from the model; num_segments m of the prior. The outermost of wrappers.
+
+    By hand, set ``guide.segment`` before every call that goes on from a state.  Raises: ValueError unless m >= 1.
+    Source: ours.
+    """
+
+    def __init__(self, model: GRAM, inner: Callable[[GRAM], Guide], num_segments: int = 1) -> None:
+        super().__init__(model)
+        if num_segments < 1:
+            raise ValueError(f"num_segments={num_segments} must be at least 1; for no delay use the inner guide itself")
+        self.q_inner, self.num_segments = inner(model), num_segments
+
+    def posterior(self, u: Tensor, y: Tensor, prior: dist.TorchDistribution, t: int) -> dist.TorchDistribution:
+        return prior if self.segment < self.num_segments else self.q_inner.posterior(u, y, prior, t)

@@ -1,0 +1,427 @@
+"""Planning: every claim is checked against networkx, brute force, a closed form or plain Python."""
+
+import itertools
+import logging
+import math
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+import matplotlib.pyplot as plt
+import networkx as nx
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from matplotlib.colors import to_hex
+from scripts import experiment
+
+from gram_pyro.tasks.base import Batch, draw_batch
+from gram_pyro.tasks.grids import Grid, draw_split, random_maps
+from gram_pyro.tasks.planning import BLUE, OKABE_ITO, RED, Planning
+
+BLANK, WALL, START, GOAL, PATH, OFF = range(6)
+CONF = Path(__file__).parents[1] / "experiments" / "conf"
+SHAPES = [(2, 2), (3, 3), (3, 4), (5, 2), (6, 6)]
+
+
+def board(text):
+    """A map or an answer row by row, as render writes it."""
+    return torch.tensor([".#SG*-".index(c) for c in text if not c.isspace()])
+
+
+def graph_of(x, rows, columns):
+    """The cells that are no walls, as vertices of a networkx grid."""
+    graph = nx.grid_2d_graph(rows, columns)
+    graph = nx.relabel_nodes(graph, {(r, c): r * columns + c for r, c in graph})
+    graph.remove_nodes_from([cell for cell, symbol in enumerate(x) if symbol == WALL])
+    return graph
+
+
+def shortest_plans(x, rows, columns):
+    """All answers, by networkx."""
+    graph, start, goal = graph_of(x, rows, columns), x.index(START), x.index(GOAL)
+    if not nx.has_path(graph, start, goal):
+        return []
+    answers = []
+    for path in nx.all_shortest_paths(graph, start, goal):
+        answers.append([symbol or (PATH if cell in path else OFF) for cell, symbol in enumerate(x)])
+    return sorted(answers)
+
+
+def smallest_bridges(x, rows, columns):
+    """All answers that make start, goal and path one connected piece, and among these the smallest: brute force over
+    every way to mark the free cells, without a word on distances."""
+    graph, free = graph_of(x, rows, columns), [cell for cell, symbol in enumerate(x) if symbol == BLANK]
+    for size in range(len(free) + 1):
+        found = []
+        for path in itertools.combinations(free, size):
+            if nx.is_connected(graph.subgraph([x.index(START), x.index(GOAL), *path])):
+                found.append([symbol or (PATH if cell in path else OFF) for cell, symbol in enumerate(x)])
+        if found:
+            return sorted(found)
+    return []
+
+
+def judge(x, y, rows, columns):
+    """What is broken, in plain Python."""
+    graph, start, goal = graph_of(x, rows, columns), x.index(START), x.index(GOAL)
+    distance = nx.single_source_shortest_path_length(graph, start)
+    path = {start, goal} | {cell for cell in graph if x[cell] == BLANK and y[cell] == PATH}
+    broken = 0
+    for cell in path:
+        steps = [distance[other] - distance[cell] for other in graph[cell] if other in path and cell in distance]
+        broken += abs(steps.count(-1) - (cell != start)) + abs(steps.count(1) - (cell != goal))
+    changed = sum(a != BLANK and a != b for a, b in zip(x, y, strict=True))
+    undecided = sum(a == BLANK and b not in (PATH, OFF) for a, b in zip(x, y, strict=True))
+    return broken + changed + undecided
+
+
+def images(x, rows, columns):
+    """A map turned, reflected and walked backwards, in plain Python, as many as keep its shape."""
+    found = []
+    for way in (x, [{START: GOAL, GOAL: START}.get(symbol, symbol) for symbol in x]):
+        lines = [tuple(way[r * columns : (r + 1) * columns]) for r in range(rows)]
+        for _ in range(4):
+            lines = list(zip(*lines[::-1], strict=True))
+            found += [lines, [line[::-1] for line in lines]]
+    return [sum(lines, ()) for lines in found if len(lines) == rows]
+
+
+def name_of(x, rows, columns):
+    return min(images(x, rows, columns))
+
+
+def some_maps(rows, columns, count=40, wall_probability=0.3, seed=0):
+    return random_maps(Grid(rows, columns), wall_probability, np.random.default_rng(seed))[:count]
+
+
+@pytest.fixture(scope="module")
+def task6():
+    return Planning(num_train=300, num_test=60, cache=None)
+
+
+@pytest.mark.parametrize("rows, columns", SHAPES)
+def test_relations_and_symmetries(rows, columns):
+    task = Planning(n=rows, columns=columns, min_distance=1)
+    place = [divmod(cell, columns) for cell in range(rows * columns)]
+    assert (task.num_cells, task.num_symbols) == (rows * columns, 6)
+    for i, j in itertools.product(range(rows * columns), repeat=2):
+        (a, b), (c, d) = place[i], place[j]
+        assert task.relations[:, i, j].tolist() == [abs(a - c) + abs(b - d) == 1, i != j and (a == c or b == d)]
+    x = some_maps(rows, columns, 1)[0]
+    moved = [task.grid.reversals[r][x][s] for r in (0, 1) for s in task.grid.symmetries]
+    assert len(moved) == (16 if rows == columns else 8)
+    assert Counter(tuple(m.tolist()) for m in moved) == Counter(images(x.tolist(), rows, columns))
+    for s in task.grid.symmetries:
+        assert torch.equal(task.relations[:, s][:, :, s], task.relations)
+
+
+@pytest.mark.parametrize("rows, columns", SHAPES)
+def test_distances_ways_and_plans_against_networkx(rows, columns):
+    x = some_maps(rows, columns, 60)
+    grid = Grid(rows, columns)
+    reach, puzzles = grid.reach(x, START), grid.plans(x)
+    assert torch.equal(puzzles.x, x) and puzzles.num_puzzles == 60
+    for i, row in enumerate(x.tolist()):
+        known = nx.single_source_shortest_path_length(graph_of(row, rows, columns), row.index(START))
+        assert reach.distance[i].tolist() == [known.get(cell, rows * columns) for cell in range(len(row))]
+        plans = shortest_plans(row, rows, columns)
+        assert sorted(puzzles.solutions_of(i).tolist()) == plans and reach.ways[i, row.index(GOAL)] == len(plans)
+    counts = puzzles.num_solutions
+    assert (rows, columns) == (2, 2) or (counts == 0).any() and (counts > 1).any()
+    assert torch.equal(grid.reach(x[:, None, None], START).distance[:, 0, 0], reach.distance)
+
+
+@pytest.mark.parametrize("rows, columns", [(2, 3), (3, 3), (4, 3)])
+def test_solutions_and_judge_against_brute_force(rows, columns):
+    """The solution set, and every way to mark the free cells: the judge calls right the smallest that connect."""
+    task = Planning(n=rows, columns=columns, min_distance=1)
+    x = some_maps(rows, columns, 12, wall_probability=0.2, seed=1)
+    puzzles = task.grid.plans(x)
+    for i, row in enumerate(x.tolist()):
+        known = smallest_bridges(row, rows, columns)
+        assert sorted(puzzles.solutions_of(i).tolist()) == known
+        y = torch.cartesian_prod(*(torch.tensor([symbol] if symbol else [PATH, OFF]) for symbol in row))
+        assert sorted(y[task.is_solved(x[i], y)].tolist()) == known
+
+
+@pytest.mark.parametrize("rows, columns", [(2, 2), (4, 4), (6, 6), (3, 7)])
+def test_open_grids_have_binomially_many_plans(rows, columns):
+    x = torch.zeros(1, rows * columns, dtype=torch.int64)
+    x[0, 0], x[0, -1] = START, GOAL
+    plans = Grid(rows, columns).plans(x)
+    assert plans.num_solutions.item() == len(plans.solutions.unique(dim=0)) == math.comb(rows + columns - 2, rows - 1)
+
+
+def test_violations_by_hand():
+    task = Planning(n=3, min_distance=1)
+    x = board("S.. #.. ..G")
+    answers = {
+        "S** #-* --G": 0,
+        "S*- #** --G": 0,
+        "S*- #*- -*G": 0,
+        "S*- #-* --G": 2,  # a gap: no step onward from one cell, none back from the other
+        "S-- #-- --G": 2,
+        "S** #** --G": 2,  # a fork and a junction
+        "S** #** -*G": 4,  # two forks and two junctions, one at the goal
+        "S** #-* *-G": 2,  # a stray cell
+        "S** *-* --G": 1,  # a wall painted over, off the way
+        "*** #-* --G": 1,  # the start painted over
+        "S** #-* ---": 1,
+        "S.* #-* --G": 3,  # undecided, and a gap
+        "S** #-* .-G": 1,
+        "S** #S* --G": 1,  # a second start
+    }
+    y = torch.stack([board(text) for text in answers])
+    assert task.violations(x, y).tolist() == list(answers.values())
+    assert task.violations(x, y).dtype == torch.int64
+    assert task.is_solved(x, y).tolist() == [v == 0 for v in answers.values()]
+
+
+def test_ways_without_gap_or_fork_that_are_not_shortest():
+    """What breaks is where they turn back: the first at its farthest cell, and at the goal, reached from beyond; the
+    second where it turns back and where it turns forth again, though every cell of it is on some shortest way."""
+    task = Planning(n=5, columns=3, min_distance=1)
+    beyond = board("S.G ... ... ... ...")
+    assert task.violations(beyond, board("S-G *-* *** --- ---")) == 4
+    x, crooked = board("S.. ... ... ... .G."), board("S*- -*- **- *-- *G-")
+    assert task.violations(x, crooked) == 4 and task.violations(x, board("S*- -*- -*- -*- -G-")) == 0
+    assert (task.grid.plans(x[None]).solutions == PATH).any(0)[crooked == PATH].all()
+
+
+def test_a_puzzle_without_a_way_has_no_right_answer():
+    task = Planning(n=3, min_distance=1)
+    x = board("S#. ##. ..G")
+    y = torch.cartesian_prod(*(torch.tensor([symbol] if symbol else [PATH, OFF]) for symbol in x.tolist()))
+    assert not task.is_solved(x, y).any() and task.grid.plans(x[None]).num_solutions.tolist() == [0]
+
+
+def test_violations_against_the_judge(task6):
+    rng, rows = Random(0), []
+    for i in range(30):
+        x = task6.train.x[i].tolist()
+        for y in task6.train.solutions_of(i).tolist()[:3]:
+            cells = rng.sample(range(36), rng.choice([0, 0, 1, 3]))
+            rows += [(x, [rng.choice([-1, 0, 1, 2, 3, 4, 5, 6]) if c in cells else v for c, v in enumerate(y)])]
+            rows += [(x, [rng.choice([v, v, PATH, OFF]) for v in y])]
+    x, y = (torch.tensor(t) for t in zip(*rows, strict=True))
+    expected = torch.tensor([judge(a, b, 6, 6) for a, b in rows])
+    assert 0.1 < (expected == 0).double().mean() < 0.9
+    assert torch.equal(task6.violations(x, y), expected)
+    assert torch.equal(task6.violations(x[:, None, None], y[:, None, None])[:, 0, 0], expected)
+    assert torch.equal(task6.violations(x[3], y), torch.tensor([judge(rows[3][0], b, 6, 6) for _, b in rows]))
+    assert torch.equal(task6.violations(x, y[3]), torch.tensor([judge(a, rows[3][1], 6, 6) for a, _ in rows]))
+    assert task6.is_solved(x, y).tolist() == [b in shortest_plans(a, 6, 6) for a, b in rows]
+
+
+def test_augmentation(task6):
+    """The moved solution sets are those of the moved maps, complete."""
+    generator = torch.Generator().manual_seed(0)
+    batch = draw_batch(task6.train, torch.arange(40), generator)
+    moved = task6.augment(batch, generator)
+    assert (moved.x != batch.x).any(-1).sum() > 30 and torch.equal(moved.valid, batch.valid)
+    for i in range(40):
+        assert tuple(moved.x[i].tolist()) in images(batch.x[i].tolist(), 6, 6)
+        rows = moved.solutions[i][moved.valid[i]]
+        assert sorted(rows.tolist()) == shortest_plans(moved.x[i].tolist(), 6, 6)
+        assert (rows == moved.y[i]).all(-1).any()
+
+
+@pytest.mark.parametrize("rows, columns, count", [(3, 3, 16), (2, 4, 8)])
+def test_symmetries_are_drawn_uniformly(rows, columns, count):
+    x = board("S#. ... .G." if rows == 3 else "S#.. ..G.").expand(8000, -1)  # all images differ
+    y = Grid(rows, columns).plans(x[:1]).solutions[0].expand(8000, -1)
+    task = Planning(n=rows, columns=columns, min_distance=1)
+    batch = Batch(x, y, y[:, None], torch.ones(8000, 1, dtype=torch.bool))
+    moved = task.augment(batch, torch.Generator().manual_seed(0))
+    assert task.is_solved(moved.x, moved.y).all() and torch.equal(moved.solutions[:, 0], moved.y)
+    counts = Counter(map(tuple, moved.x.tolist()))
+    assert set(counts) == set(images(x[0].tolist(), rows, columns)) and len(counts) == count
+    assert max(abs(c - 8000 / count) for c in counts.values()) < 4 * (8000 / count * (1 - 1 / count)) ** 0.5
+
+
+@pytest.mark.parametrize("rows, columns", [(3, 3), (2, 4)])
+def test_hash_names_the_class(rows, columns):
+    """Equal for two maps iff an image of one is the other."""
+    x = some_maps(rows, columns, 1000)
+    hashes, names = Grid(rows, columns).class_hash(x).tolist(), [name_of(row, rows, columns) for row in x.tolist()]
+    assert len(set(names)) == len(set(hashes)) == len(set(zip(names, hashes, strict=True))) < 900
+
+
+def test_maps_are_drawn_as_said():
+    x = torch.cat([some_maps(3, 4, 1000, 0.3, seed) for seed in range(6)])
+    assert ((x == START).sum(1) == 1).all() and ((x == GOAL).sum(1) == 1).all() and x.max() == GOAL
+    walls = (x == WALL).sum().item()
+    assert abs(walls - 0.3 * 60_000) < 4 * (60_000 * 0.3 * 0.7) ** 0.5
+    for symbol in (START, GOAL):
+        counts = (x == symbol).sum(0)
+        assert (counts - 500).abs().max() < 4 * (500 * 11 / 12) ** 0.5
+
+
+def test_split_shares_no_class(task6):
+    train, test = ([name_of(x, 6, 6) for x in p.x.tolist()] for p in (task6.train, task6.test["maps"]))
+    assert (len(train), len(test), len(set(test))) == (300, 60, 60) and set(train).isdisjoint(test)
+
+
+def test_puzzles_are_as_asked_and_sets_complete(task6):
+    narrow = Planning(num_train=40, num_test=10, min_distance=8, max_solutions=6, cache=None)
+    for task, distance, most in ((task6, 6, 50), (narrow, 8, 6)):
+        for puzzles in (task.train, task.test["maps"]):
+            assert 1 <= puzzles.num_solutions.min() and puzzles.num_solutions.max() <= most
+            for i in range(10):
+                plans = puzzles.solutions_of(i)
+                assert sorted(plans.tolist()) == shortest_plans(puzzles.x[i].tolist(), 6, 6)
+            assert (puzzles.solutions == PATH).sum(1).min() + 1 >= distance
+    assert task6.train.num_solutions.max() > 6 and (task6.train.solutions == PATH).sum(1).min() + 1 == 6
+
+
+def test_split_is_a_property_of_the_class():
+    """Whatever seed, size and wall probability; and train does not depend on the size of test."""
+    grid = Grid(3, 3)
+    train, test = draw_split(grid, 0.2, 2, 400, 60, 50, 0)
+    names = {name_of(x, 3, 3) for x in train.x.tolist()}
+    other = draw_split(grid, 0.4, 2, 0, 60, 50, 7)[1]
+    assert other.num_puzzles > 20 and names.isdisjoint(name_of(x, 3, 3) for x in other.x.tolist())
+    more, none = draw_split(grid, 0.2, 2, 410, 0, 50, 0)
+    assert torch.equal(more.x[:400], train.x) and none.num_puzzles == 0
+    again = draw_split(grid, 0.2, 2, 400, 60, 50, 0)
+    assert torch.equal(again[0].x, train.x) and torch.equal(again[1].x, test.x)
+    assert not torch.equal(draw_split(grid, 0.2, 2, 400, 0, 50, 1)[0].x, train.x)
+
+
+def test_few_classes(caplog):
+    """2 x 2: train and test together have every class in which there is a way, and test has each of its own once."""
+    with caplog.at_level(logging.WARNING):
+        task = Planning(n=2, wall_probability=0.4, min_distance=1, num_train=300, num_test=50, cache=None)
+        train, test = ([name_of(x, 2, 2) for x in p.x.tolist()] for p in (task.train, task.test["maps"]))
+    every = [list(x) for x in itertools.product((BLANK, WALL, START, GOAL), repeat=4)]
+    every = [x for x in every if x.count(START) == x.count(GOAL) == 1 and shortest_plans(x, 2, 2)]
+    assert len(set(test)) == len(test) > 0 and set(train).isdisjoint(test)
+    assert set(train) | set(test) == {name_of(x, 2, 2) for x in every}
+    assert f"test set maps has {len(test)} maps, not 50: a grid of 2 x 2 cells has no more" in caplog.text
+
+
+def test_generated_task(tmp_path, monkeypatch):
+    arguments = {"n": 5, "columns": 4, "min_distance": 4, "num_train": 40, "num_test": 10, "cache": tmp_path}
+    first = Planning(**arguments)
+    assert list(tmp_path.iterdir()) == []  # lazy
+    batch = next(first.batches(8, torch.Generator().manual_seed(0)))
+    assert first.is_solved(batch.x, batch.y).all() and first.is_solved(batch.x[:, None], batch.solutions).all()
+    (file,) = tmp_path.iterdir()  # and no partial file
+    monkeypatch.setattr("gram_pyro.tasks.planning.draw_split", None)  # drawing again would fail
+    second = Planning(**arguments)
+    for a, b in ((first.train, second.train), (first.test["maps"], second.test["maps"])):
+        assert all(torch.equal(s, t) and s.dtype == t.dtype for s, t in zip(a, b, strict=True))
+    changes = {"n": 4, "columns": 5, "wall_probability": 0.2, "min_distance": 3, "num_train": 41, "num_test": 11}
+    for name, value in (changes | {"max_solutions": 9, "seed": 1}).items():
+        with pytest.raises(TypeError):  # other arguments, other file
+            _ = Planning(**arguments | {name: value}).train
+    file.write_bytes(b"half a file")
+    with pytest.raises(ValueError, match="cannot be read .*; delete it"):
+        _ = Planning(**arguments).train
+
+
+def test_misuse():
+    wrong = ({"n": 1, "columns": 9}, {"n": 9, "columns": 1}, {"wall_probability": 1.0}, {"min_distance": 36})
+    for values in (*wrong, {"wall_probability": -0.1}, {"min_distance": 0}):
+        came = ".*".join(f"{name}={value}" for name, value in values.items())
+        with pytest.raises(
+            ValueError, match=f"{came}.* came; expected n >= 2, columns >= 2, 0 <= wall_probability < 1"
+        ):
+            Planning(**values)
+    for name, value in {"max_solutions": 0, "num_train": -1, "num_test": -1, "seed": -1}.items():
+        with pytest.raises(ValueError, match=f"{name}={value}.* came; expected max_solutions >= 1, num_train >= 0"):
+            Planning(**{name: value})
+    with pytest.raises(ValueError, match="nothing to train on: num_train=0"):
+        _ = Planning(num_train=0, cache=None).train
+    with pytest.raises(ValueError, match="6 x 6 cells .* brought none to train on .* min_distance=35 steps away"):
+        _ = Planning(min_distance=35, cache=None).train
+    with pytest.raises(ValueError, match="wall_probability=0 brought none .*max_solutions=1 plans; give a smaller"):
+        _ = Planning(n=3, wall_probability=0, min_distance=4, max_solutions=1, cache=None).train
+    assert Planning(num_train=5, num_test=0, cache=None).test == {}
+
+
+def test_render():
+    task = Planning(n=2, columns=3, min_distance=1)
+    x, y = board("S.. #.G"), board("S*- #*G")
+    assert task.render(x).splitlines() == ["+-------+", "| S . . |", "| # . G |", "+-------+"]
+    assert task.render(x, y).splitlines()[1:3] == ["| S . . |     | S * - |", "| # . G |     | # * G |"]
+
+
+def places(collection):
+    return [tuple(map(int, xy)) for xy in collection.get_offsets()]
+
+
+def test_draw():
+    """A fork, a wall painted over and an undecided cell; columns and rows of what is blue and red."""
+    task = Planning(n=3, min_distance=1)
+    x, y = board("S.. #.. ..G"), board("S** *** .-G")
+    figure, axes = plt.subplots()
+    task.draw(axes, x)
+    assert not axes.collections[2:] and [t.get_text() for t in axes.texts] == ["S", "G"]  # 2: the lines of the grid
+    assert axes.images[0].get_array()[:, :, 0].round(2).tolist() == [[1, 1, 1], [0.35, 1, 1], [1, 1, 1]]
+    axes.clear()
+    task.draw(axes, x, y)
+    lines, good, bad, framed, crossed = axes.collections[2:]
+    assert len(lines.get_segments()) == 6 and to_hex(lines.get_color()[0]).upper() == BLUE
+    assert (places(good), places(bad)) == ([(2, 0), (1, 1)], [(1, 0), (2, 1)])
+    assert (places(framed), places(crossed)) == ([], [(0, 1)])
+    assert [to_hex(c.get_edgecolor()[0]).upper() for c in (good, bad, crossed)] == [BLUE, RED, RED]
+    assert [(t.get_text(), t.get_position()) for t in axes.texts[2:]] == [("?", (0, 2))]
+    axes.clear()
+    task.draw(axes, x, board("S-- #-- --G"))
+    assert places(axes.collections[5]) == [(0, 0), (2, 2)]
+    plt.close(figure)
+
+
+def test_draw_plans():
+    """Lines of one plan are an even shift of the cells' centres, lines of two plans differ in shift, and the legend
+    counts answers: the six most frequent plans, the rest, and wrong ones."""
+    task = Planning(n=4)
+    x = board("S... .... .... ...G")
+    plans, wrong = task.grid.plans(x[None]).solutions, board("S--- ---- ---- ---G")
+    figure, axes = plt.subplots()
+    answers = torch.cat([plans[:8], plans[:6], plans[3:5], plans[4:5], wrong[None]])
+    task.draw_plans(axes, x, answers)
+    lines = axes.collections[2:]
+    assert [c.get_label() for c in lines] == ["4", "3", "2", "2", "2", "2", "2 in 2 others", "1 wrong"]
+    assert [t.get_text() for t in axes.get_legend().get_texts()] == [c.get_label() for c in lines]
+    assert [to_hex(c.get_color()[0]).upper() for c in lines[:6]] == list(OKABE_ITO)
+    shifts = []
+    for index, drawn in zip([4, 3], lines, strict=False):
+        ends = torch.tensor(np.array(drawn.get_segments()))  # [steps, 2, (column, row)]
+        cells, shift = ends.round(), (ends - ends.round())[0, 0, 0].item()
+        assert torch.allclose(ends - cells, torch.tensor(shift)) and len(ends) == 6
+        used = cells.flatten(0, 1).long().unique(dim=0).tolist()
+        marked = task.grid.on_path(x, plans[index]).nonzero().flatten().tolist()
+        assert sorted(row * 4 + column for column, row in used) == marked
+        shifts.append(shift)
+    assert len(lines[-2].get_segments()) == 12 and abs(shifts[0] - shifts[1]) > 0.05
+    axes.clear()
+    task.draw_plans(axes, x, wrong[None].expand(3, -1))
+    assert [c.get_label() for c in axes.collections[2:]] == ["3 wrong"]
+    plt.close(figure)
+
+
+def test_experiment(tmp_path, monkeypatch):
+    """experiment=smoke fits the task, and the figure says what was found."""
+    with initialize_config_dir(str(CONF), version_base=None):
+        task = instantiate(compose("svi_planning", overrides=["experiment=smoke", "run_dir=x"]).task)
+    assert (task.num_cells, task.train.num_puzzles, task.test["maps"].num_puzzles) == (16, 40, 8)
+    maps = task.test["maps"].select((task.test["maps"].num_solutions > 1).nonzero().flatten()[:2])
+    first, second = maps.solutions_of(0), maps.solutions_of(1)
+    answers = torch.stack(
+        [torch.stack(pair) for pair in ((first[0], second[0]), (first[0], second[1]), (maps.x[0], second[1]))]
+    )
+    svi_planning, kept = experiment("svi_planning"), []
+    with monkeypatch.context() as patch:
+        patch.setattr(svi_planning.plt, "close", kept.append)
+        svi_planning.plans_figure(task, maps, answers, tmp_path / "plans.png")
+    assert [axes.get_title() for axes in kept[0].axes] == [
+        f"2 of 3 answers right, 1 of {len(first)} plans",
+        f"3 of 3 answers right, 2 of {len(second)} plans",
+    ]
+    assert (tmp_path / "plans.png").stat().st_size > 0
+    plt.close(kept[0])

@@ -139,6 +139,13 @@ class Whole(Wrong):
         return dist.Categorical(logits=u).to_event(1)
 
 
+class PerCell(Wrong):
+    def forward(self, u, t):
+        law = super().forward(u, t)
+        law.log_prob = lambda z: law.base_dist.log_prob(z).sum(-1)
+        return law
+
+
 class Exponential(Wrong):
     def numbers(self, u):
         loc, _ = super().numbers(u)
@@ -210,6 +217,7 @@ WRONG_PRIORS = {
     OnlyThreeDims: r"OnlyThreeDims fails where u has shape \[2, 4, 3, 4, 16\].*too many values to unpack",
     Positive: "lives on a part of the real line only, and h = u \\+ z needs latents on all of it",
     Whole: r"batch \[3\] and event \[4\] for u \[3, 4, 16\]",
+    PerCell: r"PerCell: log_prob of shape \[3, 4\] came at t=0, and \[3\] is expected",
     Exponential: r"(draws|log_prob) at t=0 is not finite where u is up to [34]\d\d\d in size",
     DividesByNorm: r"DividesByNorm fails where u has shape \[3, 4, 16\] and is up to 0 in size",
     Bf16: "u is torch.float32, and under bf16 autocast z is torch.bfloat16.*write .to\\(u.dtype\\)",

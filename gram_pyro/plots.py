@@ -101,6 +101,8 @@ def frontier_figure(table: Sequence[Mapping], path: Path) -> None:
         here = [row for row in table if (row["task"], row["puzzles"]) == (task, puzzles)]
         for index, method in enumerate(methods):
             mine = [row for row in here if row["method"] == method]
+            if not mine:
+                continue
             share = [100 * row["coverage"] / row["ceiling"] for row in mine]
             axis.errorbar(
                 share,
@@ -118,6 +120,8 @@ def frontier_figure(table: Sequence[Mapping], path: Path) -> None:
                 )
         axis.axvline(100, color=BLACK, lw=1)
         axis.axhline(100, color=BLACK, lw=1)
+        for low, high, limit in ((*axis.get_xlim(), axis.set_xlim), (*axis.get_ylim(), axis.set_ylim)):
+            limit(low, min(high, 100 + (100 - low) / 20))
         axis.set(title=f"{task}: {puzzles}", xlabel="coverage, % of a perfect sampler's", ylabel="one answer right, %")
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)

@@ -118,16 +118,16 @@ def test_low_rank_is_the_multivariate_normal_of_its_covariance():
 
 
 def test_low_rank_keeps_its_precision_under_autocast():
-    u, prior = torch.randn(B, L, D, dtype=torch.float32), shaken("low_rank").float()
+    u, prior = torch.randn(B, L, D, dtype=torch.float32), shaken("low_rank", size=0.1).float()
     law = prior(u, 0)
     z, arguments = (
         law.sample(),
         (law.mean, law.flat.cov_factor.view(B, L, D, 2), law.flat.cov_diag.sqrt().view(B, L, D)),
     )
-    outside = law.log_prob(z)
+    truth = LowRankNormal(*(a.double() for a in arguments)).log_prob(z.double())
     with torch.autocast("cpu", torch.bfloat16):
         inside = LowRankNormal(*arguments)
-        close(inside.log_prob(z), outside, 1e-5)
+        close(inside.log_prob(z), truth, 1e-4)
         torch.manual_seed(1)
         draw = inside.rsample()
     torch.manual_seed(1)

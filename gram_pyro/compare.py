@@ -116,7 +116,7 @@ def measure(trainer: Trainer, task: Task, config: DictConfig, device: torch.devi
         widths, depth = [1, by.num_particles], config.evaluate.num_segments
         trajectories, judged, table = evaluate(draw, task, puzzles, depth, widths, config.seed, device)
         weights = log_weights(model, guide, x, y, by.num_weights, num_segments, config.evaluate.chunk).cpu()
-        kl = mean_kl(guide, x, y, num_segments)
+        kl = mean_kl(guide, *(rows.repeat(by.num_particles, 1) for rows in (x, y)), num_segments)
     elbo, iwae = (bound(weights, k).mean().item() for k in (1, by.iwae_width))
     tail = pareto_k(weights)
     median = tail[~tail.isnan()].median().item() if not tail.isnan().all() else math.inf

@@ -8,7 +8,6 @@ The run folder receives results.json, results.csv and a figure per test set; tab
 the method is named after the sampler too. The last line of output is one JSON object over all puzzles.
 """
 
-import csv
 import json
 from functools import partial
 from pathlib import Path
@@ -18,34 +17,29 @@ import pyro
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from gram_pyro.build import build_sampler, build_task, choose_device
+from gram_pyro.build import build_sampler
 from gram_pyro.checkpoint import read
 from gram_pyro.command import plain_errors
 from gram_pyro.evaluate import evaluate, selected
-from gram_pyro.learner import TrainSettings
-from gram_pyro.load import load_program, stored_config
 from gram_pyro.metrics import join, report
 from gram_pyro.plots import width_figure
-from gram_pyro.report import COLUMNS, flat_rows, markdown
+from gram_pyro.report import COLUMNS, flat_rows, markdown, write_rows
+from gram_pyro.study import open_study
 from gram_pyro.tasks.base import subset
 
 
 def run(config: DictConfig) -> None:
-    trained = stored_config(config.checkpoint)
-    task, device, widths = build_task(trained, config.task), choose_device(config.device), list(config.widths)
-    program = load_program(config.checkpoint, task)
-    model, heads = program.model.to(device), program.heads.to(device)
-    sampler, select = build_sampler(config.sampler, task, heads), instantiate(config.select)
-    draw = partial(sampler, model, heads=heads, halt_at=config.halt_at, chunk=config.chunk)
-    method = trained.get("method_name", "gram")
+    task, program, device, precision, folder = open_study(config)
+    _, description = read(Path(config.checkpoint))
+    method, widths = description["config"].get("method_name", "gram"), list(config.widths)
     if config.sampler_name != "ancestral":
         method = f"{method}, {config.sampler_name}"
-    folder = Path(config.run_dir)
-    folder.mkdir(parents=True, exist_ok=True)
+    sampler, select = build_sampler(config.sampler, task, program.heads), instantiate(config.select)
+    draw = partial(sampler, program.model, heads=program.heads, halt_at=config.halt_at, chunk=config.chunk)
     judged, seconds, tests, rows = [], 0.0, {}, []
     for name, puzzles in task.test.items():
         puzzles = subset(puzzles, config.num_puzzles)
-        with TrainSettings(**trained.train).autocast(device):
+        with precision:
             trajectories, result, table = evaluate(
                 draw, task, puzzles, config.num_segments, widths, config.seed, device
             )
@@ -61,14 +55,10 @@ def run(config: DictConfig) -> None:
             f"one answer of {max(widths)}: {row['accuracy']:.4f} ± {row['accuracy_se']:.4f} right; answered "
             f"{row['answered']:.4f}" + (f", of which {row['accuracy_answered']:.4f} right" if row["answered"] else "")
         )
-    with (folder / "results.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    _, description = read(Path(config.checkpoint))
+    write_rows(folder / "results.csv", rows)
     description["config"]["method_name"] = method
-    program = description | {"evaluation": OmegaConf.to_container(config, resolve=True), "tests": tests}
-    (folder / "results.json").write_text(json.dumps({"programs": {"GRAM": program}}, indent=1))
+    summary = description | {"evaluation": OmegaConf.to_container(config, resolve=True), "tests": tests}
+    (folder / "results.json").write_text(json.dumps({"programs": {"GRAM": summary}}, indent=1))
     print(f"\ntables and figures are in {folder}\n")
     everything = join(judged)
     metrics = {name: by_width for name, by_width in report(everything, widths).items() if name in dict(COLUMNS)}

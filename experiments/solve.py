@@ -10,7 +10,6 @@ agree. A puzzle without one is left unanswered, and the exit status is then 1. O
 solve.csv, a row per solution (an unanswered puzzle has one row with none), and solve.json.
 """
 
-import csv
 import json
 import shutil
 import sys
@@ -28,6 +27,7 @@ from gram_pyro.command import plain_errors
 from gram_pyro.load import Program
 from gram_pyro.noise import hot_start
 from gram_pyro.puzzle import READERS, Puzzle, as_text, check_puzzle, read_file, shipped_weights
+from gram_pyro.report import write_rows
 from gram_pyro.solver import Outcome, open_weights, solve, think
 from gram_pyro.tasks.base import Task
 
@@ -116,10 +116,7 @@ def write_table(tables: list[list[dict[str, object]]], config: DictConfig) -> No
         best = table[0] if table[0]["votes"] else table[0] | {"confidence": "", "solution": "none found"}
         print("| " + " | ".join(str(best[column]) for column in COLUMNS) + " |")
     rows = [row for table in tables for row in table]
-    with (folder / "solve.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(folder / "solve.csv", rows)
     settings = OmegaConf.to_container(config, resolve=True)
     (folder / "solve.json").write_text(json.dumps({"config": settings, "rows": rows}, indent=1))
     solved = sum(table[0]["votes"] > 0 for table in tables)

@@ -11,7 +11,6 @@ accuracy of one answer against coverage, per task. Coverage is pooled over (puzz
 to count, and its ceiling is that of a perfect sampler on the same puzzles.
 """
 
-import csv
 import json
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gram_pyro.command import plain_errors
 from gram_pyro.plots import frontier_figure
+from gram_pyro.report import write_rows
 
 METRICS = {
     "accuracy": ("accuracy", 1, 100),
@@ -36,7 +36,7 @@ METRICS = {
 
 WIDE = ("accuracy", "any", "vote", "distinct", "entropy", "coverage", "ceiling")  # of widths.csv
 
-ASIDE = ("seed", "run_dir", "device", "compile", "watch", "hydra")  # may differ between the seeds of a row
+ASIDE = ("seed", "run_dir", "checkpoint", "device", "compile", "watch")  # may differ between the seeds of a row
 
 
 def read_run(path: Path, width: int) -> list[dict]:
@@ -45,6 +45,8 @@ def read_run(path: Path, width: int) -> list[dict]:
     for name, program in json.loads(path.read_text())["programs"].items():
         config = program["config"]
         method = config["method_name"] if name == "GRAM" else name
+        settings = config | {f"evaluation.{key}": value for key, value in program.get("evaluation", {}).items()}
+        settings = {key: value for key, value in settings.items() if key.removeprefix("evaluation.") not in ASIDE}
         for test, table in program["tests"].items():
             if str(width) not in table["any"]:
                 raise ValueError(f"{path} was not evaluated at width={width}; it has {', '.join(table['any'])}")
@@ -57,7 +59,7 @@ def read_run(path: Path, width: int) -> list[dict]:
                 "minutes": program["seconds"] / 60,
                 "device": program["device"],
                 "path": path,
-                "settings": {k: v for k, v in config.items() if k not in ASIDE},
+                "settings": settings,
                 "widths": {metric: table[metric] for metric in WIDE},
             }
             rows.append(row)
@@ -67,23 +69,24 @@ def read_run(path: Path, width: int) -> list[dict]:
 def group(rows: list[dict]) -> dict[tuple[str, str, str], list[dict]]:
     """The rows of every (task, method, puzzles), in order.
 
-    Raises: ValueError if a seed comes twice, or if the seeds of one were trained with different settings.
+    Raises: ValueError if a seed comes twice, or if the seeds of one were trained or evaluated with different settings.
     """
     groups: dict[tuple[str, str, str], list[dict]] = {}
     for row in rows:
         groups.setdefault((row["task"], row["method"], row["puzzles"]), []).append(row)
     for (task, method, _), same in groups.items():
         for before, row in pairwise(sorted(same, key=lambda row: row["seed"])):
+            name = "method_name (of evaluate.py: sampler_name)"
             where = f"{before['path']} and {row['path']} are both method {method} on {task}"
             if before["seed"] == row["seed"]:
-                raise ValueError(f"{where} with seed {row['seed']}; take one of them away, or give it a method_name")
+                raise ValueError(f"{where} with seed {row['seed']}; take one of them away, or give it a {name}")
             differ = [
                 key
                 for key in before["settings"] | row["settings"]
                 if before["settings"].get(key) != row["settings"].get(key)
             ]
             if differ:
-                raise ValueError(f"{where} and differ in {', '.join(differ)}; give one of them another method_name")
+                raise ValueError(f"{where} and differ in {', '.join(differ)}; give one of them another {name}")
     return dict(sorted(groups.items()))
 
 
@@ -154,10 +157,7 @@ def widths_markdown(table: list[dict]) -> str:
 def write(table: list[dict], text: str, path: Path) -> None:
     """`text` as PATH.md and the table as PATH.csv."""
     path.with_suffix(".md").write_text(text + "\n")
-    with path.with_suffix(".csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, table[0])
-        writer.writeheader()
-        writer.writerows(table)
+    write_rows(path.with_suffix(".csv"), table)
 
 
 def run(config: DictConfig) -> None:

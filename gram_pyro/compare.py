@@ -7,7 +7,6 @@ Measured on unseen puzzles of one test set: bounds on log p(y | x) over whole tr
 and how good a proposal it is; the KL it pays; what prior trajectories are worth, and if their value head is calibrated.
 """
 
-import csv
 import json
 import logging
 import math
@@ -30,6 +29,7 @@ from gram_pyro.evidence import bound, log_weights
 from gram_pyro.guide import Guide
 from gram_pyro.metrics import standard_error
 from gram_pyro.plots_compare import comparison_figure
+from gram_pyro.report import write_rows
 from gram_pyro.tasks.base import Task, draw_batch, subset
 from gram_pyro.train import Trainer
 from gram_pyro.weights import ess, pareto_k
@@ -180,13 +180,6 @@ def markdown(lines: Sequence[Mapping]) -> str:
             cells.append("-" if line[name] is None else f"{line[name]:{form}}{error}")
         text.append(f"| {line['entry']} | {line['seeds']} | " + " | ".join(cells) + " |")
     return "\n".join(text)
-
-
-def write_rows(path: Path, rows: Sequence[Mapping]) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, dict.fromkeys(key for row in rows for key in row))
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def run(config: DictConfig, group: str) -> None:

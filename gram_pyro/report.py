@@ -4,7 +4,9 @@ The claim on trial: K trajectories find more valid and more distinct solutions t
 recursion trained with the same budget. Every gain is paired over puzzles and stated in standard errors.
 """
 
+import csv
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from gram_pyro.metrics import Gain, Tally, gain, per_puzzle
@@ -34,6 +36,14 @@ def markdown(table: Mapping[str, Mapping[int, float]], widths: Sequence[int]) ->
         ]
         lines.append(f"| {width} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def write_rows(path: Path, rows: Sequence[Mapping]) -> None:
+    """Rows as a CSV; its columns are all that any row has, in the order they come."""
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, dict.fromkeys(key for row in rows for key in row))
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def flat_rows(

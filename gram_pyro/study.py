@@ -1,6 +1,5 @@
 """A study of one checkpoint: what every experiment on trained weights does first and last."""
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from gram_pyro.build import build_task, choose_device
 from gram_pyro.learner import TrainSettings
 from gram_pyro.load import Program, load_program, stored_config
+from gram_pyro.report import write_rows
 from gram_pyro.tasks.base import Task
 
 
@@ -37,10 +37,7 @@ def open_study(config: DictConfig) -> Study:
 
 def write_study(study: Study, config: DictConfig, name: str, rows: Sequence[Mapping], /, **summary: object) -> None:
     """Write `rows` as NAME.csv, and the configuration, the device and `summary` (the rows if empty) as NAME.json."""
-    with (study.folder / f"{name}.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(study.folder / f"{name}.csv", rows)
     head = {"config": OmegaConf.to_container(config, resolve=True), "device": str(study.device)}
     (study.folder / f"{name}.json").write_text(json.dumps(head | (summary or {"rows": list(rows)}), indent=1))
     print(f"\ntables and figures are in {study.folder}")

@@ -4,7 +4,6 @@ The run folder receives config.yaml, and per program a checkpoint and a metrics 
 and figures. A run that is interrupted continues in the same folder; a finished program is not trained again.
 """
 
-import csv
 import json
 import logging
 import subprocess
@@ -25,7 +24,7 @@ from gram_pyro.fit import fit
 from gram_pyro.learner import Learner
 from gram_pyro.metrics import Tally, join
 from gram_pyro.plots import training_figure, width_figure
-from gram_pyro.report import flat_rows, markdown, verdict, verdict_text
+from gram_pyro.report import flat_rows, markdown, verdict, verdict_text, write_rows
 from gram_pyro.tasks.base import Task, concatenate, subset
 
 log = logging.getLogger(__name__)
@@ -119,10 +118,7 @@ def run(config: DictConfig) -> None:
     training_figure({name: folder / f"{name}.csv" for name in programs}, folder / "training.png")
     for test, by_program in tallies.items():
         width_figure(by_program, folder / f"width_{test}.png", f"{test}: {tests[test].num_puzzles} unseen puzzles")
-    with (folder / "results.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(folder / "results.csv", rows)
     summary = {
         "programs": results,
         "verdict": {

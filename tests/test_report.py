@@ -5,7 +5,7 @@ import math
 import torch
 
 from gram_pyro.metrics import Gain, Tally, join
-from gram_pyro.report import THRESHOLD, Ruling, markdown, verdict, verdict_text
+from gram_pyro.report import THRESHOLD, Ruling, markdown, verdict, verdict_text, write_rows
 
 
 def sampler(num_puzzles, num_solutions, width, right):
@@ -79,3 +79,8 @@ def test_table_has_one_row_per_width():
     table = report(sampler(6, 3, 4, 0.5), [1, 4])
     lines = markdown(table, [1, 4]).splitlines()
     assert len(lines) == 4 and lines[2].startswith("| 1 |") and f"{table['accuracy'][4]:.4f}" in lines[3]
+
+
+def test_rows_with_other_columns_share_a_table(tmp_path):
+    write_rows(tmp_path / "rows.csv", [{"a": 1, "b": 2}, {"b": 3, "c": 4}])
+    assert (tmp_path / "rows.csv").read_text().splitlines() == ["a,b,c", "1,2,", ",3,4"]

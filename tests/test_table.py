@@ -139,6 +139,12 @@ def test_seeds_of_one_row_are_of_one_kind(table, tmp_path):
     rows = [row for path in (first, other) for row in table.read_run(path, 20)]
     with pytest.raises(ValueError, match="differ in train; give one of them another method_name"):
         table.group(rows)
+    del text["programs"]["GRAM"]["config"]["train"]
+    text["programs"]["GRAM"]["evaluation"] = {"seed": 0, "checkpoint": "c", "task": {"test": "f"}, "halt_at": 0.9}
+    other.write_text(json.dumps(text))
+    rows = [row for path in (first, other) for row in table.read_run(path, 20)]
+    with pytest.raises(ValueError, match=r"differ in evaluation\.task, evaluation\.halt_at; .*sampler_name"):
+        table.group(rows)
 
 
 def test_summarise(table, tmp_path):

@@ -24,8 +24,9 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from gram_pyro.tasks.base import Batch, Puzzles, Task
+from gram_pyro.tasks.base import Batch, Puzzles
 from gram_pyro.tasks.cache import cached
+from gram_pyro.tasks.drawn import DrawnTask
 from gram_pyro.tasks.graphs import class_hash, draw_split, read_graphs
 
 FORMAT = 1  # of the cache; raise it when other graphs are drawn
@@ -37,7 +38,7 @@ RED, GREY = "#D55E00", "#555555"  # edges
 log = logging.getLogger(__name__)
 
 
-class Colouring(Task):
+class Colouring(DrawnTask):
     """Graphs on n vertices, to be coloured with at most k colours.
 
     `num_train` and `num_test` Erdos-Renyi graphs (every pair an edge with probability `edge_probability`) are drawn,
@@ -51,6 +52,8 @@ class Colouring(Task):
 
     Raises: ValueError on arguments out of range, and where there is nothing to train on.
     """
+
+    test_name = "graphs"
 
     def __init__(
         self,
@@ -71,6 +74,8 @@ class Colouring(Task):
                 "1 <= colours <= 250, num_train >= 0, num_test >= 0, seed >= 0."
             )
         self.n, self.colours, self.max_solutions = n, colours, max_solutions
+        self.num_train, self.num_test = num_train, num_test
+        self.classes = f"n={n} has no more isomorphism classes"
         self._pairs = n * (n - 1) // 2
         self._row, self._column = torch.triu_indices(n, n, 1)
         self.num_cells = self._pairs + n
@@ -99,39 +104,21 @@ class Colouring(Task):
         relations[1, pairs, pairs] = ends @ ends.mT == 1  # 2: the same pair
         return relations
 
-    @cached_property
-    def _split(self) -> dict[str, Puzzles]:
+    def draw_split(self) -> dict[str, Puzzles]:
         def draw() -> dict[str, Puzzles]:
-            return dict(zip(("train", "graphs"), draw_split(**self._drawn), strict=True))
+            return dict(zip(("train", self.test_name), draw_split(**self._drawn), strict=True))
 
         return cached(self._cache, f"colouring-{self.n}", self._drawn | {"format": FORMAT}, draw)
 
-    @property
-    def train(self) -> Puzzles:
-        if self._drawn["num_train"] == 0:
-            raise ValueError("there is nothing to train on: num_train=0 was given; give num_train >= 1.")
-        return self._split["train"]
-
     @cached_property
     def test(self) -> dict[str, Puzzles]:
-        if self._files is not None:
-            return {name: self._read(file) for name, file in self._files.items()}
-        wanted = self._drawn["num_test"]
-        if wanted == 0:
-            return {}
-        graphs = self._split["graphs"]
-        if graphs.num_puzzles < wanted:
-            log.warning(
-                "test set graphs has %d graphs, not %d: n=%d has no more isomorphism classes for tests.",
-                graphs.num_puzzles,
-                wanted,
-                self.n,
-            )
-        return {"graphs": graphs}
+        if self._files is None:
+            return super().test
+        return {name: self._read(file) for name, file in self._files.items()}
 
     def _read(self, file: str | Path) -> Puzzles:
         puzzles = read_graphs(file, self.n, self.colours, self.max_solutions)
-        if self._drawn["num_train"] == 0:
+        if self.num_train == 0:
             return puzzles
         fresh = ~np.isin(self._class_hash(puzzles), self._class_hash(self.train))
         if not fresh.all():

@@ -6,8 +6,6 @@ In x the free cells are blank; in y each of them is on or off the path. Rules, s
 those of `gram_pyro.tasks.grids`. Source: ours.
 """
 
-import logging
-from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -15,8 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from torch import Tensor
 
-from gram_pyro.tasks.base import Batch, Puzzles, Task
+from gram_pyro.tasks.base import Batch, Puzzles
 from gram_pyro.tasks.cache import cached
+from gram_pyro.tasks.drawn import DrawnTask
 from gram_pyro.tasks.grids import BLANK, GOAL, START, WALL, Grid, draw_split
 
 FORMAT = 1  # of the cache; raise it when other maps are drawn
@@ -26,10 +25,8 @@ BLUE, RED, GREY = "#0072B2", "#D55E00", "#999999"
 FLOOR, STONE, RULE = (1.0, 1.0, 1.0), (0.35, 0.35, 0.35), "#DDDDDD"
 APART = 0.09  # of a cell, between lines of different plans
 
-log = logging.getLogger(__name__)
 
-
-class Planning(Task):
+class Planning(DrawnTask):
     """Maps of n x `columns` cells (None: n x n), every cell a wall with `wall_probability`, start and goal anywhere.
 
     Drawn are maps whose goal is `min_distance` steps from the start or more and that have at most `max_solutions`
@@ -40,6 +37,8 @@ class Planning(Task):
 
     Raises: ValueError on arguments out of range, and where there is nothing to train on.
     """
+
+    test_name = "maps"
 
     def __init__(
         self,
@@ -64,6 +63,8 @@ class Planning(Task):
                 f"max_solutions={max_solutions}, num_train={num_train}, num_test={num_test}, seed={seed} came; "
                 "expected max_solutions >= 1, num_train >= 0, num_test >= 0, seed >= 0."
             )
+        self.num_train, self.num_test = num_train, num_test
+        self.classes = f"a grid of {n} x {columns} cells has no more symmetry classes"
         self.grid = Grid(n, columns)
         self.num_cells, self.num_symbols = self.grid.num_cells, len(NAMES)
         self.relations = self.grid.relations
@@ -77,36 +78,13 @@ class Planning(Task):
         }
         self._cache = cache
 
-    @cached_property
-    def _split(self) -> dict[str, Puzzles]:
+    def draw_split(self) -> dict[str, Puzzles]:
         def draw() -> dict[str, Puzzles]:
-            return dict(zip(("train", "maps"), draw_split(self.grid, **self._drawn), strict=True))
+            return dict(zip(("train", self.test_name), draw_split(self.grid, **self._drawn), strict=True))
 
         size = {"rows": self.grid.rows, "columns": self.grid.columns}
         kind = f"planning-{self.grid.rows}x{self.grid.columns}"
         return cached(self._cache, kind, self._drawn | size | {"format": FORMAT}, draw)
-
-    @property
-    def train(self) -> Puzzles:
-        if self._drawn["num_train"] == 0:
-            raise ValueError("there is nothing to train on: num_train=0 was given; give num_train >= 1.")
-        return self._split["train"]
-
-    @cached_property
-    def test(self) -> dict[str, Puzzles]:
-        wanted = self._drawn["num_test"]
-        if wanted == 0:
-            return {}
-        maps = self._split["maps"]
-        if maps.num_puzzles < wanted:
-            log.warning(
-                "test set maps has %d maps, not %d: a grid of %d x %d cells has no more symmetry classes for tests.",
-                maps.num_puzzles,
-                wanted,
-                self.grid.rows,
-                self.grid.columns,
-            )
-        return {"maps": maps}
 
     def is_solved(self, x: Tensor, y: Tensor) -> Tensor:
         """Whether y marks one shortest way from start to goal, by breadth-first search on x."""

@@ -66,7 +66,7 @@ class Ruling(NamedTuple):
 
     @property
     def holds(self) -> bool:
-        return self.gain.mean >= 0 if self.at_limit else self.gain.mean > 0 and self.gain.sigmas > THRESHOLD
+        return self.at_limit or self.gain.sigmas > THRESHOLD
 
 
 def verdict(stochastic: Tally, deterministic: Tally | None, width: int) -> tuple[dict[str, Ruling], bool]:

@@ -212,6 +212,9 @@ def test_run_writes_the_table_and_the_frontier(table, tmp_path, monkeypatch):
     with (out / "widths.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 2 * len(rows)
     assert (out / "widths.md").read_text().startswith("| task | method | K |")
+    (figure,) = drawn
+    legends = {a.get_title(): [text.get_text() for text in a.get_legend().get_texts()] for a in figure.axes}
+    assert legends == {"colouring_8: a": ["gram"], "colouring_8: b": ["gram"], "nqueens_8: a": ["gram", "hrm"]}
     assert (out / "frontier.png").stat().st_size > 5000
     panels = drawn[0].axes
     assert [p.get_title() for p in panels] == ["colouring_8: a", "colouring_8: b", "nqueens_8: a"]

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from gram_pyro.learner import Learner
 
@@ -65,6 +65,26 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict]:
 def part_of(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The tensors under `prefix`, without it."""
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def start_from(path: Path, trainer: Learner) -> None:
+    """Begin a run with the averaged weights of another one: of an easier task, or a smaller board.
+
+    Raises: FileNotFoundError, ValueError: no checkpoint, or one of a program that is built otherwise.
+    """
+    tensors, _ = read(path)
+    averages = trainer.ema.module
+    for name, module in trainer.program.items():
+        fill(averages[name], part_of(tensors, f"average.{name}."), path)
+        module.load_state_dict(averages[name].state_dict())
+
+
+def fill(module: nn.Module, weights: dict[str, Tensor], path: str | Path) -> None:
+    """Load weights.  Raises: ValueError if they are not those of `module`."""
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"the weights in {path} do not fit this task or this version: {error}") from error
 
 
 def restore(path: Path, trainer: Learner, data_generator: torch.Generator) -> dict:

@@ -6,10 +6,9 @@ from typing import NamedTuple
 import pyro
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor, nn
 
 from gram_pyro.build import build_guide, build_heads, build_model
-from gram_pyro.checkpoint import part_of, read
+from gram_pyro.checkpoint import fill, part_of, read
 from gram_pyro.guide import Guide
 from gram_pyro.heads import Heads
 from gram_pyro.model import GRAM
@@ -47,7 +46,8 @@ def load_program(path: str | Path, task: Task) -> Program:
         guide = build_guide(config, model)
     program = Program(model, guide, build_heads(config))
     for name, module in program._asdict().items():
-        load_part(module, part_of(tensors, f"average.{name}."), path)
+        fill(module, part_of(tensors, f"average.{name}."), path)
+        module.eval()
     return program
 
 
@@ -72,11 +72,3 @@ def load_model(path: str | Path, task: Task) -> GRAM:
     """The model alone, see `load_program`."""
     return load_program(path, task).model
 
-
-def load_part(module: nn.Module, weights: dict[str, Tensor], path: str | Path) -> None:
-    """Fill a module.  Raises: ValueError if the weights are not its own."""
-    try:
-        module.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(f"the weights in {path} do not fit this task or this version: {error}") from error
-    module.eval()

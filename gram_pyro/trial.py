@@ -18,6 +18,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from gram_pyro.build import build_learner, choose_device
+from gram_pyro.checkpoint import start_from
 from gram_pyro.command import plain_errors
 from gram_pyro.evaluate import evaluate
 from gram_pyro.fit import fit
@@ -63,15 +64,18 @@ def train(name: str, config: DictConfig, task: Task, folder: Path, device: torch
         "parameters": {name: sum(p.numel() for p in part.parameters()) for name, part in learner.program.items()},
     }
     path = folder / f"{name}.safetensors"
+    if config.start is not None and not path.exists():
+        start_from(Path(config.start), learner)
     return learner, fit(learner, task, watched, path, description, device, config.seed, config.watch.every)
 
 
 def rival_config(config: DictConfig, replacements: DictConfig) -> DictConfig:
     """The configuration of a rival: whole groups (prior, guide, objective, ...) replaced, all else equal.
 
-    The rival of a peer is a recursion, unless `replacements` names a peer.
+    The rival of a peer is a recursion, unless `replacements` names a peer; it starts from weights of its own or at random.
     """
     rival = config.copy()
+    rival.start = None
     if "peer" in rival:
         rival.peer = None
     for group, choice in replacements.items():

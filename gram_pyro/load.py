@@ -71,4 +71,3 @@ def released() -> list[str]:
 def load_model(path: str | Path, task: Task) -> GRAM:
     """The model alone, see `load_program`."""
     return load_program(path, task).model
-

@@ -72,7 +72,8 @@ def train(name: str, config: DictConfig, task: Task, folder: Path, device: torch
 def rival_config(config: DictConfig, replacements: DictConfig) -> DictConfig:
     """The configuration of a rival: whole groups (prior, guide, objective, ...) replaced, all else equal.
 
-    The rival of a peer is a recursion, unless `replacements` names a peer; it starts from weights of its own or at random.
+    The rival of a peer is a recursion, unless `replacements` names a peer.
+    Its weights are at random unless they name a start.
     """
     rival = config.copy()
     rival.start = None

@@ -7,29 +7,24 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from gram_pyro.compiler import compile_blocks
-from gram_pyro.embed import TokenEmbedding
 from gram_pyro.guide import Guide
 from gram_pyro.heads import Heads
 from gram_pyro.learner import Learner, TrainSettings
 from gram_pyro.model import GRAM
 from gram_pyro.peers.train import PeerTrainer
-from gram_pyro.readout import CategoricalReadout
 from gram_pyro.sampler import Sampler
 from gram_pyro.tasks.base import Task
 from gram_pyro.train import Trainer
 
 
 def build_model(config: DictConfig, task: Task) -> GRAM:
-    """The generative program that `config` (keys dim, core, prior, model) describes, for `task`."""
-    return GRAM(
-        embed=TokenEmbedding(task.num_symbols, config.dim),
-        core=instantiate(config.core, _partial_=True)(
-            dim=config.dim, num_cells=task.num_cells, relations=task.relations
-        ),
-        prior=instantiate(config.prior),
-        readout=CategoricalReadout(config.dim, task.num_symbols),
-        **config.model,
+    """The generative program that `config` (keys dim, embed, core, prior, readout, model) describes, for `task`."""
+    embed = instantiate(config.embed, _partial_=True)(num_symbols=task.num_symbols, dim=config.dim)
+    core = instantiate(config.core, _partial_=True)(
+        dim=config.dim, num_cells=embed.num_tokens(task.num_cells), relations=task.relations
     )
+    readout = instantiate(config.readout, _partial_=True)(num_symbols=task.num_symbols, dim=config.dim)
+    return GRAM(embed, core, instantiate(config.prior), readout, **config.model)
 
 
 def build_guide(config: DictConfig, model: GRAM) -> Guide:

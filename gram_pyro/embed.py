@@ -3,10 +3,29 @@
 Source: paper B.1, with the initialisation of its lineage.
 """
 
+from abc import ABC, abstractmethod
+
 from torch import Tensor, nn
 
 
-class TokenEmbedding(nn.Module):
+class Embedding(nn.Module, ABC):
+    """What the core sees of a puzzle: S tokens, here one per cell.  Shapes: [..., L] int -> [..., S, D].
+
+    Attributes: num_symbols V.
+    """
+
+    num_symbols: int
+
+    def num_tokens(self, num_cells: int) -> int:
+        """S, for puzzles of L cells."""
+        return num_cells
+
+    @abstractmethod
+    def for_target(self) -> nn.Module:
+        """The embedding that a guide reads the target y with: of the same tokens, with weights of its own."""
+
+
+class TokenEmbedding(Embedding):
     """One vector per symbol.  Shapes: [..., L] int -> [..., L, D], unit variance per channel at the start."""
 
     def __init__(self, num_symbols: int, dim: int) -> None:
@@ -15,6 +34,9 @@ class TokenEmbedding(nn.Module):
         nn.init.normal_(self.table.weight, std=dim**-0.5)
         self.num_symbols = num_symbols
         self.scale = dim**0.5
+
+    def for_target(self) -> nn.Module:
+        return TokenEmbedding(self.num_symbols, self.table.embedding_dim)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.scale * self.table(x)

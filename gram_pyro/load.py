@@ -15,6 +15,10 @@ from gram_pyro.model import GRAM
 from gram_pyro.tasks.base import Task
 
 RELEASED = Path(__file__).parent / "released"
+FORMER_CONSTANTS = {
+    "embed": {"_target_": "gram_pyro.embed.TokenEmbedding"},
+    "readout": {"_target_": "gram_pyro.readout.CategoricalReadout"},
+}
 
 
 class Program(NamedTuple):
@@ -27,7 +31,12 @@ class Program(NamedTuple):
 
 def stored_config(path: str | Path) -> DictConfig:
     """The resolved configuration a checkpoint was trained with."""
-    return OmegaConf.create(read(Path(path))[1]["config"])
+    return complete(read(Path(path))[1]["config"])
+
+
+def complete(config: dict) -> DictConfig:
+    """A stored configuration with the choices that were no choice yet when it was written."""
+    return OmegaConf.merge(FORMER_CONSTANTS, config)
 
 
 def load_program(path: str | Path, task: Task) -> Program:
@@ -36,7 +45,7 @@ def load_program(path: str | Path, task: Task) -> Program:
     Raises: FileNotFoundError, ValueError: no checkpoint, or one of another task.
     """
     tensors, description = read(Path(path))
-    config = OmegaConf.create(description["config"])
+    config = complete(description["config"])
     if config.get("peer"):
         raise ValueError(
             f"{path} holds {config.peer._target_}, which has no trajectories; give the checkpoint of a GRAM"

@@ -9,7 +9,6 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
-from gram_pyro.embed import TokenEmbedding
 from gram_pyro.guide import Guide, family
 from gram_pyro.layers import SwiGLU
 from gram_pyro.model import GRAM
@@ -21,7 +20,7 @@ class Categorical(Guide):
 
     def __init__(self, model: GRAM, dim: int, hidden: int = 64) -> None:
         super().__init__(model)
-        self.q_embed, self.q_net = TokenEmbedding(model.embed.num_symbols, dim), SwiGLU(2 * dim, hidden, dim)
+        self.q_embed, self.q_net = model.embed.for_target(), SwiGLU(2 * dim, hidden, dim)
         nn.init.zeros_(self.q_net.down.weight)
 
     def posterior(self, u: Tensor, y: Tensor, prior: dist.TorchDistribution, t: int) -> dist.TorchDistribution:

@@ -7,7 +7,6 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor
 
-from gram_pyro.embed import TokenEmbedding
 from gram_pyro.gaussian import GaussianHead
 from gram_pyro.guide import Guide
 from gram_pyro.model import GRAM
@@ -21,7 +20,7 @@ class Concat(Guide):
 
     def __init__(self, model: GRAM, dim: int, hidden: int = 64, scale: float = 0.3) -> None:
         super().__init__(model)
-        self.q_embed = TokenEmbedding(model.embed.num_symbols, dim)
+        self.q_embed = model.embed.for_target()
         self.q_head = GaussianHead(2 * dim, hidden, dim, scale)
 
     def posterior(self, u: Tensor, y: Tensor, prior: dist.TorchDistribution, t: int) -> dist.TorchDistribution:

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gram_pyro.embed import TokenEmbedding
 from gram_pyro.gaussian import GaussianHead
 from gram_pyro.guide import Guide
 from gram_pyro.layers import Linear, check_heads, merge_heads, split_heads
@@ -28,7 +27,7 @@ class CrossAttention(Guide):
         super().__init__(model)
         check_heads(dim, num_heads, multiple=1)
         self.num_heads = num_heads
-        self.q_embed = TokenEmbedding(model.embed.num_symbols, dim)
+        self.q_embed = model.embed.for_target()
         self.q_query, self.q_key, self.q_value, self.q_out = (Linear(dim, dim) for _ in range(4))
         self.q_head = GaussianHead(2 * dim, hidden, dim, scale)
         nn.init.zeros_(self.q_out.weight)

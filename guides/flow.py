@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from gram_pyro.coupling import CouplingFlow
-from gram_pyro.embed import TokenEmbedding
 from gram_pyro.gaussian import GaussianHead
 from gram_pyro.guide import Guide
 from gram_pyro.model import GRAM
@@ -24,7 +23,7 @@ class Flow(Guide):
 
     def __init__(self, model: GRAM, dim: int, num_layers: int = 2, hidden: int = 64, scale: float = 0.3) -> None:
         super().__init__(model)
-        self.q_embed = TokenEmbedding(model.embed.num_symbols, dim)
+        self.q_embed = model.embed.for_target()
         self.q_head = GaussianHead(2 * dim, hidden, dim, scale)
         self.q_flow = CouplingFlow(dim, 2 * dim, hidden, num_layers)
 

@@ -11,7 +11,6 @@ import torch
 from pyro.distributions.transforms import AffineTransform
 from torch import Tensor, nn
 
-from gram_pyro.embed import TokenEmbedding
 from gram_pyro.guide import Guide
 from gram_pyro.layers import SwiGLU
 from gram_pyro.model import GRAM
@@ -26,7 +25,7 @@ class Residual(Guide):
 
     def __init__(self, model: GRAM, dim: int, hidden: int = 64) -> None:
         super().__init__(model)
-        self.q_embed = TokenEmbedding(model.embed.num_symbols, dim)
+        self.q_embed = model.embed.for_target()
         self.q_shift, self.q_factor = SwiGLU(2 * dim, hidden, dim), SwiGLU(2 * dim, hidden, dim)
         for net in (self.q_shift, self.q_factor):
             nn.init.zeros_(net.down.weight)

@@ -5,6 +5,7 @@
 The two KL terms have one value and different gradients: alpha of it moves the prior towards the guide.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from pyro.distributions.util import scale_and_mask
@@ -19,6 +20,8 @@ from gram_pyro.core import State
 from gram_pyro.guide import Guide, family
 from gram_pyro.model import GRAM
 from gram_pyro.stop_gradient import stop_gradient
+
+Near = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # (x, log_prob) -> solutions, valid: see ImplicitTask.near
 
 
 class Balanced_ELBO(TraceMeanField_ELBO):
@@ -125,8 +128,11 @@ def segment_loss(
     return loss / len(x), guide.final_state()
 
 
-def set_loss(model: GRAM, x: Tensor, solutions: Tensor, valid: Tensor, state: State | None) -> tuple[Tensor, State]:
-    """One free segment: every latent is drawn from the prior, and any solution counts.
+def set_loss(
+    model: GRAM, x: Tensor, solutions: Tensor, valid: Tensor, state: State | None, near: Near | None = None
+) -> tuple[Tensor, State]:
+    """One free segment: every latent is drawn from the prior, and any solution counts: the listed ones, or those that
+    `near` finds (see ImplicitTask; a puzzle for which it finds none counts for nothing).
 
         log p(S | x, state) >= E_{z ~ prior} log sum_{y in S} p(y | h_T)
 
@@ -134,5 +140,8 @@ def set_loss(model: GRAM, x: Tensor, solutions: Tensor, valid: Tensor, state: St
     Returns: loss, a scalar in nats per puzzle; the final state, detached.  Source: ours.
     """
     state = model.reason(x, state)
-    loss = -model.readout.log_prob_of_set(state, solutions, valid).mean()
+    if near is not None:
+        solutions, valid = near(x, model.readout(state).base_dist.logits.detach())
+    found = valid.any(-1)
+    loss = -model.readout.log_prob_of_set(state, solutions, valid | ~found[:, None]).where(found, 0.0).mean()
     return loss, state.detach()

@@ -133,3 +133,16 @@ class Task(ABC):
         while True:
             index = torch.randint(self.train.num_puzzles, (batch_size,), generator=generator)
             yield self.augment(draw_batch(self.train, index, generator), generator)
+
+
+class ImplicitTask(Task):
+    """A task whose puzzles have too many solutions to list: a batch and `test` hold one of them for each puzzle, and
+    training asks for others where a prior rollout ended."""
+
+    @abstractmethod
+    def near(self, x: Tensor, log_prob: Tensor) -> tuple[Tensor, Tensor]:
+        """Solutions near to what is believed of them, for the bound log p(S | h) >= log p(these | h).
+
+        Shapes: x [B, L]; log_prob [B, L, V], of every symbol in every cell -> solutions [B, M, L], valid [B, M] bool,
+        False where none was found.
+        """

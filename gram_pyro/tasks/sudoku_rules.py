@@ -5,7 +5,7 @@
 Cells are numbered row by row, 0 .. L-1 with L = n^2; 0 is the blank. Source: ours.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 
@@ -131,6 +131,37 @@ class Geometry:
                     child = [plane & ~cell for plane in planes]
                     child[digit] |= cell
                     stack.append((child, unplaced))
+
+    def nearest(self, clues: Sequence[int], ranking: Iterable[tuple[int, int]], limit: int = 1000) -> list[int] | None:
+        """A board near to what is believed: take the first pair (cell, digit) of `ranking`, most probable first, that
+        the rules and the pairs taken so far allow, place what follows, and go on; on a contradiction take back one.
+        A board whose digits are ranked before all others of their cells is returned itself. Every pair is in `ranking`.
+
+        Returns: None if there is none, or none after `limit` choices.
+        """
+        ranking, choices = list(ranking), 0
+        stack = [(self.planes(clues), self._full, 0)]
+        while stack:
+            planes, unplaced, rank = stack.pop()
+            planes = planes.copy()
+            unplaced = self._propagate(planes, unplaced)
+            if unplaced == 0:
+                return self.read(planes)
+            if unplaced < 0:
+                continue
+            if choices == limit:
+                return None
+            choices += 1
+            cell, digit = ranking[rank]
+            while not (unplaced >> cell & 1 and planes[digit - 1] >> cell & 1):
+                rank += 1
+                cell, digit = ranking[rank]
+            bit = 1 << cell
+            without, placed = planes.copy(), [plane & ~bit for plane in planes]
+            without[digit - 1] &= ~bit
+            placed[digit - 1] |= bit
+            stack += [(without, unplaced, rank), (placed, unplaced, rank)]
+        return None
 
     def _propagate(self, planes: Planes, unplaced: int) -> int:
         """Place naked singles, then hidden ones, to a fixed point; the cells left open, or -1 on a contradiction."""

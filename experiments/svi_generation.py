@@ -1,0 +1,68 @@
+"""Train GRAM to generate Sudoku boards, p(x), and boards with few clues by the same weights; judge what it generates.
+
+    python experiments/svi_generation.py                       6x6
+    python experiments/svi_generation.py task=boards_9         9x9
+    python experiments/svi_generation.py method=masked_diffusion
+
+The run folder receives the checkpoint, generation.csv (quality by depth), clues.csv (boards with few clues),
+results.json and figures.
+"""
+
+import json
+from functools import partial
+from pathlib import Path
+
+import hydra
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from tqdm import tqdm
+
+from gram_pyro.build import choose_device
+from gram_pyro.evaluate import evaluate
+from gram_pyro.generation import GROUP, boards_figure, claim, depth_figure, generate, quality
+from gram_pyro.plots import training_figure
+from gram_pyro.report import flat_rows, verdict, verdict_text, write_rows
+from gram_pyro.tasks.base import subset
+from gram_pyro.tasks.sudoku_classes import LARGEST, BoardClasses
+from gram_pyro.trial import claim_folder, run_trial, train
+
+SHOWN = 6  # boards in the picture
+
+
+def train_and_generate(config: DictConfig) -> None:
+    folder, device, by = claim_folder(config), choose_device(config.device), config.evaluate
+    task = instantiate(config.task)
+    learner, results = train("GRAM", config, task, folder, device)
+    draw = partial(learner.sample, chunk=by.chunk)
+    classes = BoardClasses(task.geometry) if task.n <= LARGEST else None
+    rows, widths, table = [], list(by.widths), []
+    with learner.settings.autocast(device):
+        for depth in tqdm(by.depths, desc="depth"):
+            torch.manual_seed(config.seed)
+            boards = generate(lambda x, segments: draw(x, 1, segments), task, by.num_boards, depth, device)
+            rows.append({"segments": depth} | quality(task, boards, classes))
+            print(rows[-1])
+        for name, puzzles in task.test.items():
+            chosen = subset(puzzles, by.num_puzzles)
+            _, _, scores = evaluate(draw, task, chosen, by.num_segments, widths, config.seed, device)
+            table += flat_rows("GRAM", name, scores, widths)
+    rulings, supported = verdict(claim(task, boards), None, GROUP)
+    print(f"\n{verdict_text(rulings, supported)}")
+    training_figure({"GRAM": folder / "GRAM.csv"}, folder / "training.png")
+    depth_figure(rows).savefig(folder / "depth.png", dpi=150)
+    boards_figure(task, boards[:SHOWN]).savefig(folder / "boards.png", dpi=150)
+    write_rows(folder / "generation.csv", rows)
+    write_rows(folder / "clues.csv", table)
+    summary = results | {"generation": rows, "clues": table, "supported": supported}
+    Path(folder / "results.json").write_text(json.dumps(summary, indent=1))
+    print(f"\ntables, figures and checkpoint are in {folder}")
+
+
+@hydra.main(version_base=None, config_path="conf", config_name="svi_generation")
+def main(config: DictConfig) -> None:
+    run_trial(config, "svi_generation", train_and_generate)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""Sudoku boards to be generated: p(x), all of them, and p(y | x) where few clues are given.
+
+    k = 0 with probability blank_share, else k ~ uniform{0..max_clues};   x = k cells of a board, drawn uniformly
+
+The input of p(x) is the blank board (paper D.5). Boards with few clues have more solutions than can be listed (6x6: up
+to 28,200,960), so a free row is trained on one near to where it ended, see `Geometry.nearest`. Source: ours.
+"""
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from random import Random
+
+import torch
+from matplotlib.axes import Axes
+from torch import Tensor
+
+from gram_pyro.tasks.base import Batch, ImplicitTask, Puzzles
+from gram_pyro.tasks.cache import cached
+from gram_pyro.tasks.sudoku import Sudoku
+from gram_pyro.tasks.sudoku_classes import LARGEST, BoardClasses
+from gram_pyro.tasks.sudoku_generator import random_board
+from gram_pyro.tasks.sudoku_rules import Geometry
+
+FORMAT = 1  # of the cache; raise it when other boards are drawn
+
+
+class SudokuBoards(ImplicitTask):
+    """Boards of n x n cells. `num_train` of them are drawn, uniformly for n up to 6 and above that by a depth-first
+    search that prefers some, and in training moved by symmetries drawn uniformly. The test sets "k clues" of `num_test`
+    puzzles, one for every k in `test_clues`, are cut from boards drawn in the same way; they list one solution each, so
+    of their metrics coverage and its ceiling mean nothing.
+
+    Raises: ValueError on arguments out of range.
+    """
+
+    def __init__(
+        self,
+        n: int = 6,
+        num_train: int = 20000,
+        num_test: int = 500,
+        blank_share: float = 0.5,
+        max_clues: int = 18,
+        test_clues: tuple[int, ...] = (0, 4, 8, 12),
+        seed: int = 0,
+        cache: str | Path | None = ".cache",
+    ) -> None:
+        self.rules = Sudoku(n, test={})
+        self.geometry, self.n = self.rules.geometry, n
+        self.num_cells, self.num_symbols, self.relations = n * n, n + 1, self.rules.relations
+        if num_train < 1 or num_test < 1 or not 0 <= blank_share <= 1:
+            raise ValueError(
+                f"num_train={num_train}, num_test={num_test}, blank_share={blank_share} came; "
+                "expected num_train >= 1, num_test >= 1, 0 <= blank_share <= 1."
+            )
+        if not all(0 <= clues <= self.num_cells for clues in (max_clues, *test_clues)):
+            raise ValueError(
+                f"max_clues={max_clues}, test_clues={list(test_clues)} came; a board of {self.num_cells} cells has "
+                f"0 to {self.num_cells} clues."
+            )
+        self.blank_share, self.max_clues, self.test_clues = blank_share, max_clues, tuple(test_clues)
+        self.num_train, self.num_test, self.seed, self.cache = num_train, num_test, seed, cache
+
+    @cached_property
+    def _boards(self) -> Tensor:
+        arguments = {"n": self.n, "count": self.num_train + self.num_test, "seed": self.seed, "format": FORMAT}
+
+        def draw() -> dict[str, Puzzles]:
+            boards = draw_boards(self.geometry, arguments["count"], self.seed)
+            return {"boards": Puzzles(boards, boards, torch.arange(len(boards) + 1))}
+
+        return cached(self.cache, f"boards-{self.n}", arguments, draw)["boards"].x
+
+    @cached_property
+    def train(self) -> Puzzles:
+        """Full boards, each its own solution; `batches` takes cells off."""
+        boards = self._boards[: self.num_train]
+        return Puzzles(boards, boards, torch.arange(self.num_train + 1))
+
+    @cached_property
+    def test(self) -> dict[str, Puzzles]:
+        boards, generator = self._boards[self.num_train :], torch.Generator().manual_seed(self.seed)
+        sets = {}
+        for clues in self.test_clues:
+            x = keep_clues(boards, torch.full((len(boards),), clues), generator)
+            sets[f"{clues} clues"] = Puzzles(x, boards, torch.arange(len(boards) + 1))
+        return sets
+
+    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+        for batch in super().batches(batch_size, generator):
+            some = torch.rand(batch_size, generator=generator) >= self.blank_share
+            clues = torch.randint(self.max_clues + 1, (batch_size,), generator=generator) * some
+            yield batch._replace(x=keep_clues(batch.y, clues, generator))
+
+    def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
+        return self.rules.augment(batch, generator)
+
+    def near(self, x: Tensor, log_prob: Tensor) -> tuple[Tensor, Tensor]:
+        """The board that `Geometry.nearest` finds, M = 1."""
+        order = log_prob[..., 1:].float().flatten(1).argsort(1, descending=True).tolist()
+        found = [
+            self.geometry.nearest(clues, ((place // self.n, place % self.n + 1) for place in ranking))
+            for clues, ranking in zip(x.tolist(), order, strict=True)
+        ]
+        boards = torch.tensor([board or [0] * self.num_cells for board in found], device=x.device)
+        return boards[:, None], torch.tensor([[board is not None] for board in found], device=x.device)
+
+    def is_solved(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.rules.is_solved(x, y)
+
+    def violations(self, x: Tensor, y: Tensor) -> Tensor:
+        """Wrong rows, columns and boxes, and changed clues."""
+        return self.rules.violations(x, y)
+
+    def render(self, x: Tensor, y: Tensor | None = None) -> str:
+        """Clues x [L] and, to their right, board y [L], as text."""
+        return self.rules.render(x, y)
+
+    def draw(self, axes: Axes, x: Tensor, y: Tensor | None = None) -> None:
+        """See Sudoku.draw."""
+        self.rules.draw(axes, x, y)
+
+
+def draw_boards(geometry: Geometry, count: int, seed: int) -> Tensor:
+    """Full boards [count, L], independent, uniform where all can be enumerated."""
+    if geometry.n > LARGEST:
+        rng = Random(f"boards/{seed}")
+        return torch.tensor([random_board(geometry, rng) for _ in range(count)])
+    boards, generator = BoardClasses(geometry).boards, torch.Generator().manual_seed(seed)
+    chosen = boards[torch.randint(len(boards), (count,), generator=generator)]
+    names = torch.rand(count, geometry.n, generator=generator).argsort(1) + 1
+    return names.gather(1, chosen - 1)
+
+
+def keep_clues(boards: Tensor, counts: Tensor, generator: torch.Generator) -> Tensor:
+    """Blank all but counts[b] cells of board b, which stay is drawn uniformly.  Shapes: [B, L], [B] -> [B, L]."""
+    rank = torch.rand(boards.shape, generator=generator).argsort(1).argsort(1)
+    return boards * (rank < counts[:, None])

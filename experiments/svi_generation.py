@@ -22,12 +22,13 @@ from gram_pyro.build import choose_device
 from gram_pyro.evaluate import evaluate
 from gram_pyro.generation import GROUP, boards_figure, claim, depth_figure, generate, quality
 from gram_pyro.plots import training_figure
-from gram_pyro.report import flat_rows, verdict, verdict_text, write_rows
+from gram_pyro.report import flat_rows, rows_markdown, verdict, verdict_text, write_rows
 from gram_pyro.tasks.base import subset
 from gram_pyro.tasks.sudoku_classes import LARGEST, BoardClasses
 from gram_pyro.trial import claim_folder, run_trial, train
 
 SHOWN = 6  # boards in the picture
+CLUE_COLUMNS = ("puzzles", "num_puzzles", "K", "accuracy", "accuracy_se", "any", "distinct", "entropy")
 
 
 def train_and_generate(config: DictConfig) -> None:
@@ -42,11 +43,11 @@ def train_and_generate(config: DictConfig) -> None:
             torch.manual_seed(config.seed)
             boards = generate(lambda x, segments: draw(x, 1, segments), task, by.num_boards, depth, device)
             rows.append({"segments": depth} | quality(task, boards, classes))
-            print(rows[-1])
         for name, puzzles in task.test.items():
             chosen = subset(puzzles, by.num_puzzles)
             _, _, scores = evaluate(draw, task, chosen, by.num_segments, widths, config.seed, device)
             table += flat_rows("GRAM", name, scores, widths)
+    print(f"\n{rows_markdown(rows)}\n\n{rows_markdown([{k: row[k] for k in CLUE_COLUMNS} for row in table])}")
     rulings, supported = verdict(claim(task, boards), None, GROUP)
     print(f"\n{verdict_text(rulings, supported)}")
     training_figure({"GRAM": folder / "GRAM.csv"}, folder / "training.png")

@@ -38,6 +38,14 @@ def markdown(table: Mapping[str, Mapping[int, float]], widths: Sequence[int]) ->
     return "\n".join(lines)
 
 
+def rows_markdown(rows: Sequence[Mapping]) -> str:
+    """Rows as a Markdown table; its columns are all that any row has, in the order they come."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    cells = [[row.get(column, "") for column in columns] for row in rows]
+    lines = [[f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in line] for line in cells]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [columns, ["---"] * len(columns), *lines])
+
+
 def write_rows(path: Path, rows: Sequence[Mapping]) -> None:
     """Rows as a CSV; its columns are all that any row has, in the order they come."""
     with path.open("w", newline="") as file:

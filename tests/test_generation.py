@@ -1,0 +1,298 @@
+"""Generation of boards: nearest boards, classes and scores against enumeration of all 288 boards of 4x4."""
+
+import itertools
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from scripts import experiment
+from tiny import B, L, batch, close, program
+
+from gram_pyro.generation import claim, generate, quality, total_variation
+from gram_pyro.heads import Heads
+from gram_pyro.objectives import Balanced_ELBO, set_loss
+from gram_pyro.report import rows_markdown, verdict
+from gram_pyro.tasks.base import ImplicitTask
+from gram_pyro.tasks.sudoku import random_symmetries
+from gram_pyro.tasks.sudoku_boards import SudokuBoards, draw_boards, keep_clues
+from gram_pyro.tasks.sudoku_classes import BoardClasses
+from gram_pyro.tasks.sudoku_rules import Geometry
+from gram_pyro.train import Trainer, TrainSettings
+
+CONF = Path(__file__).parents[1] / "experiments" / "conf"
+FOUR = Geometry(4)
+
+
+def every_board():
+    """All boards of 4x4 by brute force over rows."""
+    rows = list(itertools.permutations(range(1, 5)))
+    boards = []
+    for four in itertools.product(rows, repeat=4):
+        columns = all(len({row[c] for row in four}) == 4 for c in range(4))
+        boxes = all(len({four[r + i][c + j] for i in (0, 1) for j in (0, 1)}) == 4 for r in (0, 2) for c in (0, 2))
+        if columns and boxes:
+            boards.append([digit for row in four for digit in row])
+    return boards
+
+
+@pytest.fixture(scope="module")
+def boards4():
+    boards = every_board()
+    assert len(boards) == 288
+    return boards
+
+
+def greedy(boards, clues, ranking):
+    """What `nearest` promises, by filtering all boards: a pair is taken if a board has it and those before it."""
+    left = [b for b in boards if all(c in (0, d) for c, d in zip(clues, b, strict=True))]
+    for cell, digit in ranking:
+        left = [b for b in left if b[cell] == digit] or left
+    return left[0] if left else None
+
+
+def test_nearest_is_the_greedy_choice_with_perfect_foresight(boards4):
+    generator = torch.Generator().manual_seed(0)
+    pairs = [(cell, digit) for cell in range(16) for digit in range(1, 5)]
+    for trial in range(60):
+        board = boards4[int(torch.randint(288, (), generator=generator))]
+        kept = keep_clues(torch.tensor([board]), torch.tensor([trial % 9]), generator)[0].tolist()
+        ranking = [pairs[i] for i in torch.randperm(64, generator=generator).tolist()]
+        assert FOUR.nearest(kept, ranking) == greedy(boards4, kept, ranking)
+
+
+def test_nearest_of_a_valid_board_is_the_board_itself(boards4):
+    generator = torch.Generator().manual_seed(1)
+    for board in boards4[::29]:
+        score = torch.rand(16, 4, generator=generator)
+        score[torch.arange(16), torch.tensor(board) - 1] += 0.3  # its digits lead their own cells, not all cells
+        score[torch.arange(16), torch.tensor(board) - 1] = score.amax(1) + 1e-3
+        ranking = [(i // 4, i % 4 + 1) for i in score.flatten().argsort(descending=True).tolist()]
+        assert FOUR.nearest([0] * 16, ranking) == board
+
+
+def test_nearest_gives_up_where_there_is_no_board_or_no_choice_is_left():
+    pairs = [(cell, digit) for cell in range(16) for digit in range(1, 5)]
+    unsolvable = [1, 2, 3, 0, 0, 0, 0, 4] + [0] * 8  # the last cell of the first row can be no digit
+    assert FOUR.nearest(unsolvable, pairs) is None
+    assert FOUR.nearest([0] * 16, pairs, limit=0) is None
+    assert FOUR.nearest([0] * 16, pairs, limit=20) is not None
+
+
+def test_classes_of_4x4_are_the_orbits_of_random_symmetries(boards4):
+    classes, boards = BoardClasses(FOUR), torch.tensor(boards4)
+    assert classes.num_boards == 288
+    generator = torch.Generator().manual_seed(0)
+    cells, digits = random_symmetries(FOUR, 4000, generator)
+    orbits = []
+    for start in (0, *range(1, 288)):
+        if any(tuple(boards4[start]) in orbit for orbit in orbits):
+            continue
+        start_board = boards[start].expand(4000, -1)
+        moved = digits.gather(1, start_board.gather(1, cells))
+        orbits.append(set(map(tuple, moved.tolist())))
+    assert sorted(len(orbit) for orbit in orbits) == sorted((288 * classes.law).round().long().tolist())
+    label = classes(boards)
+    for orbit in orbits:
+        assert len({int(label[boards4.index(list(board))]) for board in orbit}) == 1
+
+
+def test_there_are_49_classes_of_28200960_boards_of_6x6():
+    geometry = Geometry(6)  # counted by Jarvis and Russell, who had another program
+    classes = BoardClasses(geometry)
+    assert classes.num_boards == 28200960 and len(classes.law) == 49
+    close(classes.law.sum(), 1)
+    start = classes.boards[torch.arange(0, len(classes.boards), 4000)]
+    cells, digits = random_symmetries(geometry, len(start), torch.Generator().manual_seed(0))
+    assert classes(digits.gather(1, start.gather(1, cells))).equal(classes(start))
+
+
+def test_classes_of_larger_boards_are_refused():
+    with pytest.raises(ValueError, match="n=9 came; boards are enumerated for n up to 6"):
+        BoardClasses(Geometry(9))
+    with pytest.raises(KeyError):
+        BoardClasses(FOUR)(torch.ones(1, 16, dtype=torch.long))
+
+
+def test_boards_are_drawn_uniformly(boards4):
+    count = 288 * 50
+    drawn = draw_boards(FOUR, count, seed=0)
+    hits = torch.tensor([[boards4.index(board)] for board in drawn.tolist()]).flatten().bincount(minlength=288)
+    chi2 = ((hits - 50) ** 2 / 50).sum().item()
+    assert abs(chi2 - 287) < 5 * math.sqrt(2 * 287)
+
+
+@pytest.fixture(scope="module")
+def task():
+    return SudokuBoards(n=4, num_train=40, num_test=12, max_clues=7, test_clues=(0, 5), blank_share=0.4, cache=None)
+
+
+def test_batches_hold_a_board_and_some_of_its_cells(task):
+    generator = torch.Generator().manual_seed(0)
+    batches = task.batches(500, generator)
+    x, y, solutions, valid = (torch.cat(field) for field in zip(*(next(batches) for _ in range(8)), strict=True))
+    assert task.is_solved(x, y).all() and valid.all() and solutions.equal(y[:, None])
+    counts = (x != 0).sum(1)
+    shares = counts.bincount(minlength=16) / len(x)
+    expected = torch.zeros(16)
+    expected[:8] = 0.6 / 8
+    expected[0] += 0.4
+    error = (expected * (1 - expected) / len(x)).sqrt()
+    assert (abs(shares - expected) <= 4 * error).all()
+    held = (x != 0)[counts == 7].double().mean(0)
+    assert (abs(held - 7 / 16) < 4 * math.sqrt(7 / 16 * 9 / 16 / (counts == 7).sum())).all()
+
+
+def test_test_sets_have_so_many_clues_and_a_solution_each(task):
+    assert list(task.test) == ["0 clues", "5 clues"]
+    for name, puzzles in task.test.items():
+        assert ((puzzles.x != 0).sum(1) == int(name.split()[0])).all() and puzzles.num_puzzles == 12
+        assert task.is_solved(puzzles.x, puzzles.solutions).all()
+    assert task.train.num_puzzles == 40
+
+
+def test_near_reads_probabilities(task, boards4):
+    torch.manual_seed(0)
+    x = task.test["5 clues"].x
+    log_prob = torch.randn(12, 16, 5).log_softmax(-1)
+    boards, valid = task.near(x, log_prob)
+    assert valid.all() and boards.shape == (12, 1, 16)
+    for row in range(12):
+        pairs = [(cell, digit) for cell in range(16) for digit in range(1, 5)]
+        ranking = sorted(pairs, key=lambda pair: -log_prob[row][pair].item())
+        assert boards[row, 0].tolist() == greedy(boards4, x[row].tolist(), ranking)
+    contradiction = torch.tensor([[1, 2, 3, 0, 0, 0, 0, 4] + [0] * 8])
+    assert task.near(contradiction, log_prob[:1])[1].tolist() == [[False]]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"num_train": 0}, "num_train=0.*expected num_train >= 1"),
+        ({"blank_share": 1.5}, "blank_share=1.5.*0 <= blank_share <= 1"),
+        ({"max_clues": 17}, "max_clues=17.*a board of 16 cells has 0 to 16 clues"),
+        ({"test_clues": (3, 40)}, r"test_clues=\[3, 40\].*16 cells"),
+    ],
+)
+def test_wrong_arguments_get_a_sentence(wrong, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        SudokuBoards(n=4, **wrong)
+
+
+class Anything(ImplicitTask):
+    """Solutions are the answers whose first cell is 1; the nearest one differs in that cell alone. Puzzles that begin
+    with 4 have none."""
+
+    train = test = property()
+
+    def augment(self, batch, generator):
+        return batch
+
+    def is_solved(self, x, y):
+        return (y[..., 0] == 1) & (x[..., 0] != 4)
+
+    def near(self, x, log_prob):
+        y = log_prob.argmax(-1)
+        y[:, 0] = 1
+        return y[:, None], x[:, :1] != 4
+
+
+def test_set_loss_by_search_is_that_of_the_solution_found():
+    model, _ = program()
+    x, _ = batch()
+    x[:, 0] = torch.tensor([0, 4, 2])
+    torch.manual_seed(3)
+    loss, state = set_loss(model, x, None, None, None, Anything().near)
+    log_prob = model.readout(state).base_dist.logits.log_softmax(-1)
+    best = log_prob[:, 1:].amax(-1).sum(-1) + log_prob[:, 0, 1]
+    close(loss, -(best[0] + best[2]) / B)
+
+
+def test_heads_of_an_implicit_task_learn_from_its_rules(monkeypatch):
+    seen = []
+
+    def heads_loss(heads, states, right):
+        seen.append(right)
+        return states.h.sum() * 0
+
+    monkeypatch.setattr("gram_pyro.train.heads_loss", heads_loss)
+    model, guide = program()
+    settings = TrainSettings(updates=2, num_segments=2, batch_size=8, free_share=0.5, precision="fp32")
+    trainer = Trainer(model, guide, Heads(8), Balanced_ELBO(max_plate_nesting=1), settings, Anything())
+    x, y = batch(8)
+    x[:, 0], x[0, 0] = 0, 4
+    answers = torch.ones(2, 4, L, dtype=torch.long)
+    answers[1, 2, 0] = 2
+    monkeypatch.setattr(model.readout, "answer", lambda states: answers)
+    boards = SudokuBoards(n=4, num_train=3, num_test=1, max_clues=4, test_clues=(0,), cache=None)
+    task_batch = next(boards.batches(8, torch.Generator()))
+    trainer.trajectory(task_batch._replace(x=x, y=y, solutions=y[:, None]))
+    assert seen[0].tolist() == [[False, True, True, True], [False, True, False, True]]
+
+
+def test_quality_of_perfect_and_of_bad_boards(task, boards4):
+    classes, perfect = BoardClasses(FOUR), draw_boards(FOUR, 2000, seed=1)
+    row = quality(task, perfect, classes)
+    assert row["valid"] == 1 and row["violations"] == 0 and row["classes"] == 2
+    assert row["distinct"] == len({tuple(b) for b in perfect.tolist()}) / 2000
+    assert abs(row["tv"] - row["tv_uniform"]) < 4 * row["tv_uniform_sd"]
+    p = classes.law[0].item()  # of two classes: tv = |f - p|, half-normal for many draws
+    close(row["tv_uniform"], math.sqrt(2 / math.pi * p * (1 - p) / 2000), 0.25)
+    one = torch.tensor(boards4[:1]).expand(10, -1).clone()
+    one[:4, 0] = 0
+    row = quality(task, one, classes)
+    assert row["valid"] == 0.6 and row["distinct"] == 1 / 6
+    close(row["violations"], 0.4 * 3)  # its row, column and box
+    close(row["tv"], 1 - classes.law[classes(one[9:])].item(), 1e-6)
+    nothing = quality(task, torch.zeros(5, 16, dtype=torch.long), classes)
+    assert nothing["valid"] == 0 and math.isnan(nothing["distinct"]) and "tv" not in nothing
+
+
+def test_total_variation_against_a_sum_by_hand():
+    close(total_variation(torch.tensor([3.0, 1.0, 0.0]), torch.tensor([0.5, 0.25, 0.25])), 0.25)
+
+
+def test_the_claim_is_tried_on_groups_of_boards(task):
+    boards = draw_boards(FOUR, 200, seed=2)
+    rulings, supported = verdict(claim(task, boards), None, 20)
+    diversity = next(ruling for name, ruling in rulings.items() if name.startswith("diversity"))
+    groups = boards.view(20, 10, 16).transpose(0, 1)
+    close(diversity.gain.mean, sum(len(g.unique(dim=0)) for g in groups) / 10 - 1)
+    assert supported
+    assert not verdict(claim(task, boards[:1].expand(200, -1)), None, 20)[1]  # one board again and again
+
+
+def test_generate_starts_from_the_blank_board(task):
+    class Draws:
+        answers = torch.arange(3 * 16).view(1, 3, 16)
+
+    def draw(x, num_segments):
+        assert x.shape == (3, 16) and not x.any() and num_segments == 7
+        return Draws
+
+    assert generate(draw, task, 3, 7, torch.device("cpu")).equal(Draws.answers[0])
+
+
+def test_a_table_of_rows_has_every_column():
+    text = rows_markdown([{"a": 1, "b": 0.5}, {"a": 2, "c": "x"}])
+    assert text.splitlines() == ["| a | b | c |", "| --- | --- | --- |", "| 1 | 0.5000 |  |", "| 2 |  | x |"]
+
+
+SMALL = """
+    task.n=4 task.num_train=60 task.num_test=8 task.max_clues=6 task.test_clues=[0,3] +task.cache=null
+    dim=16 core.hidden=16 core.num_layers=1 core.mixer.num_heads=2 compile=false device=cpu
+    train.updates=4 train.num_segments=2 train.batch_size=8 watch.every=2 watch.num_puzzles=4 task_name=t method_name=m
+    evaluate.num_boards=40 evaluate.depths=[1,2] evaluate.num_puzzles=4 evaluate.num_segments=2
+"""
+
+
+def test_the_experiment_end_to_end(tmp_path, capsys):
+    with initialize_config_dir(str(CONF), version_base=None):
+        config = compose("svi_generation", overrides=[*SMALL.split(), f"run_dir={tmp_path}"])
+    experiment("svi_generation").train_and_generate(config)
+    out = capsys.readouterr().out
+    assert "VERDICT" in out and "| segments | num_boards | valid |" in out and "| 3 clues | 4 | 20 |" in out
+    written = {path.name for path in tmp_path.iterdir() if path.stat().st_size}
+    tables, figures = {"generation.csv", "clues.csv", "results.json"}, {"depth.png", "boards.png", "training.png"}
+    assert written >= tables | figures | {"GRAM.safetensors", "GRAM.csv", "config.yaml"}

@@ -152,6 +152,15 @@ def test_test_sets_have_so_many_clues_and_a_solution_each(task):
     assert task.train.num_puzzles == 40
 
 
+def test_puzzles_with_one_solution_have_one_and_as_many_clues_as_asked_for(boards4):
+    task = SudokuBoards(n=4, num_train=3, num_test=60, max_clues=4, test_clues=(), one_solution=(7, 9), cache=None)
+    ((name, puzzles),) = task.test.items()
+    assert name == "7 to 9 clues, one solution" and puzzles.num_puzzles == 60
+    for clues, solution in zip(puzzles.x.tolist(), puzzles.solutions.tolist(), strict=True):
+        assert [b for b in boards4 if all(c in (0, d) for c, d in zip(clues, b, strict=True))] == [solution]
+    assert (puzzles.x != 0).sum(1).unique().tolist() == [7, 8, 9]
+
+
 def test_near_reads_probabilities(task, boards4):
     torch.manual_seed(0)
     x = task.test["5 clues"].x
@@ -172,6 +181,8 @@ def test_near_reads_probabilities(task, boards4):
         ({"num_train": 0}, "num_train=0.*expected num_train >= 1"),
         ({"blank_share": 1.5}, "blank_share=1.5.*0 <= blank_share <= 1"),
         ({"max_clues": 17}, "max_clues=17.*a board of 16 cells has 0 to 16 clues"),
+        ({"one_solution": (9, 20)}, r"one_solution=\[9, 20\] came.*16 cells"),
+        ({"one_solution": (9, 8), "max_clues": 4, "test_clues": ()}, r"one_solution=\[9, 8\] came; write \[fewest, most\]"),
         ({"test_clues": (3, 40)}, r"test_clues=\[3, 40\].*16 cells"),
     ],
 )

@@ -19,7 +19,7 @@ from gram_pyro.tasks.base import Batch, ImplicitTask, Puzzles
 from gram_pyro.tasks.cache import cached
 from gram_pyro.tasks.sudoku import Sudoku
 from gram_pyro.tasks.sudoku_classes import LARGEST, BoardClasses
-from gram_pyro.tasks.sudoku_generator import random_board
+from gram_pyro.tasks.sudoku_generator import random_board, thin
 from gram_pyro.tasks.sudoku_rules import Geometry
 
 FORMAT = 1  # of the cache; raise it when other boards are drawn
@@ -29,7 +29,8 @@ class SudokuBoards(ImplicitTask):
     """Boards of n x n cells. `num_train` of them are drawn, uniformly for n up to 6 and above that by a depth-first
     search that prefers some, and in training moved by symmetries drawn uniformly. The test sets "k clues" of `num_test`
     puzzles, one for every k in `test_clues`, are cut from boards drawn in the same way; they list one solution each, so
-    of their metrics coverage and its ceiling mean nothing.
+    of their metrics coverage and its ceiling mean nothing. With `one_solution` (a, b) there is a test set more, of
+    puzzles with one solution: clues are taken off as long as it stays the only one, down to k ~ uniform{a..b} of them.
 
     Raises: ValueError on arguments out of range.
     """
@@ -42,6 +43,7 @@ class SudokuBoards(ImplicitTask):
         blank_share: float = 0.5,
         max_clues: int = 18,
         test_clues: tuple[int, ...] = (0, 4, 8, 12),
+        one_solution: tuple[int, int] | None = None,
         seed: int = 0,
         cache: str | Path | None = ".cache",
     ) -> None:
@@ -53,11 +55,15 @@ class SudokuBoards(ImplicitTask):
                 f"num_train={num_train}, num_test={num_test}, blank_share={blank_share} came; "
                 "expected num_train >= 1, num_test >= 1, 0 <= blank_share <= 1."
             )
-        if not all(0 <= clues <= self.num_cells for clues in (max_clues, *test_clues)):
+        bounds = tuple(one_solution or ())
+        if not all(0 <= clues <= self.num_cells for clues in (max_clues, *test_clues, *bounds)):
             raise ValueError(
-                f"max_clues={max_clues}, test_clues={list(test_clues)} came; a board of {self.num_cells} cells has "
-                f"0 to {self.num_cells} clues."
+                f"max_clues={max_clues}, test_clues={list(test_clues)}, one_solution={list(bounds)} came; a board of "
+                f"{self.num_cells} cells has 0 to {self.num_cells} clues."
             )
+        if bounds and (len(bounds) != 2 or bounds[0] > bounds[1]):
+            raise ValueError(f"one_solution={list(bounds)} came; write [fewest, most] clues, or null for no such test.")
+        self.one_solution = bounds
         self.blank_share, self.max_clues, self.test_clues = blank_share, max_clues, tuple(test_clues)
         self.num_train, self.num_test, self.seed, self.cache = num_train, num_test, seed, cache
 
@@ -84,6 +90,11 @@ class SudokuBoards(ImplicitTask):
         for clues in self.test_clues:
             x = keep_clues(boards, torch.full((len(boards),), clues), generator)
             sets[f"{clues} clues"] = Puzzles(x, boards, torch.arange(len(boards) + 1))
+        if self.one_solution:
+            fewest, most = self.one_solution
+            rng = Random(f"one solution/{self.seed}")
+            drawn = [thin(self.geometry, board, 1, rng, rng.randint(fewest, most)) for board in boards.tolist()]
+            sets[f"{fewest} to {most} clues, one solution"] = Puzzles.from_lists(*zip(*drawn, strict=True))
         return sets
 
     def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:

@@ -33,8 +33,8 @@ def random_board(geometry: Geometry, rng: Random) -> list[int]:
     return geometry.read(next(geometry.search(geometry.planes([0] * geometry.num_cells), rng.shuffle)))
 
 
-def thin(geometry: Geometry, board: Sequence[int], most: int, rng: Random) -> Solved:
-    """Take clues off a full board, in random order, each if at most `most` solutions remain.
+def thin(geometry: Geometry, board: Sequence[int], most: int, rng: Random, fewest: int = 0) -> Solved:
+    """Take clues off a full board, in random order, each if at most `most` solutions remain, until `fewest` are left.
 
     Solutions gained by taking off clue c differ from the board at c; only these are searched for. One pass is enough:
     a clue that was needed stays needed when others have gone.
@@ -46,7 +46,7 @@ def thin(geometry: Geometry, board: Sequence[int], most: int, rng: Random) -> So
         trial = [plane | bit for plane in planes]
         trial[digit] ^= bit
         gained = list(islice(geometry.search(trial), most + 1 - len(solutions)))
-        if len(solutions) + len(gained) <= most:
+        if len(solutions) + len(gained) <= most and clues.count(0) < geometry.num_cells - fewest:
             trial[digit] ^= bit
             planes = trial
             clues[cell] = 0

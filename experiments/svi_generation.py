@@ -13,18 +13,15 @@ from functools import partial
 from pathlib import Path
 
 import hydra
-import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from tqdm import tqdm
 
 from gram_pyro.build import choose_device
 from gram_pyro.evaluate import evaluate
-from gram_pyro.generation import GROUP, boards_figure, claim, depth_figure, generate, quality
+from gram_pyro.generation import GROUP, boards_figure, by_depth, claim, depth_figure
 from gram_pyro.plots import training_figure
 from gram_pyro.report import flat_rows, rows_markdown, verdict, verdict_text, write_rows
 from gram_pyro.tasks.base import subset
-from gram_pyro.tasks.sudoku_classes import LARGEST, BoardClasses
 from gram_pyro.trial import claim_folder, run_trial, train
 
 SHOWN = 6  # boards in the picture
@@ -36,13 +33,9 @@ def train_and_generate(config: DictConfig) -> None:
     task = instantiate(config.task)
     learner, results = train("GRAM", config, task, folder, device)
     draw = partial(learner.sample, chunk=by.chunk)
-    classes = BoardClasses(task.geometry) if task.n <= LARGEST else None
-    rows, widths, table = [], list(by.widths), []
+    widths, table = list(by.widths), []
     with learner.settings.autocast(device):
-        for depth in tqdm(by.depths, desc="depth"):
-            torch.manual_seed(config.seed)
-            boards = generate(lambda x, segments: draw(x, 1, segments), task, by.num_boards, depth, device)
-            rows.append({"segments": depth} | quality(task, boards, classes))
+        rows, boards = by_depth(draw, task, by.num_boards, by.depths, config.seed, device)
         for name, puzzles in task.test.items():
             chosen = subset(puzzles, by.num_puzzles)
             _, _, scores = evaluate(draw, task, chosen, by.num_segments, widths, config.seed, device)

@@ -8,29 +8,47 @@ N perfect draws have a tv above zero too: `tv_uniform`, by simulation, is what a
 Source: validity and distinctness, paper D.5; classes: ours.
 """
 
-from collections.abc import Callable
+import time
+from collections.abc import Sequence
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
+from tqdm import tqdm
 
+from gram_pyro.evaluate import Draw
 from gram_pyro.metrics import Tally, standard_error, tally
 from gram_pyro.plots import BLACK, BLUE, GREEN, plt
 from gram_pyro.tasks.base import Puzzles
 from gram_pyro.tasks.sudoku_boards import SudokuBoards
-from gram_pyro.tasks.sudoku_classes import BoardClasses
-from gram_pyro.trajectories import Trajectories
+from gram_pyro.tasks.sudoku_classes import LARGEST, BoardClasses
 
 SIMULATIONS = 100
 GROUP = 20  # boards that the claim is tried on together
 
-Draw = Callable[[Tensor, int], Trajectories]  # (x, num_segments): one trajectory for each
 
-
-def generate(draw: Draw, task: SudokuBoards, num_boards: int, num_segments: int, device: torch.device) -> Tensor:
-    """Boards [N, L] from the blank one."""
+def generate(
+    draw: Draw, task: SudokuBoards, num_boards: int, num_segments: int, seed: int, device: torch.device
+) -> tuple[Tensor, dict[str, float]]:
+    """Boards [N, L] from the blank one, and how: depth allowed, segments run on average, seconds."""
+    torch.manual_seed(seed)
+    start = time.monotonic()
     blank = torch.zeros(num_boards, task.num_cells, dtype=torch.long, device=device)
-    return draw(blank, num_segments).answers[0].cpu()
+    drawn = draw(blank, 1, num_segments)
+    cost = {"run": drawn.depth.double().mean().item(), "seconds": round(time.monotonic() - start, 2)}
+    return drawn.answers[0].cpu(), {"segments": num_segments} | cost
+
+
+def by_depth(
+    draw: Draw, task: SudokuBoards, num_boards: int, depths: Sequence[int], seed: int, device: torch.device
+) -> tuple[list[dict[str, float]], Tensor]:
+    """The quality of `num_boards` boards at every depth, a row each; the boards of the last."""
+    classes = BoardClasses(task.geometry) if task.n <= LARGEST else None
+    rows = []
+    for depth in tqdm(depths, desc="generating", unit="depth", dynamic_ncols=True):
+        boards, cost = generate(draw, task, num_boards, depth, seed, device)
+        rows.append(cost | quality(task, boards, classes))
+    return rows, boards
 
 
 def total_variation(counts: Tensor, law: Tensor) -> Tensor:

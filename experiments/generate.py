@@ -1,0 +1,55 @@
+"""Generate Sudoku boards with trained weights, and judge them by depth.
+
+    python experiments/generate.py checkpoint=runs/.../GRAM.safetensors num_boards=100000 depths=[16] halt_at=0.9
+
+The run folder receives generation.csv, generation.json, the boards of the last depth, one a line, in boards.txt, and
+figures.
+"""
+
+from functools import partial
+
+import hydra
+import pyro
+from omegaconf import DictConfig
+
+from gram_pyro.build import build_sampler
+from gram_pyro.command import plain_errors
+from gram_pyro.generation import boards_figure, by_depth, depth_figure
+from gram_pyro.report import rows_markdown
+from gram_pyro.study import open_study, write_study
+from gram_pyro.tasks.sudoku import NAMES
+from gram_pyro.tasks.sudoku_boards import SudokuBoards
+
+SHOWN = 6  # boards in the picture
+
+
+def run(config: DictConfig) -> None:
+    study = open_study(config)
+    task, program, device, precision, folder = study
+    if not isinstance(task, SudokuBoards):
+        raise ValueError(
+            f"{config.checkpoint} solves puzzles of {type(task).__name__}; give the checkpoint of a run of "
+            "svi_generation.py"
+        )
+    sampler = build_sampler(config.sampler, task, program.heads)
+    options = {"heads": program.heads, "halt_at": config.halt_at, "chunk": config.chunk}
+    with precision:
+        draw = partial(sampler, program.model, **options)
+        rows, boards = by_depth(draw, task, config.num_boards, config.depths, config.seed, device)
+    print(f"\n{rows_markdown(rows)}")
+    depth_figure(rows).savefig(folder / "depth.png", dpi=150)
+    boards_figure(task, boards[:SHOWN]).savefig(folder / "boards.png", dpi=150)
+    lines = ("".join(NAMES[digit] for digit in board) for board in boards.tolist())
+    (folder / "boards.txt").write_text("".join(f"{line}\n" for line in lines))
+    write_study(study, config, "generation", rows)
+
+
+@hydra.main(version_base=None, config_path="conf", config_name="generate")
+def main(config: DictConfig) -> None:
+    pyro.enable_validation(False)
+    with plain_errors():
+        run(config)
+
+
+if __name__ == "__main__":
+    main()

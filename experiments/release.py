@@ -14,18 +14,21 @@ from omegaconf import DictConfig
 
 from gram_pyro.checkpoint import read, write
 from gram_pyro.command import plain_errors
-from gram_pyro.report import markdown
+from gram_pyro.report import markdown, rows_markdown
 
 
-def card(name: str, description: dict, tests: dict) -> str:
+def card(name: str, description: dict, tests: dict, generation: list[dict]) -> str:
     """What the weights are, how they came about, and what they are worth."""
     config = description["config"]
     parameters = ", ".join(f"{part} {count}" for part, count in description["parameters"].items())
+    before = description.get("before", "") and " after {updates} of {seconds:.0f} seconds".format(
+        **description["before"]
+    )
     lines = [
         f"# {name}",
         "",
         f"Trained at commit {description['commit']} on {description['device']}: {description['updates']} updates in "
-        f"{description['seconds'] / 60:.0f} minutes, seed {config['seed']}. Parameters: {parameters}.",
+        f"{description['seconds'] / 60:.0f} minutes{before}, seed {config['seed']}. Parameters: {parameters}.",
         "",
         "Task: `" + json.dumps(config["task"]) + "`",
         "",
@@ -40,6 +43,8 @@ def card(name: str, description: dict, tests: dict) -> str:
             markdown(numbers, widths),
             "",
         ]
+    if generation:
+        lines += ["Boards from the blank one, by depth (`gram_pyro/generation.py`):", "", rows_markdown(generation), ""]
     return "\n".join(lines)
 
 
@@ -49,12 +54,13 @@ def run(config: DictConfig) -> None:
     results = path.parent / "results.json"
     if not results.is_file():
         raise FileNotFoundError(f"there is no {results}; a card needs the numbers of a finished run")
-    tests = json.loads(results.read_text())["programs"][path.stem]["tests"]
+    results = json.loads(results.read_text())
+    tests, generation = results["programs"][path.stem]["tests"], results.get("generation", [])
     folder.mkdir(parents=True, exist_ok=True)
     del description["config"]["run_dir"]  # a path of the machine it was trained on
     averages = {name: value for name, value in tensors.items() if name.startswith("average.")}
     write(folder / f"{config.name}.safetensors", averages, description)
-    (folder / f"{config.name}.md").write_text(card(config.name, description, tests))
+    (folder / f"{config.name}.md").write_text(card(config.name, description, tests, generation))
     size = (folder / f"{config.name}.safetensors").stat().st_size / 2**20
     print(f"{folder / config.name}.safetensors, {size:.1f} MiB, and its card")
 

@@ -10,7 +10,6 @@ results.json and figures.
 
 import json
 from functools import partial
-from pathlib import Path
 
 import hydra
 from hydra.utils import instantiate
@@ -33,13 +32,13 @@ def train_and_generate(config: DictConfig) -> None:
     task = instantiate(config.task)
     learner, results = train("GRAM", config, task, folder, device)
     draw = partial(learner.sample, chunk=by.chunk)
-    widths, table = list(by.widths), []
+    widths, tests, table = list(by.widths), {}, []
     with learner.settings.autocast(device):
         rows, boards = by_depth(draw, task, by.num_boards, by.depths, config.seed, device)
         for name, puzzles in task.test.items():
             chosen = subset(puzzles, by.num_puzzles)
-            _, _, scores = evaluate(draw, task, chosen, by.num_segments, widths, config.seed, device)
-            table += flat_rows("GRAM", name, scores, widths)
+            _, _, tests[name] = evaluate(draw, task, chosen, by.num_segments, widths, config.seed, device)
+            table += flat_rows("GRAM", name, tests[name], widths)
     print(f"\n{rows_markdown(rows)}\n\n{rows_markdown([{k: row[k] for k in CLUE_COLUMNS} for row in table])}")
     rulings, supported = verdict(claim(task, boards), None, GROUP)
     print(f"\n{verdict_text(rulings, supported)}")
@@ -48,8 +47,8 @@ def train_and_generate(config: DictConfig) -> None:
     boards_figure(task, boards[:SHOWN]).savefig(folder / "boards.png", dpi=150)
     write_rows(folder / "generation.csv", rows)
     write_rows(folder / "clues.csv", table)
-    summary = results | {"generation": rows, "clues": table, "supported": supported}
-    Path(folder / "results.json").write_text(json.dumps(summary, indent=1))
+    summary = {"programs": {"GRAM": results | {"tests": tests}}, "generation": rows, "supported": supported}
+    (folder / "results.json").write_text(json.dumps(summary, indent=1))
     print(f"\ntables, figures and checkpoint are in {folder}")
 
 

@@ -7,16 +7,18 @@ from pathlib import Path
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 from scripts import experiment
 from tiny import B, L, batch, close, program
 
+from gram_pyro.build import build_task
 from gram_pyro.generation import claim, generate, quality, total_variation
 from gram_pyro.heads import Heads
 from gram_pyro.load import RELEASED
 from gram_pyro.objectives import Balanced_ELBO, set_loss
 from gram_pyro.report import rows_markdown, verdict
 from gram_pyro.tasks.base import ImplicitTask
-from gram_pyro.tasks.sudoku import random_symmetries
+from gram_pyro.tasks.sudoku import Sudoku, random_symmetries
 from gram_pyro.tasks.sudoku_boards import SudokuBoards, draw_boards, keep_clues
 from gram_pyro.tasks.sudoku_classes import BoardClasses
 from gram_pyro.tasks.sudoku_rules import Geometry
@@ -286,6 +288,13 @@ def test_generate_starts_from_the_blank_board(task):
 
     boards, cost = generate(draw, task, 3, 7, 0, torch.device("cpu"))
     assert boards.equal(Draws.answers[0]) and cost["segments"] == 7 and cost["run"] == 4
+
+
+def test_a_checkpoint_of_boards_is_evaluated_on_another_task_of_the_same_symbols():
+    trained = OmegaConf.create({"task": {"_target_": "gram_pyro.tasks.sudoku_boards.SudokuBoards", "n": 4}})
+    changed = OmegaConf.create({"_target_": "gram_pyro.tasks.sudoku.Sudoku", "n": 4, "num_test": 5, "test": None})
+    assert type(build_task(trained, changed)) is Sudoku
+    assert type(build_task(trained, OmegaConf.create({"_target_": None, "seed": 3}))) is SudokuBoards
 
 
 def test_a_table_of_rows_has_every_column():

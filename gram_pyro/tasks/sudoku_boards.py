@@ -12,7 +12,6 @@ from pathlib import Path
 from random import Random
 
 import torch
-from matplotlib.axes import Axes
 from torch import Tensor
 
 from gram_pyro.tasks.base import Batch, ImplicitTask, Puzzles
@@ -25,7 +24,7 @@ from gram_pyro.tasks.sudoku_rules import Geometry
 FORMAT = 1  # of the cache; raise it when other boards are drawn
 
 
-class SudokuBoards(ImplicitTask):
+class SudokuBoards(Sudoku, ImplicitTask):
     """Boards of n x n cells. `num_train` of them are drawn, uniformly for n up to 6 and above that by a depth-first
     search that prefers some, and in training moved by symmetries drawn uniformly. The test sets "k clues" of `num_test`
     puzzles, one for every k in `test_clues`, are cut from boards drawn in the same way; they list one solution each, so
@@ -47,9 +46,7 @@ class SudokuBoards(ImplicitTask):
         seed: int = 0,
         cache: str | Path | None = ".cache",
     ) -> None:
-        self.rules = Sudoku(n, test={})
-        self.geometry, self.n = self.rules.geometry, n
-        self.num_cells, self.num_symbols, self.relations = n * n, n + 1, self.rules.relations
+        super().__init__(n, test={})
         if num_train < 1 or num_test < 1 or not 0 <= blank_share <= 1:
             raise ValueError(
                 f"num_train={num_train}, num_test={num_test}, blank_share={blank_share} came; "
@@ -103,9 +100,6 @@ class SudokuBoards(ImplicitTask):
             clues = torch.randint(self.max_clues + 1, (batch_size,), generator=generator) * some
             yield batch._replace(x=keep_clues(batch.y, clues, generator))
 
-    def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
-        return self.rules.augment(batch, generator)
-
     def near(self, x: Tensor, log_prob: Tensor) -> tuple[Tensor, Tensor]:
         """The board that `Geometry.nearest` finds, M = 1."""
         order = log_prob[..., 1:].float().flatten(1).argsort(1, descending=True).tolist()
@@ -115,21 +109,6 @@ class SudokuBoards(ImplicitTask):
         ]
         boards = torch.tensor([board or [0] * self.num_cells for board in found], device=x.device)
         return boards[:, None], torch.tensor([[board is not None] for board in found], device=x.device)
-
-    def is_solved(self, x: Tensor, y: Tensor) -> Tensor:
-        return self.rules.is_solved(x, y)
-
-    def violations(self, x: Tensor, y: Tensor) -> Tensor:
-        """Wrong rows, columns and boxes, and changed clues."""
-        return self.rules.violations(x, y)
-
-    def render(self, x: Tensor, y: Tensor | None = None) -> str:
-        """Clues x [L] and, to their right, board y [L], as text."""
-        return self.rules.render(x, y)
-
-    def draw(self, axes: Axes, x: Tensor, y: Tensor | None = None) -> None:
-        """See Sudoku.draw."""
-        self.rules.draw(axes, x, y)
 
 
 def draw_boards(geometry: Geometry, count: int, seed: int) -> Tensor:

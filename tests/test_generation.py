@@ -291,7 +291,7 @@ def test_generate_starts_from_the_blank_board(task):
 
 
 def test_a_checkpoint_of_boards_is_evaluated_on_another_task_of_the_same_symbols():
-    trained = OmegaConf.create({"task": {"_target_": "gram_pyro.tasks.sudoku_boards.SudokuBoards", "n": 4}})
+    trained = OmegaConf.create({"task": {"_target_": "gram_pyro.tasks.sudoku_boards.SudokuBoards", "max_clues": 9}})
     changed = OmegaConf.create({"_target_": "gram_pyro.tasks.sudoku.Sudoku", "n": 4, "num_test": 5, "test": None})
     assert type(build_task(trained, changed)) is Sudoku
     assert type(build_task(trained, OmegaConf.create({"_target_": None, "seed": 3}))) is SudokuBoards

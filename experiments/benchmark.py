@@ -1,151 +1,154 @@
-"""The cost of Pyro: one training update through the program against the same maths written by hand in PyTorch;
-and the memory of training as trajectories get longer.
+"""What it costs: time, memory, and the share of the machine that is used, as one table.
 
     python experiments/benchmark.py
+    python experiments/benchmark.py memory=null     leave a part out, by its name in benchmark.yaml
 
-Both update the same modules, in the same process, alternating, so that a slow moment of the machine hits both; the
-ratio of medians is reported. Forward, backward, clipping, AdamW and EMA are in both.
+Every line is compared with the first of its group, in the same process; times are medians over repeats, taken in turns.
+The run folder receives benchmark.csv, benchmark.json and benchmark.png, which grow with every part that is done.
 """
 
 import json
-import resource
-import statistics
-import time
-from dataclasses import replace
+from collections.abc import Iterator
+from functools import cached_property, partial
 from pathlib import Path
 
 import hydra
 import pyro
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
-from torch.distributions import Normal, kl_divergence
-from torch.nn import functional as F
+from tqdm import tqdm
 
-from gram_pyro.build import build_guide, build_heads, build_model, choose_device
-from gram_pyro.compiler import compile_blocks
-from gram_pyro.core import State
-from gram_pyro.objectives import segment_loss, set_loss
-from gram_pyro.tasks.base import Batch
-from gram_pyro.train import Trainer, TrainSettings
-
-
-def gaussian(head: torch.nn.Module, features: Tensor) -> Normal:
-    return Normal(head.loc(features).float(), 1e-3 + F.softplus(head.raw_scale(features).float() + head.shift))
-
-
-def frozen(law: Normal) -> Normal:
-    return Normal(law.loc.detach(), law.scale.detach())
-
-
-def by_hand_guided(trainer: Trainer, x: Tensor, y: Tensor, state: State | None) -> tuple[Tensor, State]:
-    """The segment ELBO with balanced KL, without Pyro."""
-    model, guide, balance = trainer.model, trainer.guide, trainer.objective.balance
-    core = model.core
-    e = model.embed(x)
-    state = core.init(e) if state is None else state
-    kl = 0.0
-    for t in range(model.num_transitions):
-        with torch.set_grad_enabled(t >= model.num_transitions - model.num_grad_steps):
-            state = core.predict(e, state)
-        p = gaussian(model.prior.head, state.h)
-        q = gaussian(guide.q_head, torch.cat([state.h, guide.q_embed(y).to(state.h.dtype).expand_as(state.h)], dim=-1))
-        kl = kl + balance * kl_divergence(frozen(q), p).sum() + (1 - balance) * kl_divergence(q, frozen(p)).sum()
-        state = State(state.h + q.rsample(), state.l)
-    logits = model.readout.logits(state.h).float()
-    loss = F.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="sum") + kl
-    return loss / len(x), state.detach()
+from gram_pyro.build import build_learner, choose_device
+from gram_pyro.command import plain_errors
+from gram_pyro.learner import autocast
+from gram_pyro.load import Program, load
+from gram_pyro.measure.clock import Line, milliseconds, take_turns
+from gram_pyro.measure.figure import benchmark_figure
+from gram_pyro.measure.memory import measure_memory
+from gram_pyro.measure.products import measure_products
+from gram_pyro.measure.sampling import measure_smc, measure_throughput
+from gram_pyro.measure.step import measure_step
+from gram_pyro.report import write_rows
+from gram_pyro.sampler import sample
+from gram_pyro.tasks.base import Batch, Task
+from gram_pyro.train import Trainer
 
 
-def by_hand_free(
-    trainer: Trainer, x: Tensor, solutions: Tensor, valid: Tensor, state: State | None
-) -> tuple[Tensor, State]:
-    """The set likelihood under the prior, without Pyro."""
-    model = trainer.model
-    core = model.core
-    e = model.embed(x)
-    state = core.init(e) if state is None else state
-    for t in range(model.num_transitions):
-        with torch.set_grad_enabled(t >= model.num_transitions - model.num_grad_steps):
-            state = core.predict(e, state)
-        state = State(state.h + gaussian(model.prior.head, state.h).rsample(), state.l)
-    log_p = model.readout.logits(state.h).float().log_softmax(-1)
-    each = log_p[:, None].expand(-1, solutions.shape[1], -1, -1).gather(-1, solutions[..., None]).squeeze(-1).sum(-1)
-    return -each.masked_fill(~valid, -torch.inf).logsumexp(-1).mean(), state.detach()
+class Bench:
+    """The parts of the benchmark; each is a method named like its key of the configuration."""
+
+    def __init__(self, config: DictConfig) -> None:
+        self.config, self.device = config, choose_device(config.device)
+        self.task: Task = instantiate(config.task)
+        self.turns = {"warmup": config.warmup, "repeats": config.repeats}
+
+    def trainer(self, **changes: object) -> Trainer:
+        """A trainer of the configuration with `changes`."""
+        config = OmegaConf.merge(self.config, OmegaConf.create(changes))
+        pyro.set_rng_seed(config.seed)
+        return build_learner(config, self.task, self.device)
+
+    def batch(self, size: int) -> Batch:
+        generator = torch.Generator().manual_seed(self.config.seed)
+        return next(self.task.batches(size, generator)).to(self.device)
+
+    @cached_property
+    def released(self) -> tuple[Task, Program]:
+        task, program = load(self.config.weights)
+        return task, Program(*(part.to(self.device) for part in program))
+
+    def puzzles(self, num_puzzles: int) -> Tensor:
+        """Unseen ones, of the task of the released weights."""
+        return next(iter(self.released[0].test.values())).x[:num_puzzles].to(self.device)
+
+    def step(self, part: DictConfig) -> list[Line]:
+        return measure_step(self.trainer(), self.batch(self.config.train.batch_size), **part)
+
+    def precision(self, part: DictConfig) -> list[Line]:
+        batch, ways = self.batch(self.config.train.batch_size), {}
+        for precision in ("fp32", "bf16"):
+            for compiled in (False, True):
+                trainer = self.trainer(train={"precision": precision, "num_segments": 1}, compile=compiled)
+                ways[precision + compiled * ", compiled"] = partial(trainer.trajectory, batch)
+        return milliseconds("precision", take_turns(ways, **part, device=self.device))
+
+    def sampling(self, part: DictConfig) -> list[Line]:
+        x, precision = self.puzzles(part.num_puzzles), autocast(self.config.train.precision, self.device)
+        return measure_throughput(self.released[1], x, part.depths, part.widths, part.halt_at, precision, **self.turns)
+
+    def smc(self, part: DictConfig) -> list[Line]:
+        x, precision = self.puzzles(part.num_puzzles), autocast(self.config.train.precision, self.device)
+        return measure_smc(*self.released, x, part.width, part.depth, precision, **self.turns)
+
+    def memory(self, part: DictConfig) -> Iterator[Line]:
+        def training(batch_size: int, dim: int, num_segments: int) -> None:
+            hidden = {"core": {"hidden": dim}, "dim": dim, "compile": False}
+            sizes = {"batch_size": batch_size, "num_segments": num_segments}
+            self.trainer(train=sizes, **hidden).trajectory(self.batch(batch_size))
+
+        def sampling(width: int) -> None:
+            with autocast(self.config.train.precision, self.device):
+                sample(self.released[1].model, x, width, 1)
+
+        x = self.puzzles(1)
+        small = {"batch_size": part.batch_sizes[0], "dim": part.dims[0], "num_segments": part.num_segments[0]}
+        for name, values in (
+            ("num_segments", part.num_segments),
+            ("batch_size", part.batch_sizes),
+            ("dim", part.dims),
+        ):
+            ways = {f"{name} = {v}": partial(training, **small | {name: v}) for v in values}
+            yield from measure_memory(f"training, {name}", ways, self.device)
+        ways = {f"width = {v}": partial(sampling, v) for v in part.widths}
+        yield from measure_memory("sampling, width", ways, self.device)
+
+    def products(self, part: DictConfig) -> list[Line]:
+        def core(num_cells: int) -> torch.nn.Module:
+            relations = torch.rand(3, num_cells, num_cells) < 0.2
+            sizes = {"dim": part.dim, "hidden": part.dim, "num_layers": 1, "num_updates": 1}
+            return instantiate(self.config.core, _partial_=True)(num_cells=num_cells, relations=relations, **sizes)
+
+        return measure_products(core, **part, device=self.device, compiled=self.config.compile)
 
 
-def through_pyro_guided(trainer: Trainer, x: Tensor, y: Tensor, state: State | None) -> tuple[Tensor, State]:
-    return segment_loss(trainer.objective, trainer.model, trainer.guide, x, y, state)
+PARTS = ("memory", "step", "precision", "sampling", "smc", "products")  # memory first: before others fill it
 
 
-def through_pyro_free(
-    trainer: Trainer, x: Tensor, solutions: Tensor, valid: Tensor, state: State | None
-) -> tuple[Tensor, State]:
-    return set_loss(trainer.model, x, solutions, valid, state)
+def markdown(lines: list[Line]) -> str:
+    """The table for people."""
+    rows = ["| what | way | | unit | ratio |", "| --- | --- | --: | --- | --: |"]
+    before = None
+    for line in lines:
+        group, before = "" if line.group == before else line.group, line.group
+        rows.append(f"| {group} | {line.way} | {line.value:.4g} | {line.unit} | {line.ratio:.2f} |")
+    return "\n".join(rows)
 
 
-WAYS = {"pyro": (through_pyro_guided, through_pyro_free), "by hand": (by_hand_guided, by_hand_free)}
-
-
-def loss_of(trainer: Trainer, way: str, batch: Batch) -> Tensor:
-    guided, free = WAYS[way]
-    cut = trainer.settings.num_free
-    share = cut / len(batch.x)
-    with trainer.settings.autocast(batch.x.device):
-        loss = (1 - share) * guided(trainer, batch.x[cut:], batch.y[cut:], None)[0]
-        if cut:
-            loss = loss + share * free(trainer, batch.x[:cut], batch.solutions[:cut], batch.valid[:cut], None)[0]
-    return loss
-
-
-def check_same_maths(trainer: Trainer, batch: Batch, seed: int) -> None:
-    """Raises: ValueError if the two ways differ in their loss under one seed."""
-    losses = []
-    for way in WAYS:
-        torch.manual_seed(seed)
-        losses.append(loss_of(trainer, way, batch).item())
-    if abs(losses[0] - losses[1]) > 1e-3 * abs(losses[1]):
-        raise ValueError(f"the loss is {losses[0]} through Pyro and {losses[1]} by hand: they are not the same maths")
+def run(config: DictConfig) -> None:
+    bench = Bench(config)
+    folder = Path(config.run_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    head = {"config": OmegaConf.to_container(config, resolve=True), "device": str(bench.device)}
+    head |= {"threads": torch.get_num_threads(), "torch": torch.__version__}
+    lines: list[Line] = []
+    for name in tqdm([name for name in PARTS if config[name] is not None], unit="part", dynamic_ncols=True):
+        lines += getattr(bench, name)(config[name])
+        rows = [line._asdict() for line in lines]
+        write_rows(folder / "benchmark.csv", rows)
+        (folder / "benchmark.json").write_text(json.dumps(head | {"rows": rows}, indent=1))
+        benchmark_figure(lines, folder / "benchmark.png")
+    print(markdown(lines))
+    print(f"\ntable and figure are in {folder}")
 
 
 @hydra.main(version_base=None, config_path="conf", config_name="benchmark")
 def main(config: DictConfig) -> None:
     pyro.settings.set(module_local_params=True)
     pyro.enable_validation(False)
-    pyro.set_rng_seed(config.seed)
-    device, task = choose_device(config.device), instantiate(config.task)
-    model = build_model(config, task).to(device)
-    guide, heads = build_guide(config, model).to(device), build_heads(config).to(device)
-    trainer = Trainer(model, guide, heads, instantiate(config.objective), TrainSettings(**config.train))
-    if config.compile:
-        compile_blocks(model.core, device)
-    batch = next(task.batches(config.train.batch_size, torch.Generator().manual_seed(config.seed))).to(device)
-    check_same_maths(trainer, batch, config.seed)
-    seconds: dict[str, list[float]] = {way: [] for way in WAYS}
-    for repeat in range(config.warmup + config.repeats):
-        for way in WAYS:
-            torch.manual_seed(repeat)
-            start = time.perf_counter()
-            trainer.step(loss_of(trainer, way, batch))
-            if repeat >= config.warmup:
-                seconds[way].append(time.perf_counter() - start)
-    medians = {way: statistics.median(times) for way, times in seconds.items()}
-    ratio = medians["pyro"] / medians["by hand"]
-    for way, median in medians.items():
-        print(f"{way:10s} {1e3 * median:8.2f} ms per update (median of {config.repeats})")
-    print(f"{'ratio':10s} {ratio:8.3f}")
-    memory = {}
-    for num_segments in config.segments:
-        trainer.settings = replace(trainer.settings, num_segments=num_segments)
-        trainer.trajectory(batch)
-        memory[num_segments] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(f"peak memory after a trajectory of {num_segments:3d} segments: {memory[num_segments]:.0f} MiB")
-    folder = Path(config.run_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "benchmark.json").write_text(
-        json.dumps({"milliseconds": {w: 1e3 * m for w, m in medians.items()}, "ratio": ratio, "peak_mib": memory})
-    )
+    with plain_errors():
+        run(config)
 
 
 if __name__ == "__main__":

@@ -53,10 +53,11 @@ def read_run(path: Path, width: int) -> list[dict]:
             row = {"task": config["task_name"], "method": method, "puzzles": test, "seed": config["seed"]}
             for column, (metric, at, scale) in METRICS.items():
                 row[column] = scale * table[metric][str(at or width)]
+            before = program.get("before", {"updates": 0, "seconds": 0})  # of the run it started from
             row |= {
                 "parameters": sum(program["parameters"].values()),
-                "updates": program["updates"],
-                "minutes": program["seconds"] / 60,
+                "updates": before["updates"] + program["updates"],
+                "minutes": (before["seconds"] + program["seconds"]) / 60,
                 "device": program["device"],
                 "path": path,
                 "settings": settings,

@@ -13,7 +13,7 @@ from gram_pyro.learner import Learner, TrainSettings
 from gram_pyro.model import GRAM
 from gram_pyro.peers.train import PeerTrainer
 from gram_pyro.sampler import Sampler
-from gram_pyro.tasks.base import Task
+from gram_pyro.tasks.base import ImplicitTask, Task
 from gram_pyro.train import Trainer
 
 
@@ -21,7 +21,7 @@ def build_model(config: DictConfig, task: Task) -> GRAM:
     """The generative program that `config` (keys dim, embed, core, prior, readout, model) describes, for `task`."""
     embed = instantiate(config.embed, _partial_=True)(num_symbols=task.num_symbols, dim=config.dim)
     core = instantiate(config.core, _partial_=True)(
-        dim=config.dim, num_cells=embed.num_tokens(task.num_cells), relations=task.relations
+        dim=config.dim, num_cells=embed.num_tokens(task.num_cells), relations=embed.relations(task.relations)
     )
     readout = instantiate(config.readout, _partial_=True)(num_symbols=task.num_symbols, dim=config.dim)
     return GRAM(embed, core, instantiate(config.prior), readout, **config.model)
@@ -56,8 +56,10 @@ def build_sampler(config: DictConfig, task: Task, heads: Heads | None) -> Sample
 
 
 def build_task(trained: DictConfig, changes: DictConfig) -> Task:
-    """The task a checkpoint was trained on, with what `changes` names (nulls: nothing)."""
-    return instantiate(trained.task, **{key: value for key, value in changes.items() if value is not None})
+    """The task a checkpoint was trained on, with what `changes` names (nulls: nothing); one of another class, if
+    `changes` names a `_target_`, is described by `changes` alone."""
+    changes = {key: value for key, value in changes.items() if value is not None}
+    return instantiate(changes) if "_target_" in changes else instantiate(trained.task, **changes)
 
 
 def build_learner(config: DictConfig, task: Task, device: torch.device) -> Learner:
@@ -71,7 +73,9 @@ def build_learner(config: DictConfig, task: Task, device: torch.device) -> Learn
     else:
         model = build_model(config, task).to(device)
         guide, heads = build_guide(config, model).to(device), build_heads(config).to(device)
-        learner, network = Trainer(model, guide, heads, instantiate(config.objective), settings), model.core
+        implicit = task if isinstance(task, ImplicitTask) else None
+        learner = Trainer(model, guide, heads, instantiate(config.objective), settings, implicit)
+        network = model.core
     if config.compile:
         compile_blocks(network, device)
     return learner

@@ -1,41 +1,81 @@
 """Checkpoints: one safetensors file with every tensor of a training run, and its description as JSON in the header.
 
-    model.* guide.* heads.*  the weights being trained     average.*       their exponential moving average
-    optimiser.*              AdamW's moments               rng.*           torch's and the data's random state
+    model.* guide.* heads.*  the weights being trained     average.*   their exponential moving average
+    optimiser.*              AdamW's moments               rng.*       random states: torch, numpy, Python, the data
+    log.*                    what the metrics table has not told yet
 
-Loading never executes code. Files are written whole or not at all.
+    sum = SHA-256 of the description and of the name, type, shape and bytes of every tensor
+
+The learning rate is a function of the number of updates, which the description has. Loading never executes code, and a
+file that was changed by one bit is refused. Files are written whole or not at all (`gram_pyro.atomic`).
 """
 
 import json
-import os
+import logging
+from hashlib import sha256
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
+from gram_pyro.atomic import write_atomically
 from gram_pyro.learner import Learner
+from gram_pyro.random_state import random_state, set_random_state
 
-FORMAT = "gram_pyro-2"
+FORMAT = "gram_pyro-3"
+UNSUMMED = "gram_pyro-2"  # as before the sum: its weights can be read, and a run of it cannot be continued
+PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # torch.save: of today, and plain pickles
+
+log = logging.getLogger(__name__)
 
 
-def save(path: Path, trainer: Learner, data_generator: torch.Generator, description: dict) -> None:
-    """Write a checkpoint atomically. `description` must be JSON: the resolved configuration and what was measured."""
-    tensors = dict(trainer.program.state_dict())
-    tensors |= {f"average.{name}": value for name, value in trainer.ema.module.state_dict().items()}
-    for index, moments in trainer.optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in moments.items()}
-    tensors |= {"rng.torch": torch.get_rng_state(), "rng.data": data_generator.get_state()}
+def save(
+    path: Path,
+    trainer: Learner,
+    data_generator: torch.Generator,
+    description: dict,
+    log: dict[str, Tensor] | None = None,
+) -> None:
+    """Write a checkpoint. `description` must be JSON: the resolved configuration and what was measured.
+
+    Raises: FloatingPointError, and nothing is written, if a weight, its average or a moment is not finite; OSError.
+    """
+    average = {f"average.{name}": value for name, value in trainer.ema.module.state_dict().items()}
+    moments = {
+        f"optimiser.{index}.{name}": torch.as_tensor(value)
+        for index, values in trainer.optimiser.state_dict()["state"].items()
+        for name, value in values.items()
+    }
+    averaged = {f"average.{name}": value for name, value in trainer.ema.module.named_parameters()}
+    for name, value in (dict(trainer.program.named_parameters()) | averaged | moments).items():
+        if not torch.isfinite(value).all():
+            raise FloatingPointError(
+                f"{name} is not finite at update {trainer.updates}; lower learning_rate or use precision=fp32"
+            )
+    random = random_state(device_of(trainer)) | {"data": data_generator.get_state()}
+    tensors = dict(trainer.program.state_dict()) | average | moments
+    tensors |= {f"rng.{name}": value for name, value in random.items()}
+    tensors |= {f"log.{name}": value for name, value in (log or {}).items()}
     write(path, tensors, description | {"updates": trainer.updates})
 
 
 def write(path: Path, tensors: dict[str, Tensor], description: dict) -> None:
-    """Write tensors and a description as one file, atomically."""
-    header = {"format": FORMAT, "description": json.dumps(description)}
-    part = path.with_suffix(".part")
-    save_file({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, part, header)
-    os.replace(part, path)
+    """Write tensors and a description as one file.  Raises: OSError."""
+    text = json.dumps(description)
+    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    header = {"format": FORMAT, "sum": digest(tensors, text), "description": text}
+    write_atomically(path, to_bytes(tensors, header))
+
+
+def digest(tensors: dict[str, Tensor], description: str) -> str:
+    """The sum that a checkpoint of these carries."""
+    total = sha256(description.encode())
+    for name, value in sorted(tensors.items()):
+        total.update(f"\n{name} {value.dtype} {list(value.shape)}\n".encode())
+        total.update(value.flatten().view(torch.uint8).numpy())
+    return total.hexdigest()
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict]:
@@ -47,6 +87,13 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict]:
         raise FileNotFoundError(
             f"there is no checkpoint at {path}; run `make sudoku`, or give the path of a run's .safetensors file"
         )
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start.startswith(PICKLES):
+        raise ValueError(
+            f"{path} is a pickle (as torch.save writes), which is not opened because opening one can run any program; "
+            "give a .safetensors checkpoint written by this program"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
@@ -55,11 +102,17 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict]:
         raise ValueError(
             f"{path} is not a whole safetensors file ({error}); give a checkpoint written by this program"
         ) from error
-    if header.get("format") != FORMAT:
+    if header.get("format") not in (FORMAT, UNSUMMED):
         raise ValueError(
             f"{path} has format {header.get('format')!r}, and this program reads {FORMAT!r}; train it again"
         )
-    return tensors, json.loads(header["description"])
+    text = header.get("description", "")
+    if header.get("sum") != (digest(tensors, text) if header["format"] == FORMAT else None):
+        raise ValueError(
+            f"{path} is damaged: its numbers are not those that were written; copy it again from where it came, or "
+            "delete it and train it again"
+        )
+    return tensors, json.loads(text)
 
 
 def part_of(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -67,39 +120,72 @@ def part_of(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def start_from(path: Path, trainer: Learner) -> None:
+def device_of(trainer: Learner) -> torch.device:
+    return next(trainer.program.parameters()).device
+
+
+def start_from(path: Path, trainer: Learner) -> dict:
     """Begin a run with the averaged weights of another one: of an easier task, or a smaller board.
 
+    Weights that have another shape here (a larger alphabet) begin at random, and a warning names them.
+    Returns: updates and seconds of training that the weights have had, the runs before that one included.
     Raises: FileNotFoundError, ValueError: no checkpoint, or one of a program that is built otherwise.
     """
-    tensors, _ = read(path)
-    averages = trainer.ema.module
+    tensors, description = read(path)
+    averages, others = trainer.ema.module, []
     for name, module in trainer.program.items():
-        fill(averages[name], part_of(tensors, f"average.{name}."), path)
+        found = part_of(tensors, f"average.{name}.")
+        own = {key: value for key, value in averages[name].state_dict().items() if differs(value, found.get(key))}
+        fill(averages[name], found | own, path)
         module.load_state_dict(averages[name].state_dict())
+        others += [f"{name}.{key}" for key in own]
+    if others:
+        log.warning("%s begin at random: in %s they have another shape.", ", ".join(others), path)
+    before = description.get("before", {"updates": 0, "seconds": 0.0})
+    return {key: before[key] + description[key] for key in before}
+
+
+def differs(here: Tensor, there: Tensor | None) -> bool:
+    """Whether a tensor has another shape in the other run."""
+    return there is not None and there.shape != here.shape
 
 
 def fill(module: nn.Module, weights: dict[str, Tensor], path: str | Path) -> None:
-    """Load weights.  Raises: ValueError if they are not those of `module`."""
-    try:
-        module.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(f"the weights in {path} do not fit this task or this version: {error}") from error
+    """Load weights.  Raises: ValueError if they are not those of `module`, with the first that is not."""
+    wanted = module.state_dict()
+    for name in sorted(wanted.keys() | weights.keys()):
+        came, expected = (
+            f"of shape {list(part[name].shape)}" if name in part else "absent" for part in (weights, wanted)
+        )
+        if came != expected:
+            raise ValueError(
+                f"the weights in {path} do not fit this task or this version: {name} is {came} there and {expected} "
+                "here; give weights of this task and size, or the configuration they were trained with"
+            )
+    module.load_state_dict(weights)
 
 
-def restore(path: Path, trainer: Learner, data_generator: torch.Generator) -> dict:
-    """Continue a run exactly where it was saved.  Returns: the description."""
+def restore(path: Path, trainer: Learner, data_generator: torch.Generator) -> tuple[dict, dict[str, Tensor]]:
+    """Continue a run exactly where it was saved (on another kind of device: but for its random numbers).
+
+    Returns: the description; the log, as `save` got it.
+    Raises: FileNotFoundError, ValueError: no checkpoint of this program, or one that holds no run.
+    """
     tensors, description = read(path)
+    if "rng.python" not in tensors:
+        raise ValueError(
+            f"{path} holds weights and no whole run, so it cannot be continued; begin a new run with start={path}"
+        )
     for name, module in trainer.program.items():
-        module.load_state_dict(part_of(tensors, f"{name}."))
-    trainer.ema.module.load_state_dict(part_of(tensors, "average."))
+        fill(module, part_of(tensors, f"{name}."), path)
+        fill(trainer.ema.module[name], part_of(tensors, f"average.{name}."), path)
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in part_of(tensors, "optimiser.").items():
         index, _, key = name.partition(".")
         moments.setdefault(int(index), {})[key] = value
     trainer.optimiser.load_state_dict(trainer.optimiser.state_dict() | {"state": moments})
-    torch.set_rng_state(tensors["rng.torch"])
+    set_random_state(part_of(tensors, "rng."), device_of(trainer))
     data_generator.set_state(tensors["rng.data"])
     trainer.updates = description["updates"]
     trainer.ema.n_averaged.fill_(trainer.updates)
-    return description
+    return description, part_of(tensors, "log.")

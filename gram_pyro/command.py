@@ -10,13 +10,13 @@ from hydra.errors import InstantiationException
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Exit with one sentence on a bad value, a missing file or a number that is not finite.
+    """Exit with one sentence on a bad value, a file that cannot be read or written, or a number that is not finite.
 
     HYDRA_FULL_ERROR=1 shows the traceback instead.
     """
     try:
         yield
-    except (ValueError, FileNotFoundError, FloatingPointError, InstantiationException) as error:
+    except (ValueError, OSError, FloatingPointError, InstantiationException) as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error

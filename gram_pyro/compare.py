@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from gram_pyro import trial
+from gram_pyro.atomic import write_atomically
 from gram_pyro.build import choose_device
 from gram_pyro.calibration import calibration_error
 from gram_pyro.evaluate import evaluate
@@ -147,7 +148,7 @@ def run_one(name: str, config: DictConfig, task: Task, device: torch.device) -> 
         numbers["minutes"] = description["seconds"] / 60
         numbers["parameters"] = sum(description["parameters"][part] for part in ("model", "guide"))
         row = {"entry": name, "seed": config.seed, "updates": description["updates"], "device": str(device)} | numbers
-        file.write_text(json.dumps(row, indent=1))
+        write_atomically(file, json.dumps(row, indent=1).encode())
     return json.loads(file.read_text())
 
 

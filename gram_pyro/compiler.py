@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from gram_pyro.layers import Block
+from gram_pyro.peers.autoregressive import MaskedBlock
 
 log = logging.getLogger(__name__)
 
@@ -20,5 +21,5 @@ def compile_blocks(network: nn.Module, device: torch.device) -> None:
         log.warning("no C++ compiler was found: it runs uncompiled, about 1.3 times slower; install g++")
         return
     for block in network.modules():
-        if isinstance(block, Block):
+        if isinstance(block, Block | MaskedBlock):
             block.compile(dynamic=False)

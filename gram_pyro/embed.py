@@ -20,6 +20,10 @@ class Embedding(nn.Module, ABC):
         """S, for puzzles of L cells."""
         return num_cells
 
+    def relations(self, relations: Tensor | None) -> Tensor | None:
+        """Those of the tokens, [R', S, S], from those of the cells, [R, L, L]."""
+        return relations
+
     @abstractmethod
     def for_target(self) -> nn.Module:
         """The embedding that a guide reads the target y with: of the same tokens, with weights of its own."""

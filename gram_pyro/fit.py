@@ -1,6 +1,5 @@
 """The training loop: batches in, a checkpoint and a metrics table out, with a progress bar; it resumes."""
 
-import csv
 import time
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from gram_pyro import checkpoint
 from gram_pyro.interrupt import stop_on_signal
 from gram_pyro.learner import Learner
 from gram_pyro.metrics import per_puzzle, tally
+from gram_pyro.metrics_table import MetricsTable
 from gram_pyro.tasks.base import Puzzles, Task
 
 
@@ -30,22 +30,6 @@ def columns(means: dict[str, torch.Tensor]) -> dict[str, float]:
     return flat
 
 
-def append(path: Path, row: dict[str, object]) -> None:
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, row)
-        if file.tell() == 0:
-            writer.writeheader()
-        writer.writerow(row)
-
-
-def keep_rows(path: Path, updates: int) -> None:
-    """Forget the rows of a metrics table beyond the update a run resumes from."""
-    with path.open(newline="") as file:
-        header, *rows = csv.reader(file)
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows([header] + [row for row in rows if int(row[0]) <= updates])
-
-
 def fit(
     trainer: Learner,
     task: Task,
@@ -60,46 +44,57 @@ def fit(
 
     Writes `path` (checkpoint) and, beside it, a .csv with one row per `log_every` updates: losses and the KL of every
     transition in nats per puzzle (means since the last row), and the accuracy of one prior trajectory of the averaged
-    model on the puzzles `watched`. If `path` exists the run continues from it. A signal to stop is
-    obeyed at the end of a trajectory, after saving (KeyboardInterrupt).
+    model on the puzzles `watched`. If `path` exists the run continues from it, to the same numbers, bit for bit on a
+    CPU, as if it had never stopped. A signal to stop is obeyed at the end of a trajectory, after saving
+    (KeyboardInterrupt).
+
+    Where a loss, a gradient or a weight is not finite, training stops and nothing more is saved: the last checkpoint,
+    in which every number is finite, stays. Continued, the run would come to the same place again.
 
     Returns: the description, with `updates` and `seconds` of training (evaluation and saving not counted).
+    Raises: FloatingPointError as above; OSError if the disk is full, the last checkpoint being kept.
     """
-    table = path.with_suffix(".csv")
+    table = MetricsTable(path.with_suffix(".csv"))
     generator = torch.Generator().manual_seed(seed)
     description = {"seconds": 0.0} | description
+    saved = None
     if path.exists():
-        description |= checkpoint.restore(path, trainer, generator)
-        keep_rows(table, trainer.updates)
+        past, log = checkpoint.restore(path, trainer, generator)
+        description |= past
+        table.restore(log, device)
+        saved = trainer.updates
     else:
-        table.unlink(missing_ok=True)
+        table.path.unlink(missing_ok=True)
 
     total = trainer.settings.updates
     batches = task.batches(trainer.settings.batch_size, generator)
-    records: list[dict] = []
     with (
         stop_on_signal() as stop,
         tqdm(total=total, initial=trainer.updates, desc=path.stem, unit="update", dynamic_ncols=True) as bar,
     ):
-        while trainer.updates < total and not stop:
-            start, before = time.monotonic(), trainer.updates
-            records.append(trainer.trajectory(next(batches).to(device)))
-            description["seconds"] += time.monotonic() - start
-            bar.update(trainer.updates - before)
-            if trainer.updates // log_every > before // log_every or trainer.updates >= total:
-                means = {name: torch.stack([r[name] for r in records]).mean(0) for name in records[0]}
-                records = []
-                accuracy = prior_accuracy(trainer, task, watched, device)
-                row = {"updates": trainer.updates, "seconds": round(description["seconds"], 2)}
-                row |= columns(means) | {"prior_accuracy": accuracy}
-                append(table, row)
-                bar.set_postfix(
-                    loss=f"{row['loss']:.2f}",
-                    kl=f"{means['kl'].sum():.2f}" if "kl" in means else "none",
-                    prior_accuracy=f"{accuracy:.3f}",
-                )
-                checkpoint.save(path, trainer, generator, description)
-    if stop:
-        checkpoint.save(path, trainer, generator, description)
-        raise KeyboardInterrupt(f"stopped at update {trainer.updates} of {total}; nothing is lost")
+        try:
+            while trainer.updates < total and not stop:
+                start, before = time.monotonic(), trainer.updates
+                table.add(trainer.trajectory(next(batches).to(device)))
+                description["seconds"] += time.monotonic() - start
+                bar.update(trainer.updates - before)
+                if trainer.updates // log_every > before // log_every or trainer.updates >= total:
+                    means = table.means()
+                    accuracy = prior_accuracy(trainer, task, watched, device)
+                    row = {"updates": trainer.updates, "seconds": round(description["seconds"], 2)}
+                    row |= columns(means) | {"prior_accuracy": accuracy}
+                    table.write(row)
+                    bar.set_postfix(
+                        loss=f"{row['loss']:.2f}",
+                        kl=f"{means['kl'].sum():.2f}" if "kl" in means else "none",
+                        prior_accuracy=f"{accuracy:.3f}",
+                    )
+                    checkpoint.save(path, trainer, generator, description, table.state())
+                    saved = trainer.updates
+            if stop:
+                checkpoint.save(path, trainer, generator, description, table.state())
+                raise KeyboardInterrupt(f"stopped at update {trainer.updates} of {total}; nothing is lost")
+        except FloatingPointError as problem:
+            kept = "nothing was saved before" if saved is None else f"{path} keeps update {saved}, where all was finite"
+            raise FloatingPointError(f"{problem}; {kept}") from problem
     return description | {"updates": trainer.updates}

@@ -4,14 +4,17 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from gram_pyro.parallel import on_any
+
 
 class StopRequest:
-    """False until a signal asked to stop."""
+    """False until a signal asked to stop, on this rank or another: all must ask equally often, and stop together."""
 
     def __init__(self) -> None:
         self.asked = False
 
     def __bool__(self) -> bool:
+        self.asked = on_any(self.asked)
         return self.asked
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from gram_pyro.parallel import add_up
 from gram_pyro.tasks.base import Batch
 from gram_pyro.trajectories import Trajectories
 
@@ -18,7 +19,10 @@ class TrainSettings:
 
     updates: int  # optimiser steps in all; the learning rate follows a cosine to zero over them
     num_segments: int  # N_sup
-    batch_size: int
+    batch_size: int  # of all processes together
+    accumulate: int = (
+        1  # parts of a batch that follow each other, so that one fits into memory; the numbers do not change
+    )
     free_share: float = 0.0  # rho: share of rows that are prior rollouts trained on the solution set
     beta: float = 1.0  # weight of the KL; 1 is the ELBO
     learning_rate: float = 1e-3
@@ -29,6 +33,8 @@ class TrainSettings:
     precision: str = "bf16"
 
     def __post_init__(self) -> None:
+        if self.accumulate < 1:
+            raise ValueError(f"accumulate={self.accumulate} must be at least 1; with 1 a batch is not divided")
         if not 0 <= self.free_share < 1:
             raise ValueError(
                 f"free_share={self.free_share} must be at least 0 and below 1: the guide needs rows to learn from"
@@ -113,9 +119,13 @@ class Learner(ABC):
         )
 
     def step(self, loss: Tensor) -> None:
-        """One optimiser step.  Raises: FloatingPointError on a loss or gradient that is not finite."""
-        self.optimiser.zero_grad(set_to_none=True)
+        """One optimiser step, on the sum of the gradients of all ranks and of what was added before by backward().
+
+        Raises: FloatingPointError on a loss or gradient that is not finite.
+        """
         loss.backward()
+        loss = loss.detach()
+        add_up([loss, *(p.grad for p in self.program.parameters() if p.grad is not None)])
         if not torch.isfinite(loss):
             raise FloatingPointError(
                 f"the loss is {loss.item()} at update {self.updates}; lower learning_rate or use precision=fp32"
@@ -128,5 +138,6 @@ class Learner(ABC):
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate()
         self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
         self.ema.update_parameters(self.program)
         self.updates += 1

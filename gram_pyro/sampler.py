@@ -2,6 +2,10 @@
 
 z_t^k ~ p(z_t | u_t^k),  y^k = argmax p(y | h_T^k)                                 paper section 4
 
+The random numbers are torch's own stream, drawn chunk by chunk: with one seed, another `chunk` gives other answers of
+the same law. (Batches of other shapes are rounded otherwise, so equal noise would not make answers equal to the bit.)
+Thus `chunk` is part of what a seed means; it is kept with the configuration.
+
 A sampler is a function of (model, x, num_particles, num_segments) and keywords that returns Trajectories; the others
 are in smc.py and noise.py.
 """
@@ -42,9 +46,11 @@ def run(
     Width is folded into the batch and run `chunk` rows at a time, so memory does not grow with K. Of a deterministic
     recursion one trajectory is run and counted K times.
     Args: x [B, L]; heads judge the final states; a trajectory halts at the first segment with halt(h) > halt_at.
-    Raises: ValueError if halt_at came without heads.
+    Raises: ValueError if halt_at came without heads, or chunk is below 1.
     """
     check_halting(heads, halt_at)
+    if chunk < 1:
+        raise ValueError(f"chunk={chunk} came; at least 1 row must be run at once")
     num_distinct = 1 if all(model.is_deterministic for model in models) else num_particles
     rows = x.expand(num_distinct, *x.shape).flatten(0, 1)
     parts = []

@@ -7,6 +7,8 @@ The heads learn, once per trajectory, from the states of the free rows: these ar
 Source: paper section 3 for the first line (rho = 0); ours for the second (a share rho of prior rollouts).
 """
 
+from functools import partial
+
 import torch
 from pyro.infer import ELBO
 from torch import Tensor, nn
@@ -17,19 +19,30 @@ from gram_pyro.heads import Heads, heads_loss
 from gram_pyro.learner import Learner, TrainSettings
 from gram_pyro.model import GRAM
 from gram_pyro.objectives import segment_loss, set_loss
+from gram_pyro.parallel import add_up, parts, spread
+from gram_pyro.parts import Part, random_state_kept
 from gram_pyro.sampler import sample
-from gram_pyro.tasks.base import Batch
+from gram_pyro.tasks.base import Batch, ImplicitTask
 from gram_pyro.trajectories import Trajectories
 
 HEAD_STATES = 8  # of a trajectory the heads see about so many, so that memory does not grow with its depth
 
 
 class Trainer(Learner):
-    """Trains a model, its guide and its heads."""
+    """Trains a model, its guide and its heads. Args: implicit, the task if it cannot list its solutions."""
 
-    def __init__(self, model: GRAM, guide: Guide, heads: Heads, objective: ELBO, settings: TrainSettings) -> None:
+    def __init__(
+        self,
+        model: GRAM,
+        guide: Guide,
+        heads: Heads,
+        objective: ELBO,
+        settings: TrainSettings,
+        implicit: ImplicitTask | None = None,
+    ) -> None:
         super().__init__(nn.ModuleDict({"model": model, "guide": guide, "heads": heads}), settings)
         self.model, self.guide, self.heads, self.objective = model, guide, heads, objective
+        self.implicit, self.near = implicit, implicit.near if implicit else None
         self.learners = [*model.parameters(), *guide.parameters()]
 
     @property
@@ -50,44 +63,87 @@ class Trainer(Learner):
 
     def sample(self, x: Tensor, num_particles: int, num_segments: int, **options: object) -> Trajectories:
         """Prior trajectories of the averaged model."""
-        return sample(self.averaged, x, num_particles, num_segments, **options)
+        return spread(partial(sample, self.averaged), x, num_particles, num_segments, **options)
 
     def trajectory(self, batch: Batch) -> dict[str, Tensor]:
         """Train on one batch for N segments.
 
         Returns: means over the segments, nats per puzzle (kl is [T]), and heads_loss, nats per state.
         """
-        s, free, watched = self.settings, self.settings.num_free, self.settings.num_watched
-        x, y, solutions, valid = batch
-        guided_state = free_state = None
-        records, rollout = [], []
-        stride = max(1, s.num_segments // HEAD_STATES)
-        for segment in range(s.num_segments):
+        rollouts = [Rollout(self, batch, part) for part in parts(self.settings.accumulate)]
+        for segment in range(self.settings.num_segments):
             self.guide.segment = segment
-            with s.autocast(x.device):
-                bound, guided_state = segment_loss(
-                    self.objective, self.model, self.guide, x[free:], y[free:], guided_state, s.beta
-                )
-                loss = (1 - free / len(x)) * bound
-                record = {"loss": bound.detach(), "kl": self.guide.kl()}
-                if free:
-                    miss, free_state = set_loss(self.model, x[:free], solutions[:free], valid[:free], free_state)
-                    loss = loss + free / len(x) * miss
-                    record["set_loss"] = miss.detach()
+            for rollout in rollouts[:-1]:
+                with random_state_kept(batch.x.device):
+                    rollout.loss(segment).backward()
+            self.step(rollouts[-1].loss(segment))
+        means = {name: sum(rollout.means[name] for rollout in rollouts) for name in rollouts[0].means}
+        add_up(list(means.values()))
+        return means
+
+
+class Rollout:
+    """The rows of one part of a batch on their way through the segments.
+
+    Attributes: means, of what is logged over the segments; losses and means of the parts add up to those of the batch.
+    """
+
+    def __init__(self, trainer: Trainer, batch: Batch, part: Part) -> None:
+        self.trainer, self.part = trainer, part
+        free, watched = trainer.settings.num_free, trainer.settings.num_watched
+        self.guided = Batch(*(t[free:][part.of(len(t) - free)] for t in batch))
+        self.free = Batch(*(t[:watched][part.of(watched)] for t in batch))  # where none is: the ones that are watched
+        self.num_guided, self.num_watched, self.free_share = len(batch.x) - free, watched, free / len(batch.x)
+        self.guided_state: State | None = None
+        self.free_state: State | None = None
+        self.seen: list[State] = []  # by the heads
+        self.means: dict[str, Tensor] = {}
+
+    def loss(self, segment: int) -> Tensor:
+        """Run one segment.  Returns: this part's share of its loss."""
+        settings = self.trainer.settings
+        with settings.autocast(self.free.x.device):
+            with self.part.noise(self.num_guided):
+                loss = (1 - self.free_share) * self.bound()
+            with self.part.noise(self.num_watched):
+                if settings.num_free:
+                    loss = loss + self.free_share * self.miss()
                 else:
                     with torch.no_grad():
-                        free_state = self.model.reason(x[:watched], free_state)
-                if (s.num_segments - 1 - segment) % stride == 0:
-                    rollout.append(free_state)
-                if segment == s.num_segments - 1:
-                    states = State(*(torch.stack(stream) for stream in zip(*rollout, strict=True)))
-                    right = is_solution(self.model.readout.answer(states), solutions[:watched], valid[:watched])
-                    critics = heads_loss(self.heads, states, right)
-                    loss = loss + critics
-            self.step(loss)
-            records.append(record)
-        means = {name: torch.stack([r[name] for r in records]).mean(0) for name in records[0]}
-        return means | {"heads_loss": critics.detach()}
+                        self.free_state = self.trainer.model.reason(self.free.x, self.free_state)
+            stride = max(1, settings.num_segments // HEAD_STATES)
+            if (settings.num_segments - 1 - segment) % stride == 0:
+                self.seen.append(self.free_state)
+            if segment == settings.num_segments - 1:
+                loss = loss + self.critics()
+        return loss
+
+    def bound(self) -> Tensor:
+        t, (x, y, *_) = self.trainer, self.guided
+        share = len(x) / self.num_guided
+        bound, self.guided_state = segment_loss(t.objective, t.model, t.guide, x, y, self.guided_state, t.settings.beta)
+        self.log("loss", share * bound)
+        self.log("kl", share * t.guide.kl())
+        return share * bound
+
+    def miss(self) -> Tensor:
+        x, _, solutions, valid = self.free
+        share = len(x) / self.num_watched
+        miss, self.free_state = set_loss(self.trainer.model, x, solutions, valid, self.free_state, self.trainer.near)
+        self.log("set_loss", share * miss)
+        return share * miss
+
+    def critics(self) -> Tensor:
+        t, (x, _, solutions, valid) = self.trainer, self.free
+        states = State(*(torch.stack(stream) for stream in zip(*self.seen, strict=True)))
+        answers = t.model.readout.answer(states)
+        right = t.implicit.is_solved(x, answers) if t.implicit else is_solution(answers, solutions, valid)
+        critics = len(x) / self.num_watched * heads_loss(t.heads, states, right)
+        self.means["heads_loss"] = critics.detach()
+        return critics
+
+    def log(self, name: str, value: Tensor) -> None:
+        self.means[name] = self.means.get(name, 0.0) + value.detach() / self.trainer.settings.num_segments
 
 
 def is_solution(answers: Tensor, solutions: Tensor, valid: Tensor) -> Tensor:

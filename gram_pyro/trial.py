@@ -14,16 +14,21 @@ from pathlib import Path
 
 import pyro
 import torch
+from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from gram_pyro import run_folder
+from gram_pyro.atomic import write_atomically
 from gram_pyro.build import build_learner, choose_device
+from gram_pyro.check_config import check_numbers
 from gram_pyro.checkpoint import start_from
 from gram_pyro.command import plain_errors
 from gram_pyro.evaluate import evaluate
 from gram_pyro.fit import fit
 from gram_pyro.learner import Learner
 from gram_pyro.metrics import Tally, join
+from gram_pyro.parallel import joined
 from gram_pyro.plots import training_figure, width_figure
 from gram_pyro.report import flat_rows, markdown, verdict, verdict_text, write_rows
 from gram_pyro.tasks.base import Task, concatenate, subset
@@ -40,16 +45,43 @@ def commit() -> str:
 
 
 def claim_folder(config: DictConfig) -> Path:
-    """The run folder, with the resolved configuration in it.  Raises: ValueError if it holds a run of another one."""
+    """The run folder, with the resolved configuration in it; it is this process's until that ends.
+
+    Raises: ValueError if it holds a run of another configuration, or another process is at work in it; OSError if it
+    cannot be written to.
+    """
     folder = Path(config.run_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    text, file = OmegaConf.to_yaml(config, resolve=True), folder / "config.yaml"
-    if file.exists() and file.read_text() != text:
+    held = run_folder.claim(folder, OmegaConf.to_yaml(config, resolve=True))
+    if what_counts(OmegaConf.create(held)) != what_counts(config):
         raise ValueError(
             f"{folder} holds a run with another configuration; repeat its overrides to continue it, or choose a run_dir"
         )
-    file.write_text(text)
     return folder
+
+
+def what_counts(config: DictConfig) -> dict:
+    """A configuration without the place of the run, and without how it was asked for."""
+    return {k: v for k, v in OmegaConf.to_container(config, resolve=True).items() if k not in ("run_dir", "resume")}
+
+
+def resumed(config: DictConfig) -> DictConfig:
+    """The configuration of the run folder that `resume` names (null: `config` itself).
+
+    Raises: FileNotFoundError if there is no run in it; ValueError if other overrides came beside it.
+    """
+    if config.get("resume") is None:
+        return config
+    file = Path(config.resume) / run_folder.CONFIG
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no run in {config.resume}: it has no {file.name}; give resume=RUN_FOLDER")
+    if others := [o for o in HydraConfig.get().overrides.task if not o.startswith("resume=")]:
+        raise ValueError(
+            f"resume={config.resume} takes the configuration of that run, and {', '.join(others)} came beside it; "
+            "leave that out, or start a new run"
+        )
+    held = OmegaConf.load(file)
+    held.run_dir = config.resume
+    return held
 
 
 def train(name: str, config: DictConfig, task: Task, folder: Path, device: torch.device) -> tuple[Learner, dict]:
@@ -65,7 +97,7 @@ def train(name: str, config: DictConfig, task: Task, folder: Path, device: torch
     }
     path = folder / f"{name}.safetensors"
     if config.start is not None and not path.exists():
-        start_from(Path(config.start), learner)
+        description["before"] = start_from(Path(config.start), learner)
     return learner, fit(learner, task, watched, path, description, device, config.seed, config.watch.every)
 
 
@@ -131,7 +163,7 @@ def run(config: DictConfig) -> None:
             "gains": {name: r.gain._asdict() | {"at_limit": r.at_limit} for name, r in rulings.items()},
         },
     }
-    (folder / "results.json").write_text(json.dumps(summary, indent=1))
+    write_atomically(folder / "results.json", json.dumps(summary, indent=1).encode())  # half of it would look finished
     print(f"\ntables, figures and checkpoints are in {folder}")
 
 
@@ -141,8 +173,12 @@ def run_trial(config: DictConfig, script: str, work: Callable[[DictConfig], None
     pyro.enable_validation(False)
     try:
         with plain_errors():
-            work(config)
+            config = resumed(config)
+            check_numbers(config)
+            with joined(config.run_dir) as config.run_dir:
+                work(config)
     except KeyboardInterrupt as stopped:
-        sys.exit(
-            f"{stopped}; to continue: python experiments/{script}.py run_dir={config.run_dir} and the same overrides"
-        )
+        how = f"resume={config.run_dir}"
+        if not (Path(config.run_dir) / run_folder.CONFIG).is_file():  # a comparison is many runs
+            how = f"run_dir={config.run_dir} and the same overrides"
+        sys.exit(f"{str(stopped) or 'interrupted'}; to continue: python experiments/{script}.py {how}")

@@ -106,8 +106,10 @@ def test_an_interrupted_run_continues_to_the_same_weights(tmp_path):
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
     _, error = process.communicate(timeout=120)
-    assert process.returncode != 0 and "nothing is lost" in error and "run_dir=" in error
-    script("svi_sudoku", *long, f"run_dir={broken}")
+    assert process.returncode != 0 and "nothing is lost" in error and f"resume={broken}" in error
+    refused = script("svi_sudoku", "train.beta=0.5", f"resume={broken}", check=False)
+    assert refused.returncode != 0 and "train.beta=0.5 came beside it; leave that out" in refused.stderr
+    script("svi_sudoku", f"resume={broken}")
     from safetensors.torch import load_file
 
     first, second = load_file(whole / "GRAM.safetensors"), load_file(broken / "GRAM.safetensors")
@@ -115,13 +117,27 @@ def test_an_interrupted_run_continues_to_the_same_weights(tmp_path):
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_benchmark_compares_the_same_maths(tmp_path):
+def test_benchmark_measures_its_parts(tmp_path):
     """The script itself stops if the loss through Pyro and the loss by hand differ."""
-    options = ("warmup=1", "repeats=2", "segments=[1,2]")
-    done = script("benchmark", "experiment=smoke", *options, f"run_dir={tmp_path}")
+    few = ("warmup=0", "repeats=1", "step={warmup:0,repeats:1}", "precision=null")
+    parts = (
+        "weights=sudoku_4x4",
+        "sampling={num_puzzles:2,depths:[1,2],widths:[1,3],halt_at:0.9}",
+        "smc={num_puzzles:2,width:3,depth:2}",
+        "memory={num_segments:[1,2],batch_sizes:[4,8],dims:[8,16],widths:[1,2]}",
+        "products={dim:16,lengths:[4],batch:2,size:32,warmup:0,repeats:1}",
+    )
+    done = script("benchmark", "experiment=smoke", *few, *parts, f"run_dir={tmp_path}")
     result = json.loads((tmp_path / "benchmark.json").read_text())
-    assert set(result["milliseconds"]) == {"pyro", "by hand"} and set(result["peak_mib"]) == {"1", "2"}
-    assert "ratio" in done.stdout
+    groups = {}
+    for row in result["rows"]:
+        groups.setdefault(row["group"], []).append(row)
+        assert row["value"] > 0 and row["ratio"] > 0
+    ways = {group: [row["way"] for row in rows] for group, rows in groups.items()}
+    assert ways["training step"] == ["by hand", "Pyro"] and ways["guide"] == ["one pass", "two passes"]
+    assert ways["SMC"] == ["ancestral", "sir", "smc"] and len(ways["sampling"]) == 8 and len(groups) == 9
+    assert all(rows[0]["ratio"] == 1 for rows in groups.values())
+    assert (tmp_path / "benchmark.png").stat().st_size > 0 and "| training step | by hand |" in done.stdout
 
 
 def test_evaluate_prints_one_json_object_last(smoke_run, tmp_path):

@@ -159,17 +159,22 @@ def test_heads_learn_once_per_trajectory_and_clip_by_themselves(local_params):
     """Their gradient is clipped on its own, and the segments before the last leave them where they are."""
     trainer = trainer_of(0.25, clip=1e-3, num_segments=3)
     shake(trainer.program)
-    seen, step = [], trainer.step
+    seen, step, clip, clipped = [], trainer.step, trainer.clip, []
 
     def watched(loss):
         before = [p.detach().clone() for p in trainer.heads.parameters()]
         step(loss)
-        grads = [p.grad for p in trainer.heads.parameters()]
         moved = [not torch.equal(p, b) for p, b in zip(trainer.heads.parameters(), before, strict=True)]
-        norms = [torch.stack([p.grad.norm() for p in ps if p.grad is not None]).norm() for ps in groups(trainer)]
-        seen.append((all(g is None for g in grads), any(moved), norms))
+        seen.append((clipped[-1][0], any(moved), clipped[-1][1]))
 
-    trainer.step = watched
+    def watched_clip():
+        norm = clip()
+        grads = [p.grad for p in trainer.heads.parameters()]
+        norms = [torch.stack([p.grad.norm() for p in ps if p.grad is not None]).norm() for ps in groups(trainer)]
+        clipped.append((all(g is None for g in grads), norms))
+        return norm
+
+    trainer.step, trainer.clip = watched, watched_clip
     trainer.trajectory(ragged(8))
     assert [s[:2] for s in seen] == [(True, False), (True, False), (False, True)]
     close(torch.stack(seen[-1][2]), [1e-3, 1e-3], 1e-3)

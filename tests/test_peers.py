@@ -9,7 +9,7 @@ from tiny import close, mixing, relational, relations, shake
 
 from gram_pyro import checkpoint
 from gram_pyro.learner import TrainSettings
-from gram_pyro.peers.autoregressive import Autoregressive
+from gram_pyro.peers.autoregressive import Autoregressive, Memory
 from gram_pyro.peers.base import Peer, sample_peer
 from gram_pyro.peers.masked_diffusion import MaskedDiffusion
 from gram_pyro.peers.train import PeerTrainer
@@ -84,7 +84,9 @@ def test_autoregressive_is_causal_in_the_answer_and_sees_the_whole_puzzle():
         moved = (peer(x, change(before, j)) - logits).abs().amax(-1)
         assert (moved[:, : j + 1] < 1e-6).all() and (moved[:, j + 1 :] > 1e-5).all()
     see = [[j < L or j <= i for j in range(2 * L)] for i in range(2 * L)]
-    assert peer.visible.tolist() == see  # cells of the puzzle see each other both ways
+    assert (peer.bias == 0).tolist() == see and (
+        peer.bias == -torch.inf
+    ).logical_not().tolist() == see  # cells of the puzzle see each other both ways
     for j in range(L):
         assert ((peer(change(x, j), before) - logits).abs().amax(-1) > 1e-5).all()
 
@@ -97,6 +99,40 @@ def test_autoregressive_draws_follow_the_law_of_their_own_puzzle():
     assert draws.dtype == torch.int64 and (laws[0] - laws[1]).abs().max() > 0.05
     for i, law in enumerate(laws):
         conforms(draws[:, i], law)
+
+
+@torch.no_grad()
+def test_autoregressive_memory_changes_nothing():
+    """x, then y token by token, against all at once: what is in memory is what a full pass would compute again."""
+    peer = shake(autoregressive(4), 0.3)
+    x, y = torch.randint(V, (6, 4)), torch.randint(V, (6, 4))
+    memories = [Memory(8) for _ in peer.blocks]
+    peer.read(x, 0, memories)
+    tokens = torch.cat([torch.full((6, 1), V), y[:, :3]], 1)
+    logits = torch.cat([peer.read(tokens[:, i : i + 1], 4 + i, memories) for i in range(4)], 1)
+    assert logits.std(1).min() > 1e-3
+    close(logits, peer(x, y[:, :3]), 1e-5)
+
+
+@torch.no_grad()
+def test_autoregressive_draws_have_the_probability_that_the_forward_pass_gives(monkeypatch):
+    peer, laws, multinomial = shake(autoregressive(4), 0.3), [], torch.multinomial
+    monkeypatch.setattr(torch, "multinomial", lambda law, n: laws.append(law) or multinomial(law, n))
+    x = torch.randint(V, (50, 4))
+    y = peer.draw(x)
+    drawn = torch.stack(laws, 1).log().gather(-1, y[..., None]).sum((1, 2))
+    full = peer(x, y[:, :-1]).log_softmax(-1).gather(-1, y[..., None]).sum((1, 2))
+    assert full.std() > 0.1
+    close(drawn, full, 1e-5)
+
+
+@torch.no_grad()
+def test_autoregressive_draws_read_every_token_once():
+    peer, read = autoregressive(4), []
+    for block in peer.blocks:
+        block.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0].shape[1]))
+    peer.draw(torch.zeros(2, 4, dtype=torch.int64))
+    assert sum(read) == (4 + 4) * len(peer.blocks)
 
 
 # ---------------------------------------------------------------------------------------------- masked diffusion

@@ -25,6 +25,7 @@ from gram_pyro.tasks.sudoku_generator import mix as mix
 CHUNK = 1000  # graphs drawn at a time; part of what a seed means
 MAX_STEPS = 1_000_000  # of a search for colourings: some seconds
 ROUNDS = 4  # of refinement
+MAX_VERTICES = 10_000  # of a file: it may claim any number, and each takes memory
 
 Colours = list[int]  # 0, 1, ... for every vertex, numbered by first appearance
 Coloured = tuple[list[bool], list[Colours]]  # the edges of a graph, and all its colourings
@@ -219,7 +220,7 @@ def _dimacs(path: Path, lines: Sequence[str]) -> Iterator[nx.Graph]:
             match line.split():
                 case [] | ["c", *_]:
                     pass
-                case ["p", "edge" | "col", vertices, *_] if graph is None and int(vertices) > 0:
+                case ["p", "edge" | "col", vertices, *_] if graph is None and 0 < int(vertices) <= MAX_VERTICES:
                     graph = nx.empty_graph(int(vertices))
                 case ["e", a, b] if graph and a != b and {int(a) - 1, int(b) - 1} <= set(graph):
                     graph.add_edge(int(a) - 1, int(b) - 1)
@@ -227,8 +228,8 @@ def _dimacs(path: Path, lines: Sequence[str]) -> Iterator[nx.Graph]:
                     raise ValueError
         except ValueError:
             raise PuzzleFileError(
-                f"{path}, row {row}: {line[:40]!r} came; expected 'p edge VERTICES EDGES' once, then 'e U V' with two "
-                "different vertices from 1 on, and 'c ...' for comments."
+                f"{path}, row {row}: {line[:40]!r} came; expected 'p edge VERTICES EDGES' once (at most {MAX_VERTICES} "
+                "vertices), then 'e U V' with two different vertices from 1 on, and 'c ...' for comments."
             ) from None
     if graph is not None:
         yield graph

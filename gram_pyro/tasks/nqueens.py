@@ -31,8 +31,9 @@ from gram_pyro.tasks.sudoku_files import PuzzleFileError, locate
 NAMES = ".-Q"
 SQUARES = ((1.0, 1.0, 1.0), (0.91, 0.91, 0.91), (0.62, 0.62, 0.62))  # light, dark, given as empty
 BLACK, BLUE, RED = "#000000", "#0072B2", "#D55E00"
-PAIR = r"\[\s*(\d+)\s*,\s*(\d+)\s*\]"
-INSTANCE = re.compile(rf"\s*n\s*=\s*(\d+)\s+numdiags\s*=\s*(\d+)\s+diags\s*=\s*\[((?:{PAIR}[\s,]*)*)\]\s*")
+NUMBER = r"(\d{1,9})"  # more digits are no board, and Python turns only some thousands of them into an int
+PAIR = rf"\[\s*{NUMBER}\s*,\s*{NUMBER}\s*\]"
+INSTANCE = re.compile(rf"\s*n\s*=\s*{NUMBER}\s+numdiags\s*=\s*{NUMBER}\s+diags\s*=\s*\[((?:{PAIR}[\s,]*)*)\]\s*")
 
 log = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ import json
 import lzma
 import math
 import os
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from string import ascii_uppercase
@@ -137,7 +138,7 @@ def _records(path: Path) -> Iterator[Record]:
     try:
         with OPENERS.get(path.suffix, open)(path, "rt", encoding="utf-8", newline="") as file:
             yield from readers[kind](path, file)
-    except (lzma.LZMAError, gzip.BadGzipFile, EOFError, UnicodeDecodeError) as problem:
+    except (lzma.LZMAError, gzip.BadGzipFile, zlib.error, EOFError, UnicodeDecodeError) as problem:
         raise PuzzleFileError(f"{path} is damaged ({problem}); fetch or write it again.") from None
 
 

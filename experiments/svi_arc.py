@@ -1,0 +1,90 @@
+"""Train GRAM on ARC-AGI and score it as ARC is scored, beside the deterministic recursion.
+
+    python experiments/svi_arc.py                              ARC-1, grids up to 6x6
+    python experiments/svi_arc.py task.side=10 task.num_names=255
+    python experiments/svi_arc.py experiment=arc/paper         30x30, the paper's size: needs GPUs
+
+The run folder receives config.yaml; a checkpoint, a metrics table and arc_PROGRAM.png, what was guessed, per program;
+training.png, results.csv and results.json. Two guesses per test input, by a vote over A augmented copies of it with K
+trajectories each; the rows "shown" are training pairs, of which no copies are made.
+"""
+
+import json
+import logging
+from functools import partial
+from pathlib import Path
+
+import hydra
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from gram_pyro.arc_vote import Answers, answer_copies, score, score_all, vote
+from gram_pyro.atomic import write_atomically
+from gram_pyro.build import choose_device
+from gram_pyro.plots import training_figure
+from gram_pyro.plots_arc import guesses_figure
+from gram_pyro.report import rows_markdown, write_rows
+from gram_pyro.tasks.arc import Arc
+from gram_pyro.tasks.base import Puzzles, concatenate, subset
+from gram_pyro.trial import claim_folder, rival_config, run_trial, train
+
+log = logging.getLogger(__name__)
+MOST_INPUTS = 6  # in a figure
+
+
+def draw_guesses(task: Arc, puzzles: Puzzles, answers: Answers, path: Path) -> None:
+    """Test inputs that are hit in the upper half of the figure, as far as there are, others in the lower half."""
+    guesses = vote(answers)
+    hit = score(task, puzzles, guesses).hit
+    hits, misses = (of.nonzero().flatten().tolist() for of in (hit, ~hit))
+    chosen = hits[: max(MOST_INPUTS // 2, MOST_INPUTS - len(misses))]
+    chosen += misses[: MOST_INPUTS - len(chosen)]
+    guesses_figure(task, puzzles, guesses, chosen, answers.log_likelihood[..., 0].numel(), path)
+
+
+def run(config: DictConfig) -> None:
+    if config.peer:
+        raise ValueError(
+            f"peer={config.peer._target_} reads puzzles that are as long as their answers, and those of ARC begin with "
+            "a name; leave peer=null, or choose a method that is a recursion"
+        )
+    folder, device = claim_folder(config), choose_device(config.device)
+    if (folder / "results.json").exists():
+        log.info("%s is finished; delete its results.json to evaluate it again", folder)
+        return
+    task, asked = instantiate(config.task), config.evaluate
+    programs = {"GRAM": config} | {name: rival_config(config, r) for name, r in config.rivals.items() if r}
+    sets = {name: (puzzles, list(asked.augmentations)) for name, puzzles in task.test.items()}
+    sets["shown"] = subset(task.train, asked.num_puzzles), [1]
+    results, rows = {}, []
+    for name, program in programs.items():
+        learner, results[name] = train(name, program, task, folder, device)
+        draw = partial(learner.sample, chunk=asked.chunk)
+        drawn = []
+        for source, (puzzles, copies) in sets.items():
+            with learner.settings.autocast(device):
+                answers = answer_copies(
+                    draw, task, puzzles, max(copies), max(asked.widths), asked.num_segments, config.seed, device
+                )
+            head = {"program": name, "puzzles": source}
+            rows += [head | row for row in score_all(task, puzzles, answers, copies, asked.widths)]
+            if source in task.test:
+                drawn.append((puzzles, answers))
+        puzzles = concatenate([part for part, _ in drawn])
+        answers = Answers(*(torch.cat(field, 2) for field in zip(*(part for _, part in drawn), strict=True)))
+        draw_guesses(task, puzzles, answers, folder / f"arc_{name}.png")
+    print(f"\n{rows_markdown(rows)}")
+    training_figure({name: folder / f"{name}.csv" for name in programs}, folder / "training.png")
+    write_rows(folder / "results.csv", rows)
+    write_atomically(folder / "results.json", json.dumps({"programs": results, "rows": rows}, indent=1).encode())
+    print(f"\ntables, figures and checkpoints are in {folder}")
+
+
+@hydra.main(version_base=None, config_path="conf", config_name="svi_arc")
+def main(config: DictConfig) -> None:
+    run_trial(config, "svi_arc", run)
+
+
+if __name__ == "__main__":
+    main()

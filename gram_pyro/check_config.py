@@ -1,0 +1,47 @@
+"""Numbers of a configuration, checked by name before anything is built: a typing error costs a sentence, not a run.
+
+Names that are not here belong to components that check for themselves. Source: ours.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+from omegaconf import DictConfig, OmegaConf
+
+AT_LEAST_ONE = (
+    "dim hidden num_layers num_updates num_heads num_transitions num_grad_steps updates num_segments batch_size "
+    "accumulate every num_puzzles widths chunk max_solutions n num_particles num_steps num_components rank num_classes"
+).split()
+AT_LEAST_ZERO = "seed warmup num_train num_test max_plate_nesting".split()
+REAL = "free_share beta learning_rate weight_decay clip ema balance several_share test_share".split()
+NULLABLE = ("hidden", "num_puzzles")  # null: as wide as dim; all there are
+
+
+def check_numbers(config: DictConfig) -> None:
+    """Raises: ValueError if a number is not whole where it counts something, or below what makes sense, or no number;
+    or if a part is built for another width than `dim`."""
+    found = leaves(OmegaConf.to_container(config, resolve=True))
+    for place, name, value in sorted(found, key=lambda leaf: leaf[0].count(".")):  # dim before what is made of it
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is None and name in NULLABLE:
+            continue
+        if name in AT_LEAST_ONE + AT_LEAST_ZERO:
+            least = int(name in AT_LEAST_ONE)
+            if not isinstance(value, int) or not number or value < least:
+                raise ValueError(f"{place}={value} came; write a whole number, {least} or more")
+        elif name in REAL and not (number and 0 <= value and (math.isfinite(value) or name == "clip")):
+            raise ValueError(f"{place}={value} came; write a number, 0 or more")
+        if name == "dim" and value != config.dim:
+            raise ValueError(f"{place}={value} came beside dim={config.dim}; leave it out, all parts have one width")
+
+
+def leaves(value: object, place: str = "", name: str = "") -> Iterator[tuple[str, str, object]]:
+    """Where every value stands, the last key on the way there, and the value."""
+    if isinstance(value, Mapping):
+        for key, below in value.items():
+            yield from leaves(below, f"{place}.{key}" if place else str(key), str(key))
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for below in value:
+            yield from leaves(below, place, name)
+    else:
+        yield place, name, value

@@ -1,0 +1,160 @@
+"""Scores of generated images, by a small classifier of the data: are they of a class each, of all classes, and alike?
+
+    class score       exp E_y KL(p(c | y) || E_y p(c | y))                     from 1 to the number of classes
+    Frechet distance  |m - m'|^2 + tr(S + S' - 2 (S S')^(1/2))                 of its features, mean m and covariance S
+
+They are built as the Inception score and FID are, but on another network and on binary images: compare them with each
+other only, and with those of real images.  Source: ours, after Salimans et al. 2016 and Heusel et al. 2017.
+"""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from gram_pyro.tasks.images import BLACK, Images
+
+NUM_FEATURES, BATCH = 64, 128
+FORMAT = 1  # of the cache; raise it when the network or its training changes
+
+
+class Classifier(nn.Module):
+    """Two convolutions, each with a maximum over 2 x 2 pixels, then 64 features.
+
+    Args: rows, columns of the image; num_classes.  Shapes: y [N, L] int -> features [N, 64], logits [N, C].
+    """
+
+    def __init__(self, rows: int, columns: int, num_classes: int) -> None:
+        super().__init__()
+        self.rows, self.columns = rows, columns
+        self.body = nn.Sequential(
+            nn.Conv2d(1, 16, 5, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(16, 32, 5, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(32 * (rows // 4) * (columns // 4), NUM_FEATURES),
+            nn.ReLU(),
+        )
+        self.logits = nn.Linear(NUM_FEATURES, num_classes)
+
+    def forward(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        image = (y > BLACK).to(self.logits.weight.dtype).view(-1, 1, self.rows, self.columns)
+        features = self.body(image)
+        return features, self.logits(features)
+
+
+class Reading(NamedTuple):
+    """What a classifier says of N images.  Shapes: features [N, F], probabilities [N, C], float64."""
+
+    features: Tensor
+    probabilities: Tensor
+
+    def select(self, index: Tensor) -> "Reading":
+        return Reading(self.features[index], self.probabilities[index])
+
+
+@torch.no_grad()
+def read(classifier: Classifier, y: Tensor) -> Reading:
+    """Shapes: y [N, L]."""
+    parts = [classifier(part) for part in y.split(1000)]
+    features, logits = (torch.cat(part).double() for part in zip(*parts, strict=True))
+    return Reading(features, logits.softmax(-1))
+
+
+def fit_classifier(task: Images, num_epochs: int = 2, seed: int = 0) -> Classifier:
+    """A classifier of the training images; the global random state is left as it was."""
+    images, labels = task.train.solutions, task.train_labels
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        classifier = Classifier(task.rows, task.columns, int(labels.max()) + 1)
+        optimiser = torch.optim.Adam(classifier.parameters(), lr=1e-3)
+        for _ in range(num_epochs):
+            order = torch.randperm(len(images))
+            for index in tqdm(order.split(BATCH), desc="classifier", unit="batch", dynamic_ncols=True):
+                optimiser.zero_grad()
+                F.cross_entropy(classifier(images[index])[1], labels[index]).backward()
+                optimiser.step()
+    return classifier.eval()
+
+
+def digest(task: Images, num_epochs: int, seed: int) -> str:
+    """A name for everything a classifier depends on."""
+    data = hashlib.sha256(f"{FORMAT} {task.rows} {task.columns} {num_epochs} {seed}".encode())
+    for part in (task.train.solutions, task.train_labels):
+        data.update(part.byte().numpy().tobytes())
+    return data.hexdigest()[:16]
+
+
+def cached_classifier(task: Images, folder: str | Path, num_epochs: int = 2, seed: int = 0) -> tuple[Classifier, str]:
+    """The classifier of `task`, trained once and kept in `folder`.  Returns: it, and its digest."""
+    name = digest(task, num_epochs, seed)
+    path = Path(folder) / f"classifier-{name}.safetensors"
+    if path.is_file():
+        tensors = load_file(path)
+        classifier = Classifier(task.rows, task.columns, len(tensors["logits.bias"]))
+        classifier.load_state_dict(tensors)
+        return classifier.eval(), name
+    classifier = fit_classifier(task, num_epochs, seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(classifier.state_dict(), path)
+    return classifier, name
+
+
+def class_score(images: Reading) -> Tensor:
+    """exp E KL(p(c | y) || E p(c | y)): 1 where all images are of one law of classes."""
+    p = images.probabilities
+    mean = p.mean(0)
+    return (torch.special.entr(mean).sum() - torch.special.entr(p).sum(-1).mean()).exp()
+
+
+def frechet(one: Tensor, other: Tensor) -> Tensor:
+    """The Frechet distance of two Gaussians with the moments of features [N, F], [M, F]; squared, as in FID."""
+    gap = (one.mean(0) - other.mean(0)).square().sum()
+    first, second = one.T.cov(), other.T.cov()
+    root = matrix_root(first)
+    cross = torch.linalg.eigvalsh(root @ second @ root).clamp(min=0).sqrt().sum()  # tr (S S')^(1/2)
+    return gap + first.trace() + second.trace() - 2 * cross
+
+
+def matrix_root(matrix: Tensor) -> Tensor:
+    """The root of a positive semi-definite matrix."""
+    values, vectors = torch.linalg.eigh(matrix)
+    return vectors * values.clamp(min=0).sqrt() @ vectors.T
+
+
+def jackknife(statistic: Callable[[Reading], Tensor], images: Reading, num_groups: int = 10) -> tuple[float, float]:
+    """A statistic of N images and its standard error, from its values without one group each.
+
+    Groups are the images i with i mod num_groups = g.  Raises: ValueError if there is no image for each.
+    """
+    place = torch.arange(len(images.features)) % num_groups
+    if len(place) < num_groups:
+        raise ValueError(f"{len(place)} images came, and a standard error from {num_groups} groups needs one each")
+    without = torch.stack([statistic(images.select(place != group)) for group in range(num_groups)])
+    error = ((num_groups - 1) * without.var(unbiased=False)).sqrt()
+    return statistic(images).item(), error.item()
+
+
+def scores(classifier: Classifier, y: Tensor, real: Reading) -> dict[str, float]:
+    """Both scores of images y [N, L] with standard errors over images, those of `real` left out, and the entropy of
+    the classes found (nats; log C at most)."""
+    images = read(classifier, y)
+    score, score_se = jackknife(class_score, images)
+    distance, distance_se = jackknife(lambda part: frechet(part.features, real.features), images)
+    return {
+        "class_score": score,
+        "class_score_se": score_se,
+        "frechet": distance,
+        "frechet_se": distance_se,
+        "class_entropy": torch.special.entr(images.probabilities.mean(0)).sum().item(),
+        "confidence": images.probabilities.amax(-1).mean().item(),
+    }

@@ -1,0 +1,68 @@
+"""Figures of ARC: what was shown, what was asked, and what was guessed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+
+from gram_pyro.arc_vote import Guesses
+from gram_pyro.plots import GREEN, RED, plt
+from gram_pyro.tasks.arc import NAME_CELLS, Arc
+from gram_pyro.tasks.arc_files import Grid
+from gram_pyro.tasks.base import Puzzles
+
+# Colours 0 .. 9 in the order of ARC (black, blue, red, green, yellow, grey, magenta, orange, azure, maroon), those of
+# Okabe-Ito where it has them.
+PALETTE = "#000000 #0072B2 #D55E00 #009E73 #F0E442 #999999 #CC79A7 #E69F00 #56B4E9 #882255".split()
+COLOURS = torch.tensor([to_rgb(colour) for colour in PALETTE])
+NUM_DEMONSTRATIONS = 2
+
+
+def draw_grid(axes: Axes, grid: Grid, title: str, frame: str = "#BBBBBB") -> None:
+    """A grid, its cells divided by thin lines; () is drawn as "no grid"."""
+    axes.set(xticks=[], yticks=[])
+    axes.set_title(title, fontsize=7)
+    for spine in axes.spines.values():
+        spine.set(color=frame, linewidth=2.5 if frame != "#BBBBBB" else 1)
+    if not grid:
+        axes.text(0.5, 0.5, "no grid", ha="center", va="center", transform=axes.transAxes, fontsize=8)
+        return
+    axes.imshow(COLOURS[torch.tensor(grid)].numpy())
+    rows, columns = len(grid), len(grid[0])
+    axes.vlines([c + 0.5 for c in range(columns - 1)], -0.5, rows - 0.5, color="#777777", lw=0.5)
+    axes.hlines([r + 0.5 for r in range(rows - 1)], -0.5, columns - 0.5, color="#777777", lw=0.5)
+
+
+def guesses_figure(
+    task: Arc, puzzles: Puzzles, guesses: Guesses, chosen: Sequence[int], num_votes: int, path: Path
+) -> None:
+    """A row per test input at `chosen`: two demonstrations of its task, the input, the truth, and both guesses, framed
+    green and solid if right, red and dashed if wrong."""
+    width = 2 * NUM_DEMONSTRATIONS + 4
+    figure, axes = plt.subplots(
+        len(chosen), width, figsize=(1.35 * width, 1.75 * len(chosen)), layout="constrained", squeeze=False
+    )
+    read = task.canvas.read
+    owners, right = task.task_of(puzzles.x), task.is_solved(puzzles.x[:, None], guesses.boards)
+    for row, b in zip(axes, chosen, strict=True):
+        grids = [(g, title) for i, pair in enumerate(owners[b].demonstrations[:NUM_DEMONSTRATIONS], 1)
+                 for g, title in zip(pair, (f"shown {i}: input", "output"), strict=True)]  # fmt: skip
+        grids += [(read(puzzles.x[b, NAME_CELLS:]), "asked: input"), (read(puzzles.solutions_of(b)[0]), "truth")]
+        for axis, (grid, title) in zip(row, grids, strict=False):
+            draw_grid(axis, grid, title)
+        for place, axis in enumerate(row[-2:]):
+            votes, hit = guesses.votes[b, place].item(), right[b, place].item()
+            if votes == 0:
+                axis.set_axis_off()
+                axis.set_title("no second guess", fontsize=7)
+                continue
+            verdict = "right" if hit else "wrong"
+            title = f"guess {place + 1}: {verdict},\n{votes} of {num_votes} votes"
+            draw_grid(axis, read(guesses.boards[b, place]), title, GREEN if hit else RED)
+            for spine in axis.spines.values():
+                spine.set_linestyle("-" if hit else "--")
+        row[0].set_ylabel(f"{owners[b].name}\n{owners[b].source}", fontsize=7)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)

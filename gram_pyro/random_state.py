@@ -1,0 +1,30 @@
+"""The random states a run depends on, as tensors: of torch (and its GPU), of numpy, and of Python."""
+
+import random
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def random_state(device: torch.device) -> dict[str, Tensor]:
+    """All of them, by name; of a GPU, that of `device`."""
+    _, words, spare = random.getstate()
+    _, keys, *rest = np.random.get_state()
+    states = {
+        "torch": torch.get_rng_state(),
+        "numpy": torch.tensor([*keys.tolist(), *rest], dtype=torch.float64),  # words of 32 bits are exact
+        "python": torch.tensor([*words, spare is not None, spare or 0.0], dtype=torch.float64),
+    }
+    return states | ({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
+
+
+def set_random_state(states: dict[str, Tensor], device: torch.device) -> None:
+    """The inverse. A run that moves from one kind of device to another goes on with the random state it finds there."""
+    torch.set_rng_state(states["torch"])
+    *keys, place, has_spare, spare = states["numpy"].tolist()
+    np.random.set_state(("MT19937", np.array(keys, dtype=np.uint32), int(place), int(has_spare), spare))
+    *words, has_spare, spare = states["python"].tolist()
+    random.setstate((3, tuple(map(int, words)), spare if has_spare else None))
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)

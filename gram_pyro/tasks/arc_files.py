@@ -1,0 +1,132 @@
+"""ARC tasks from files: {name: {"train": [{"input", "output"}, ...], "test": [...]}}, as .json, also .xz or .gz.
+
+A grid is a list of rows of colours 0 .. 9. Of a file `arc/arc1_training.json.xz` the stem, arc1_training, is the name
+of the set.
+"""
+
+import gzip
+import json
+import logging
+import lzma
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from gram_pyro.tasks.sudoku_files import locate
+
+log = logging.getLogger(__name__)
+OPENERS = {".xz": lzma.open, ".gz": gzip.open}
+NUM_COLOURS = 10
+
+Grid = tuple[tuple[int, ...], ...]
+
+
+class Pair(NamedTuple):
+    """An input and its output."""
+
+    input: Grid
+    output: Grid
+
+
+class ArcTask(NamedTuple):
+    """One rule, shown by demonstrations and asked for by tests; `source` is the name of the set it comes from."""
+
+    name: str
+    source: str
+    demonstrations: tuple[Pair, ...]
+    tests: tuple[Pair, ...]
+
+    @property
+    def side(self) -> int:
+        """Of the largest grid."""
+        return max(max(len(grid), len(grid[0])) for pair in self.demonstrations + self.tests for grid in pair)
+
+
+class ArcFileError(ValueError):
+    """A file that does not hold what it should; the message names the file and the task."""
+
+
+def read_tasks(path: str | Path) -> list[ArcTask]:
+    """The tasks of a file, in order.
+
+    Raises: FileNotFoundError; ArcFileError if it is no JSON, or a task lacks pairs or has a grid that is none.
+    """
+    path = locate(path)
+    source = path.name.split(".")[0]
+    with OPENERS.get(path.suffix, open)(path, "rt") as file:
+        try:
+            entries = json.load(file)
+            return [
+                ArcTask(name, source, *(tuple(read_pair(pair) for pair in entry[key]) for key in ("train", "test")))
+                for name, entry in entries.items()
+                if check_entry(name, entry)
+            ]
+        except (ValueError, TypeError, KeyError, AttributeError) as problem:
+            raise ArcFileError(
+                f"{path} is no file of ARC tasks ({problem}); expected "
+                '{name: {"train": [{"input": rows, "output": rows}, ...], "test": [...]}}'
+            ) from None
+
+
+def check_entry(name: str, entry: dict) -> bool:
+    """True.  Raises: ValueError, naming the task, if one kind of pairs is missing or a grid is none."""
+    for key in ("train", "test"):
+        if not entry.get(key):
+            raise ValueError(f"task {name} has no pairs {key!r}")
+        for pair in entry[key]:
+            for part in ("input", "output"):
+                check_grid(f"{part} of task {name}", pair.get(part))
+    return True
+
+
+def check_grid(what: str, rows: list[list[int]] | None) -> None:
+    """Raises: ValueError unless rows are of one length, 1 to 30 in both directions, of colours 0 to 9."""
+    if not rows or not rows[0] or len({len(row) for row in rows}) > 1 or max(len(rows), len(rows[0])) > 30:
+        raise ValueError(f"the {what} is no grid of 1 to 30 rows of one length")
+    if bad := {colour for colour in set().union(*rows) if colour not in range(NUM_COLOURS)}:
+        raise ValueError(f"the {what} holds {bad.pop()!r}, and colours are 0 to 9")
+
+
+def read_pair(pair: dict) -> Pair:
+    return Pair(*(tuple(tuple(row) for row in pair[part]) for part in ("input", "output")))
+
+
+def refuse_leaks(shown: Sequence[ArcTask], held_out: Sequence[ArcTask]) -> None:
+    """Raises: ValueError if a task comes twice: its tests would be trained on in one place and asked in another."""
+    first: dict[str, ArcTask] = {}
+    twice: dict[tuple[str, str], list[str]] = {}
+    for task in (*shown, *held_out):
+        if task.name in first:
+            twice.setdefault((first[task.name].source, task.source), []).append(task.name)
+        else:
+            first[task.name] = task
+    if twice:
+        (one, other), names = max(twice.items(), key=lambda item: len(item[1]))
+        raise ValueError(
+            f"{len(names)} tasks of {one} are in {other} too ({names[0]} is one), so what is asked would have been "
+            "trained on: ARC-2 training holds nearly all of ARC-1. For a score on ARC-1 train on arc1_training and "
+            "concept_arc, for one on ARC-2 on arc2_training and concept_arc"
+        )
+
+
+def without_answers(shown: Sequence[ArcTask], held_out: Sequence[ArcTask]) -> list[ArcTask]:
+    """The tasks to show, less every pair that is a test pair of `held_out` under another name; each is logged.
+
+    In ARC-1 there is one: 40853293 of the training set is 070dd51e of the evaluation set.
+    """
+    asked = {pair: task for task in held_out for pair in task.tests}
+    kept = []
+    for task in shown:
+        demonstrations, tests = (
+            tuple(pair for pair in pairs if pair not in asked) for pairs in (task.demonstrations, task.tests)
+        )
+        for pair in set(task.demonstrations + task.tests) & set(asked):
+            log.warning(
+                "A pair of task %s (%s) is a test pair of %s (%s); it is not trained on.",
+                task.name,
+                task.source,
+                asked[pair].name,
+                asked[pair].source,
+            )
+        kept.append(task._replace(demonstrations=demonstrations, tests=tests))
+    return kept

@@ -1,0 +1,133 @@
+"""Binarised images as a task: what is known of an image is the puzzle, the whole image is an answer to it.
+
+    x_i = 0 where pixel i is unknown, else y_i;   y_i in {1 (black), 2 (white)}
+
+All pixels unknown is unconditional generation, p(y); some known is inpainting. The data show one answer per puzzle of
+the many there are, so a solution set holds that one: the bound on log p(y | x) trains on it as on any other, while
+answers are judged by scores of many at once (`gram_pyro.image_scores`), not by rules.
+Source: paper D.4 (MNIST, thresholded at one half); inpainting is ours.
+"""
+
+import gzip
+import lzma
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gram_pyro.tasks.base import Batch, Puzzles, Task
+from gram_pyro.tasks.sudoku_files import locate
+
+UNKNOWN, BLACK, WHITE = range(3)
+SIDES = ("top", "bottom", "left", "right")
+
+
+def read_images(path: str | Path, num_pixels: int) -> Tensor:
+    """Images [N, L] of BLACK and WHITE from a file of packed bits, ceil(L / 8) bytes each, the first pixel the highest
+    bit; .xz or .gz may follow.
+
+    Raises: FileNotFoundError, ValueError: no file, or one of another size.
+    """
+    width = -(-num_pixels // 8)
+    data = np.frombuffer(read_bytes(path), np.uint8)
+    if not len(data) or len(data) % width:
+        raise ValueError(
+            f"{path} holds {len(data)} bytes, and images of {num_pixels} pixels take {width} bytes each: give a file "
+            "of np.packbits(image >= threshold, axis=1)"
+        )
+    return torch.from_numpy(np.unpackbits(data.reshape(-1, width), axis=1, count=num_pixels)).long() + BLACK
+
+
+def read_labels(path: str | Path) -> Tensor:
+    """Classes [N] int64 from an IDX file of bytes.  Raises: FileNotFoundError, ValueError: no file, or another kind."""
+    data = read_bytes(path)
+    if data[:4] != b"\0\0\x08\x01" or len(data) != 8 + int.from_bytes(data[4:8], "big"):
+        raise ValueError(f"{path} is not a whole IDX file of one byte per label (magic number 0x00000801)")
+    return torch.from_numpy(np.frombuffer(data[8:], np.uint8).astype(np.int64))
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """What a file holds, decompressed.  Raises: FileNotFoundError, ValueError: no file, or a damaged one."""
+    path = locate(path)
+    opener = {".xz": lzma.open, ".gz": gzip.open}.get(path.suffix, open)
+    try:
+        with opener(path, "rb") as file:
+            return file.read()
+    except (lzma.LZMAError, gzip.BadGzipFile, EOFError) as problem:
+        raise ValueError(f"{path} is damaged ({problem}); fetch or write it again") from None
+
+
+class Images(Task):
+    """Images of `rows` x `columns` pixels from files under $GRAM_DATA.
+
+    Of the images trained on, a share `known_share` shows one half, drawn afresh at every visit (top, bottom, left or
+    right); the others show nothing. Test sets: "generation" (nothing known), "inpainting" (the top half known).
+    Args: train, test: files for `read_images`; train_labels, test_labels: files for `read_labels`, which a classifier
+    learns from and the model never sees.  Raises: ValueError on arguments out of range; reading raises as it does.
+    """
+
+    num_symbols = 3
+    relations = None
+
+    def __init__(
+        self,
+        train: str,
+        test: str,
+        train_labels: str,
+        test_labels: str,
+        rows: int = 28,
+        columns: int = 28,
+        known_share: float = 0.25,
+    ) -> None:
+        if min(rows, columns) < 2 or not 0 <= known_share <= 1:
+            raise ValueError(
+                f"rows={rows}, columns={columns}, known_share={known_share} came; expected at least 2 rows and columns "
+                "and a share from 0 (generation alone) to 1 (inpainting alone)"
+            )
+        self.rows, self.columns, self.known_share = rows, columns, known_share
+        self.num_cells = rows * columns
+        self.train_labels, self.test_labels = read_labels(train_labels), read_labels(test_labels)
+        self._train, shown = read_images(train, self.num_cells), read_images(test, self.num_cells)
+        for images, labels, path in ((self._train, self.train_labels, train), (shown, self.test_labels, test)):
+            if len(images) != len(labels):
+                raise ValueError(
+                    f"{path} holds {len(images)} images and its labels are {len(labels)}; they must be one each"
+                )
+        top = self.halves[SIDES.index("top")]
+        self._test = {"generation": one_each(torch.full_like(shown, UNKNOWN), shown)}
+        self._test["inpainting"] = one_each(torch.where(top, shown, UNKNOWN), shown)
+
+    @property
+    def train(self) -> Puzzles:
+        return one_each(torch.full((1, 1), UNKNOWN).expand_as(self._train), self._train)
+
+    @property
+    def test(self) -> dict[str, Puzzles]:
+        return self._test
+
+    @property
+    def halves(self) -> Tensor:
+        """The pixels of the top, bottom, left and right half, [4, L] bool."""
+        row, column = torch.arange(self.num_cells) // self.columns, torch.arange(self.num_cells) % self.columns
+        top, left = row < self.rows // 2, column < self.columns // 2
+        return torch.stack([top, ~top, left, ~left])
+
+    def is_solved(self, x: Tensor, y: Tensor) -> Tensor:
+        """Whether y is an image that agrees with what x shows. It need not look like one of the data."""
+        return self.violations(x, y) == 0
+
+    def violations(self, x: Tensor, y: Tensor) -> Tensor:
+        """Known pixels that are changed, and pixels left unknown."""
+        return (((x != UNKNOWN) & (x != y)) | (y == UNKNOWN)).sum(-1)
+
+    def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """Show one half of a share of the images. Images have no symmetries here: y is left as it is."""
+        shows = torch.rand(len(batch.y), 1, generator=generator) < self.known_share
+        side = torch.randint(len(SIDES), (len(batch.y),), generator=generator)
+        return batch._replace(x=torch.where(shows & self.halves[side], batch.y, UNKNOWN))
+
+
+def one_each(x: Tensor, y: Tensor) -> Puzzles:
+    """Puzzles x [N, L] with the one solution y [N, L] each."""
+    return Puzzles(x, y, torch.arange(len(x) + 1))

@@ -1,0 +1,246 @@
+"""What ends a run before its time: kill -9, full disks, numbers that are not finite, a second process, no place."""
+
+import csv
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pyro
+import pytest
+import torch
+from hydra.utils import instantiate
+from killed import CPU, configuration
+from safetensors.torch import load_file
+from tiny import L, batch, program
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from gram_pyro import checkpoint, run_folder, trial
+from gram_pyro.build import build_learner
+from gram_pyro.command import plain_errors
+from gram_pyro.fit import fit
+from gram_pyro.sampler import sample
+
+TESTS = Path(__file__).parent
+KILLS = 20
+
+
+def test_a_run_killed_twenty_times_ends_in_the_same_bits(tmp_path):
+    """Each life continues from the last checkpoint, whole, of a life before: weights, averages, moments, random states
+    and what the table says are those of the run that nobody disturbed."""
+    command = [sys.executable, TESTS / "killed.py", tmp_path, str(KILLS)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert len(found) == KILLS and all(kill["killed"] for kill in found)
+    reached = [kill["updates"] for kill in found]
+    assert reached == sorted(reached) and 0 < reached[-1] < 150 and len(set(reached)) > 3, reached
+    whole, broken = (load_file(tmp_path / name / "GRAM.safetensors") for name in ("whole", "broken"))
+    assert [name for name in whole if not torch.equal(whole[name], broken[name])] == []
+    assert table(tmp_path / "whole") == table(tmp_path / "broken") and len(table(tmp_path / "whole")) == 50
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def table(folder):
+    """The rows of a metrics table but for the seconds they took."""
+    with (folder / "GRAM.csv").open(newline="") as file:
+        return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]
+
+
+@pytest.fixture(scope="module")
+def task():
+    return instantiate(configuration("x").task)
+
+
+@pytest.fixture
+def trained(tmp_path, local_params, task):
+    """train(name, updates, attack): a run in a folder of that name, resumed if it is there; attack(learner, number of
+    the trajectory) comes before each of them."""
+    config = configuration(tmp_path)
+    config.train.precision = "fp32"
+    config.model.num_transitions = 2
+
+    def train(name, updates=12, attack=lambda learner, number: None):
+        config.train.updates = updates
+        pyro.set_rng_seed(0)
+        learner = build_learner(config, task, CPU)
+        trajectory, numbers = learner.trajectory, iter(range(100))
+
+        def attacked(batch):
+            attack(learner, next(numbers))
+            return trajectory(batch)
+
+        learner.trajectory = attacked
+        (tmp_path / name).mkdir(exist_ok=True)
+        with pyro.validation_enabled(False):  # as in training
+            fit(learner, task, task.test["several"], tmp_path / name / "GRAM.safetensors", {}, CPU, 0, 3)
+        return load_file(tmp_path / name / "GRAM.safetensors")
+
+    return train
+
+
+def poison(place, value):
+    """An attack on the eighth trajectory: a checkpoint of update 6 was written before."""
+
+    def attack(learner, number):
+        if number != 7:
+            return
+        with torch.no_grad():
+            if place == "embedding":
+                learner.model.embed.table.weight[1:] = value
+            elif place == "parameter":
+                next(learner.model.core.parameters()).view(-1)[0] = value
+            elif place == "gradient":
+                learner.model.readout.logits.weight.register_hook(lambda gradient: gradient * value)
+            else:  # a moment that reaches no loss
+                learner.optimiser.state_dict()["state"][0]["exp_avg_sq"].view(-1)[0] = value
+
+    return attack
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    ("place", "sentence"),
+    [
+        ("embedding", "the loss is (nan|inf) at update 7; lower learning_rate or use precision=fp32"),
+        ("parameter", "the loss is (nan|inf) at update 7; lower learning_rate or use precision=fp32"),
+        ("gradient", "the gradient is (nan|inf) at update 7; lower learning_rate or use precision=fp32"),
+        (
+            "moment",
+            "(optimiser.0.exp_avg_sq is not finite at update 9|the loss is nan at update 8); lower learning_rate",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Encountered NaN")
+def test_what_is_not_finite_stops_the_run_and_is_not_saved(trained, tmp_path, place, value, sentence):
+    kept = r"; .*GRAM.safetensors keeps update 6, where all was finite"
+    with pytest.raises(FloatingPointError, match=sentence + ".*" + kept):
+        trained("run", attack=poison(place, value))
+    tensors, description = checkpoint.read(tmp_path / "run" / "GRAM.safetensors")
+    assert description["updates"] == 6
+    assert all(torch.isfinite(value).all() for value in tensors.values())
+    whole, again = trained("whole"), trained("run")
+    assert [name for name in whole if not torch.equal(whole[name], again[name])] == []
+
+
+@pytest.mark.filterwarnings("ignore:Encountered NaN")
+def test_without_a_checkpoint_the_sentence_says_so(trained):
+    with pytest.raises(FloatingPointError, match="at update 0; .*; nothing was saved before"):
+        trained("run", attack=lambda learner, number: poison("parameter", float("nan"))(learner, 7))
+
+
+@pytest.mark.parametrize("file", ["GRAM.safetensors", "GRAM.csv"])
+def test_a_full_disk_keeps_the_last_checkpoint(trained, tmp_path, file):
+    """/dev/full takes no byte; it stands where the file is written before it gets its name."""
+
+    def fill(learner, number):
+        if number == 7:
+            (tmp_path / "run" / f"{file}.part").symlink_to("/dev/full")
+
+    with pytest.raises(OSError, match=rf"{file} could not be written \(No space left on device\).* is kept; make room"):
+        trained("run", attack=fill)
+    assert checkpoint.read(tmp_path / "run" / "GRAM.safetensors")[1]["updates"] == 6
+    whole, again = trained("whole"), trained("run")
+    assert [name for name in whole if not torch.equal(whole[name], again[name])] == []
+    assert table(tmp_path / "whole") == table(tmp_path / "run")
+
+
+def test_a_disk_that_fills_half_way_keeps_the_last_checkpoint(tmp_path):
+    path = tmp_path / "run.safetensors"
+    checkpoint.write(path, {"w": torch.zeros(10)}, {"n": 1})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        with pytest.raises(OSError, match="could not be written .File too large."):
+            checkpoint.write(path, {"w": torch.zeros(100_000)}, {"n": 2})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert checkpoint.read(path)[1] == {"n": 1} and list(tmp_path.iterdir()) == [path]
+
+
+def test_interrupted_between_rows_the_table_misses_nothing(trained, tmp_path):
+    """log_every is 3: a signal after 4 and after 8 updates, as a scheduler sends it."""
+    whole = trained("whole")
+    for number in (3, 3):
+        with pytest.raises(KeyboardInterrupt, match="stopped at update . of 12; nothing is lost"):
+            trained("run", attack=lambda learner, n, at=number: n == at and os.kill(os.getpid(), signal.SIGTERM))
+    assert checkpoint.read(tmp_path / "run" / "GRAM.safetensors")[1]["updates"] == 8
+    again = trained("run")
+    assert [name for name in whole if not torch.equal(whole[name], again[name])] == []
+    assert table(tmp_path / "whole") == table(tmp_path / "run")
+
+
+def test_a_table_that_lost_rows_is_not_continued(trained, tmp_path):
+    trained("run", updates=6)
+    file = tmp_path / "run" / "GRAM.csv"
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(
+        ValueError, match="has 2 lines, and the checkpoint beside it goes on from 3; put the table back"
+    ):
+        trained("run")
+
+
+HOLD = "import fcntl, os, sys, time; fcntl.lockf(os.open(sys.argv[1], os.O_RDWR), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+
+
+def test_two_processes_cannot_share_a_run_folder(tmp_path):
+    """The other one, whether it came first or second, and a folder that is free again after kill -9."""
+    run_folder.claim(tmp_path / "ours", "")
+    other = subprocess.run([sys.executable, "-c", HOLD, tmp_path / "ours" / "lock"], capture_output=True, text=True)
+    assert other.returncode != 0 and "BlockingIOError" in other.stderr
+
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "lock").touch()
+    command = [sys.executable, "-c", HOLD + "; print('held', flush=True); time.sleep(60)", tmp_path / "theirs" / "lock"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(ValueError, match="another process is at work in .*theirs; wait for it, or choose another"):
+            run_folder.claim(tmp_path / "theirs", "")
+        assert not (tmp_path / "theirs" / "config.yaml").exists()
+        other.kill()
+    assert run_folder.claim(tmp_path / "theirs", "dim: 8\n") == "dim: 8\n"
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path, place):
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit, match=r"^error: .* cannot hold a run \(.*\); choose a run_dir that can be written"):
+        with plain_errors():
+            trial.claim_folder(configuration(tmp_path / place))
+
+
+def test_a_folder_is_for_one_configuration(tmp_path):
+    config = configuration(tmp_path)
+    trial.claim_folder(config)
+    assert trial.claim_folder(configuration(f"{tmp_path}/../{tmp_path.name}")) == tmp_path / ".." / tmp_path.name
+    config.train.beta = 0.5
+    with pytest.raises(ValueError, match="holds a run with another configuration; repeat its overrides"):
+        trial.claim_folder(config)
+
+
+class LargestState(TorchDispatchMode):
+    """The number of elements of the largest tensor of states [..., L, D] that anything computes."""
+
+    size = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor) and result.ndim >= 3 and result.is_floating_point():
+            self.size = max(self.size, result.numel())
+        return result
+
+
+def test_ten_thousand_trajectories_take_the_memory_of_one_chunk():
+    model, _ = program()
+    x, _ = batch(1)
+    sizes = {}
+    for width in (256, 10_000):
+        with LargestState() as largest:
+            answers = sample(model, x, width, 1, chunk=256).answers
+        assert answers.shape == (width, 1, L)
+        sizes[width] = largest.size
+    assert sizes[10_000] == sizes[256] > 0

@@ -1,0 +1,294 @@
+"""Fuzzing of everything that reads: a right answer or the declared error, for some ten thousand inputs.
+
+Inputs are drawn by hypothesis, always the same ones. Right is what can be told without the reader: that the text comes
+back, or that the rules hold.
+"""
+
+import gzip
+import io
+import json
+import lzma
+import tarfile
+import tempfile
+from itertools import combinations
+from pathlib import Path
+
+import networkx as nx
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.configuration import set_hypothesis_home_dir
+
+from gram_pyro import checkpoint, puzzle
+from gram_pyro.tasks import graphs, grids, nqueens, sudoku_files
+from gram_pyro.tasks.nqueens_rules import EMPTY, Board
+from gram_pyro.tasks.sudoku_files import PuzzleFileError
+
+set_hypothesis_home_dir(tempfile.mkdtemp())  # it keeps files, and none belong in the tree
+
+
+def fuzz(examples, **inputs):
+    """A test over so many inputs."""
+    steady = settings(
+        max_examples=examples, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
+    )
+    return lambda test: steady(given(**inputs)(test))
+
+
+def mostly(symbols, lengths):
+    """Text of a likely length and alphabet, and now and then any text at all."""
+    likely = st.sampled_from(lengths).flatmap(lambda n: st.binary(min_size=n, max_size=n))
+    likely = likely.map(lambda draw: "".join(symbols[value % len(symbols)] for value in draw))  # faster than st.text
+    return st.one_of(likely, likely, likely, st.text(max_size=90))
+
+
+def damaged(data, edits=3):
+    """A file with some bytes changed, and cut or prolonged now and then."""
+    place = st.integers(0, len(data) - 1)
+    changes = st.lists(st.tuples(place, st.integers(0, 255)), max_size=edits)
+    return st.builds(_damage, st.just(data), changes, st.one_of(st.none(), st.none(), place), st.binary(max_size=4))
+
+
+def _damage(data, changes, cut, tail):
+    data = bytearray(data)
+    for place, value in changes:
+        data[place] = value
+    return bytes(data[:cut]) + (tail if cut is None else b"")
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    """file(name, content): a file of that content."""
+    folder = tmp_path_factory.mktemp("fuzz")
+
+    def write(name, content):
+        path = folder / name
+        path.write_bytes(content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content)
+        return path
+
+    return write
+
+
+SUDOKU_TEXT = mostly("..00123456789", [16, 36, 81])
+QUEENS_TEXT = mostly(".....0123456789", [4, 5, 8, 10, 3, 11])
+
+
+@fuzz(2000, text=SUDOKU_TEXT)
+def test_a_sudoku_comes_back_or_is_refused(text):
+    try:
+        read = puzzle.read_sudoku(text)
+    except ValueError as problem:
+        assert "Sudoku" in str(problem)
+        return
+    assert puzzle.as_text(read, read.x) == text.replace("0", ".") and read.n**2 == len(text)
+
+
+@fuzz(2000, text=QUEENS_TEXT)
+def test_queens_come_back_or_are_refused(text):
+    try:
+        read = puzzle.read_queens(text)
+    except ValueError as problem:
+        assert "board" in str(problem) or "queens" in str(problem)
+        return
+    assert puzzle.as_text(read, read.x) == text
+    queens = [(row, int(column)) for row, column in enumerate(text) if column != "."]
+    assert all(c != d and abs(c - d) != abs(r - s) for (r, c), (s, d) in combinations(queens, 2))
+
+
+@fuzz(500, kind=st.sampled_from(list(puzzle.READERS)), content=st.one_of(st.binary(max_size=60), SUDOKU_TEXT))
+def test_a_file_of_puzzles_is_read_or_refused(file, kind, content):
+    path = file("puzzles.txt", content)
+    try:
+        read = puzzle.read_file(kind, str(path))
+    except ValueError as problem:
+        assert str(problem).startswith(str(path))
+        return
+    assert len(read) == len(path.read_text("utf-8").splitlines())
+
+
+@fuzz(2000, text=mostly("0123456789ABCD.", [16, 36, 81, 1, 4]), n=st.one_of(st.none(), st.integers(-5, 40)))
+def test_a_board_of_symbols_is_parsed_or_refused(text, n):
+    try:
+        board = sudoku_files.parse(text, n)
+    except ValueError:
+        return
+    side = n or round(len(text) ** 0.5)
+    assert len(board) == side**2 and all(0 <= value <= side for value in board)
+    assert all(value == int(symbol, 36) for value, symbol in zip(board, text.replace(".", "0"), strict=True))
+
+
+BOARD = "1234341221434321"
+CSV = f"question,answer\n{BOARD[:12]}....,{BOARD}\n{BOARD[:8]}........,{BOARD}\n".encode()
+BARE = f"rating,question\n1,{BOARD[:12]}....\n2,{BOARD[:8]}........\n".encode()
+JSONL = "".join(
+    json.dumps({"question": BOARD[:n] + "." * (16 - n), "solutions": [BOARD]}) + "\n" for n in (12, 8)
+).encode()
+NAMES = {
+    ".csv": (CSV, BARE),
+    ".jsonl": (JSONL,),
+    ".csv.gz": (gzip.compress(CSV, mtime=0),),
+    ".csv.xz": (lzma.compress(CSV),),
+}
+SUDOKU_FILES = [(name, data) for name, contents in NAMES.items() for data in contents]
+
+
+@fuzz(1000, made=st.sampled_from(SUDOKU_FILES).flatmap(lambda f: st.tuples(st.just(f[0]), damaged(f[1]))))
+def test_sudoku_files_are_solved_or_refused(file, made):
+    path = file(f"boards{made[0]}", made[1])
+    try:
+        puzzles = sudoku_files.read_puzzles(path, max_solutions=20)
+    except PuzzleFileError as problem:
+        assert str(problem).startswith(str(path))
+        return
+    geometry = sudoku_files.Geometry(round(puzzles.x.shape[1] ** 0.5))
+    owner = torch.repeat_interleave(torch.arange(puzzles.num_puzzles), puzzles.num_solutions)
+    assert geometry.is_solved(puzzles.x[owner], puzzles.solutions).all() and (puzzles.num_solutions > 0).all()
+
+
+@fuzz(300, name=st.sampled_from(list(NAMES)), content=st.one_of(st.binary(max_size=200), st.text(max_size=200)))
+def test_what_is_no_sudoku_file_is_refused(file, name, content):
+    with pytest.raises(PuzzleFileError):
+        sudoku_files.read_puzzles(file(f"boards{name}", content))
+
+
+def archive(text):
+    """A .tar of one instance."""
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w") as tar:
+        part = tarfile.TarInfo("diag/one")
+        part.size = len(text)
+        tar.addfile(part, io.BytesIO(text))
+    return whole.getvalue()
+
+
+DIAGONALS = b"n = 4 numdiags = 2 diags = [[5, 0], [4, 1]]"
+TAR = archive(DIAGONALS)[:2048]  # without the padding of tar to 10240
+BOARD_OF_FOUR = Board(4)
+
+
+@fuzz(400, packed=damaged(gzip.compress(TAR, mtime=0)), tar=damaged(TAR, edits=6), inside=st.booleans())
+def test_an_archive_of_diagonals_is_read_or_refused(file, packed, tar, inside):
+    path = file("diag.tar.gz", gzip.compress(tar, 1, mtime=0) if inside else packed)
+    check_diagonals(path)
+
+
+NUMBER = st.one_of(st.integers(0, 8), st.integers(), st.just(10**5000)).map(
+    lambda n: f"{n:d}" if n < 10**9 else "9" * 5000
+)
+
+
+@fuzz(
+    300,
+    n=st.one_of(st.just("4"), NUMBER),
+    count=st.one_of(st.integers(0, 3).map(str), NUMBER),
+    pairs=st.lists(st.tuples(NUMBER, st.sampled_from("01")), max_size=3),
+    noise=st.text(max_size=5),
+)
+def test_lists_of_diagonals_are_read_or_refused(file, n, count, pairs, noise):
+    text = f"n = {n} numdiags = {count} diags = [{', '.join(f'[{d}, {kind}]' for d, kind in pairs)}]{noise.strip()}"
+    path = file("diag.tar.gz", gzip.compress(archive(text.encode("utf-8", "replace")), 1, mtime=0))
+    check_diagonals(path)
+
+
+def check_diagonals(path):
+    try:
+        puzzles = nqueens.read_excluded(path, BOARD_OF_FOUR)
+    except PuzzleFileError as problem:
+        assert str(problem).startswith(str(path))
+        return
+    owner = torch.repeat_interleave(torch.arange(puzzles.num_puzzles), puzzles.num_solutions)
+    assert (BOARD_OF_FOUR.violations(puzzles.x[owner], puzzles.solutions) == 0).all()
+    assert ((puzzles.x == EMPTY) | (puzzles.x == 0)).all()
+
+
+CYCLE = nx.to_graph6_bytes(nx.cycle_graph(6), header=False).decode().strip()
+GRAPH_FILES = {
+    ".g6": f"{CYCLE}\n>>graph6<<{CYCLE}\n".encode(),
+    ".csv": f"name,graph6\na,{CYCLE}\n".encode(),
+    ".col": b"c a path\np edge 6 2\ne 1 2\ne 2 3\n",
+}
+
+
+@fuzz(800, made=st.sampled_from(list(GRAPH_FILES)).flatmap(lambda n: st.tuples(st.just(n), damaged(GRAPH_FILES[n]))))
+def test_files_of_graphs_are_coloured_or_refused(file, made):
+    check_graphs(file(f"graphs{made[0]}", made[1]))
+
+
+WORD = st.one_of(
+    st.sampled_from(["p", "e", "c", "edge", "col", "6", "1", "2", "3", str(10**12), "9" * 5000]),
+    st.integers().map(str),
+    st.text(max_size=3),
+)
+
+
+HEADERS = ["p edge 6 1", "p col 6 1", "p edge 7 0", "p edge 1000000000000 0", "c"]
+
+
+@fuzz(400, lines=st.lists(st.lists(WORD, max_size=4).map(" ".join), max_size=4), header=st.sampled_from(HEADERS))
+def test_lines_of_dimacs_are_coloured_or_refused(file, lines, header):
+    check_graphs(file("graphs.col", "\n".join([header, *lines])))
+
+
+@fuzz(
+    400, name=st.sampled_from(["graphs.g6", "graphs.csv"]), text=st.text(st.characters(max_codepoint=130), max_size=20)
+)
+def test_lines_of_graph6_are_coloured_or_refused(file, name, text):
+    check_graphs(file(name, "graph6\n" * name.endswith("csv") + text))
+
+
+def check_graphs(path):
+    try:
+        puzzles = graphs.read_graphs(path, 6, 3, 200)
+    except PuzzleFileError as problem:
+        assert str(problem).startswith(str(path))
+        return
+    joined, colours = puzzles.solutions[:, :15] == 2, puzzles.solutions[:, 15:]
+    for row, (a, b) in enumerate(combinations(range(6), 2)):
+        assert not (joined[:, row] & (colours[:, a] == colours[:, b])).any()
+
+
+GRIDS = {shape: grids.Grid(*shape) for shape in ((2, 2), (3, 3), (2, 4))}
+
+
+@fuzz(
+    300,
+    shape=st.sampled_from(list(GRIDS)),
+    symbols=st.lists(st.integers(0, grids.NUM_SYMBOLS - 1), min_size=18, max_size=18),
+)
+def test_any_map_and_answer_are_judged(shape, symbols):
+    """An answer is faultless iff it is a plan; maps may lack a start or a goal, or hold several."""
+    grid = GRIDS[shape]
+    x, y = torch.tensor(symbols[: grid.num_cells]), torch.tensor(symbols[9 : 9 + grid.num_cells])
+    faults = grid.faults(x, y)
+    assert faults.shape == x.shape and (faults >= 0).all()
+    if (x == grids.START).sum() == (x == grids.GOAL).sum() == 1 and (x < grids.PATH).all():
+        plans = grid.plans(x[None]).solutions
+        assert (faults == 0).all() == (plans == y).all(1).any()
+        assert (grid.faults(x, plans) == 0).all()
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "run.safetensors"
+    checkpoint.write(path, TENSORS, {"config": {"dim": 8}, "updates": 4})
+    return path
+
+
+TENSORS = {"w": torch.arange(6.0).view(2, 3), "flag": torch.tensor([True, False]), "n": torch.tensor(3)}
+
+
+@fuzz(700, data=st.data())
+def test_a_checkpoint_is_whole_or_refused(saved, file, data):
+    content = saved.read_bytes()
+    content = data.draw(damaged(content) if data.draw(st.integers(0, 9)) else st.binary(max_size=40))
+    try:
+        tensors, description = checkpoint.read(file("other.safetensors", content))
+    except ValueError:
+        return
+    assert content == saved.read_bytes() and description == {"config": {"dim": 8}, "updates": 4}
+    assert tensors.keys() == TENSORS.keys() and all(torch.equal(tensors[name], TENSORS[name]) for name in TENSORS)
+
+
+def test_nothing_is_left_in_the_tree():
+    assert not (Path(__file__).parents[1] / ".hypothesis").exists()

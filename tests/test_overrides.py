@@ -1,0 +1,101 @@
+"""Overrides of numbers, sensible and not: a program that is built, trains and answers, or one sentence."""
+
+import pyro
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from hypothesis import strategies as st
+from killed import CONF, CPU, OPTIONS
+from omegaconf import OmegaConf
+from test_fuzz import fuzz
+
+from gram_pyro.build import build_learner
+from gram_pyro.check_config import check_numbers, leaves
+
+
+def composed(*overrides):
+    with initialize_config_dir(str(CONF), version_base=None):
+        return compose("svi_sudoku", overrides=[*OPTIONS, "run_dir=x", *overrides])
+
+
+PLAIN = composed()
+NUMBERS = {
+    place: value
+    for place, _, value in leaves(OmegaConf.to_container(PLAIN, resolve=True))
+    if isinstance(value, int | float) and not isinstance(value, bool) and place != "evaluate.widths"
+}
+
+
+def changed(**values):
+    config = PLAIN.copy()
+    for place, value in values.items():
+        OmegaConf.update(config, place.replace("__", "."), value)
+    return config
+
+
+def test_what_is_shipped_passes():
+    check_numbers(PLAIN)
+    check_numbers(changed(core__hidden=None, evaluate__num_puzzles=None, train__beta=0, train__learning_rate=1))
+
+
+@pytest.mark.parametrize(
+    ("place", "values", "sentence"),
+    [
+        ("dim", (0, -1, 2.5, "many", None, True, float("nan")), "write a whole number, 1 or more"),
+        ("evaluate.chunk", (0, -1, 0.5), "write a whole number, 1 or more"),
+        ("evaluate.widths", ([1, 0], [1.5]), "write a whole number, 1 or more"),
+        ("train.num_segments", (0, -3, 1.5, float("inf")), "write a whole number, 1 or more"),
+        ("core.hidden", (0, -1, 0.5), "write a whole number, 1 or more"),
+        ("seed", (-1, 0.5, None), "write a whole number, 0 or more"),
+        ("task.num_train", (-1, 1.5, None), "write a whole number, 0 or more"),
+        ("train.beta", (-0.1, float("nan"), float("inf"), None, "half"), "write a number, 0 or more"),
+        ("train.weight_decay", (-0.1, float("inf"), None), "write a number, 0 or more"),
+        ("prior.dim", (8,), "came beside dim=16; leave it out, all parts have one width"),
+    ],
+)
+def test_a_number_that_makes_no_sense_is_one_sentence(place, values, sentence):
+    for value in values:
+        config = changed()
+        OmegaConf.update(config, place, value)
+        with pytest.raises(ValueError, match=rf"^{place}=.* came") as told:
+            check_numbers(config)
+        assert str(told.value).endswith(sentence)
+
+
+@pytest.fixture(scope="module")
+def task():
+    return instantiate(PLAIN.task)
+
+
+VALUE = st.one_of(
+    st.integers(-3, 6), st.sampled_from(["nan", "inf", "-inf", "null", "true", "text", "1e-9", "0.5", "-0.5", "1.5"])
+)
+
+
+@fuzz(24, overrides=st.dictionaries(st.sampled_from(sorted(NUMBERS)), VALUE, min_size=1, max_size=2))
+def test_any_override_of_numbers_runs_or_is_refused(task, overrides):
+    """From the command line to an answer, as an experiment does."""
+    torch.set_default_dtype(torch.float32)
+    pyro.enable_validation(False)
+    try:
+        with pyro.settings.context(module_local_params=True):
+            config = composed(*(f"{place}={value}" for place, value in overrides.items()))
+            check_numbers(config)
+            if any(place.startswith("task.") for place in overrides):
+                task = instantiate(config.task)
+            learner = build_learner(config, task, CPU)
+            batches = task.batches(config.train.batch_size, torch.Generator().manual_seed(config.seed))
+            record = learner.trajectory(next(batches))
+            assert all(torch.isfinite(value).all() for value in record.values())
+            x = task.train.x[:2]
+            answers = learner.sample(x, 2, config.evaluate.num_segments, chunk=config.evaluate.chunk).answers
+            assert answers.shape == (2, *x.shape)
+    except ValueError:
+        pass
+    except InstantiationException as problem:
+        assert isinstance(problem.__cause__, ValueError), problem.__cause__
+    finally:
+        torch.set_default_dtype(torch.float64)
+        pyro.enable_validation(True)

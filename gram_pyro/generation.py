@@ -4,10 +4,12 @@
     distinct = different boards among the valid ones / valid ones
     tv       = 1/2 sum_c |f_c - p_c|,  f: classes of the valid boards, p: law of a uniform sampler over the classes
 
-N perfect draws have a tv above zero too: `tv_uniform`, by simulation, is what a perfect sampler would get.
+N perfect draws repeat themselves and have a tv above zero too: `distinct_uniform`, exactly, and `tv_uniform`, by
+simulation, are what a perfect sampler would get.
 Source: validity and distinctness, paper D.5; classes: ours.
 """
 
+import math
 import time
 from collections.abc import Sequence
 
@@ -74,7 +76,9 @@ def quality(task: SudokuBoards, boards: Tensor, classes: BoardClasses | None) ->
         generator = torch.Generator().manual_seed(0)
         perfect = torch.multinomial(law.expand(SIMULATIONS, -1), len(valid), replacement=True, generator=generator)
         chance = total_variation(torch.stack([p.bincount(minlength=len(law)).double() for p in perfect]), law)
+        total = classes.num_boards
         row |= {
+            "distinct_uniform": total * -math.expm1(len(valid) * math.log1p(-1 / total)) / len(valid),
             "classes": int((counts > 0).sum()),
             "tv": total_variation(counts, law).item(),
             "tv_uniform": chance.mean().item(),

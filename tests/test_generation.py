@@ -250,6 +250,7 @@ def test_quality_of_perfect_and_of_bad_boards(task, boards4):
     row = quality(task, perfect, classes)
     assert row["valid"] == 1 and row["violations"] == 0 and row["classes"] == 2
     assert row["distinct"] == len({tuple(b) for b in perfect.tolist()}) / 2000
+    close(row["distinct_uniform"], 288 * (1 - (287 / 288) ** 2000) / 2000)
     assert abs(row["tv"] - row["tv_uniform"]) < 4 * row["tv_uniform_sd"]
     p = classes.law[0].item()  # of two classes: tv = |f - p|, half-normal for many draws
     close(row["tv_uniform"], math.sqrt(2 / math.pi * p * (1 - p) / 2000), 0.25)

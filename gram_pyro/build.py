@@ -23,8 +23,9 @@ def build_model(config: DictConfig, task: Task) -> GRAM:
     core = instantiate(config.core, _partial_=True)(
         dim=config.dim, num_cells=embed.num_tokens(task.num_cells), relations=embed.relations(task.relations)
     )
+    prior = instantiate(config.prior)
     readout = instantiate(config.readout, _partial_=True)(num_symbols=task.num_symbols, dim=config.dim)
-    return GRAM(embed, core, instantiate(config.prior), readout, **config.model)
+    return GRAM(embed, core, prior, readout, **config.model)
 
 
 def build_guide(config: DictConfig, model: GRAM) -> Guide:

@@ -18,14 +18,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gram_pyro.tasks.base import Puzzles, Task
+from gram_pyro.tasks.base import ImplicitTask, Puzzles, Task
 
 METRICS = ("accuracy", "any", "vote", "coverage", "distinct", "entropy", "violations")
 
 
 class Tally(NamedTuple):
     """Judged answers.  Shapes: violations [N, B], rules broken; label [N, B], equal where two answers to one puzzle are
-    equal; num_solutions [B]."""
+    equal; num_solutions [B], NaN where they are too many to count, and then coverage and its ceiling are NaN."""
 
     violations: Tensor
     label: Tensor
@@ -40,7 +40,9 @@ class Tally(NamedTuple):
 def tally(task: Task, puzzles: Puzzles, answers: Tensor) -> Tally:
     """Judge answers [N, B, L] to B puzzles by the rules and the clues, never by a stored label."""
     _, label = torch.unique(task.canonical(answers).flatten(0, 1), dim=0, return_inverse=True)
-    return Tally(task.violations(puzzles.x, answers), label.view(answers.shape[:2]), puzzles.num_solutions)
+    known = puzzles.num_solutions
+    count = torch.full_like(known, torch.nan, dtype=torch.double) if isinstance(task, ImplicitTask) else known
+    return Tally(task.violations(puzzles.x, answers), label.view(answers.shape[:2]), count)
 
 
 def join(parts: Sequence[Tally]) -> Tally:

@@ -15,6 +15,7 @@ from gram_pyro.build import build_task
 from gram_pyro.generation import claim, generate, quality, total_variation
 from gram_pyro.heads import Heads
 from gram_pyro.load import RELEASED
+from gram_pyro.metrics import report, tally
 from gram_pyro.objectives import Balanced_ELBO, set_loss
 from gram_pyro.report import rows_markdown, verdict
 from gram_pyro.tasks.base import ImplicitTask
@@ -276,6 +277,13 @@ def test_the_claim_is_tried_on_groups_of_boards(task):
     close(diversity.gain.mean, sum(len(g.unique(dim=0)) for g in groups) / 10 - 1)
     assert supported
     assert not verdict(claim(task, boards[:1].expand(200, -1)), None, 20)[1]  # one board again and again
+
+
+def test_coverage_of_solutions_that_are_not_listed_is_no_number(task):
+    puzzles = task.test["5 clues"]
+    table = report(tally(task, puzzles, puzzles.solutions.expand(4, -1, -1)), [4])
+    assert table["accuracy"][4] == table["distinct"][4] == 1
+    assert all(math.isnan(table[name][4]) for name in ("coverage", "ceiling", "coverage_share", "coverage_pooled"))
 
 
 def test_generate_starts_from_the_blank_board(task):

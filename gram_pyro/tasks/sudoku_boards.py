@@ -27,9 +27,9 @@ FORMAT = 1  # of the cache; raise it when other boards are drawn
 class SudokuBoards(Sudoku, ImplicitTask):
     """Boards of n x n cells. `num_train` of them are drawn, uniformly for n up to 6 and above that by a depth-first
     search that prefers some, and in training moved by symmetries drawn uniformly. The test sets "k clues" of `num_test`
-    puzzles, one for every k in `test_clues`, are cut from boards drawn in the same way; they list one solution each, so
-    of their metrics coverage and its ceiling mean nothing. With `one_solution` (a, b) there is a test set more, of
-    puzzles with one solution: clues are taken off as long as it stays the only one, down to k ~ uniform{a..b} of them.
+    puzzles, one for every k in `test_clues`, are cut from boards drawn in the same way; they list one solution each.
+    With `one_solution` (a, b) there is a test set more, of puzzles with one solution: clues are taken off as long as it
+    stays the only one, down to k ~ uniform{a..b} of them.
 
     Raises: ValueError on arguments out of range.
     """

@@ -44,7 +44,7 @@ def draw_guesses(task: Arc, puzzles: Puzzles, answers: Answers, path: Path) -> N
 
 
 def run(config: DictConfig) -> None:
-    if config.peer:
+    if config.get("peer"):  # absent where the choice is null
         raise ValueError(
             f"peer={config.peer._target_} reads puzzles that are as long as their answers, and those of ARC begin with "
             "a name; leave peer=null, or choose a method that is a recursion"

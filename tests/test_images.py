@@ -184,7 +184,7 @@ def test_unpatch_is_the_inverse_of_patchify():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"patch": 4}, r"patches of 4 x 4 pixels do not tile an image of 4 x 6"),
+        ({"patch": 4}, "patches of 4 x 4 pixels do not tile an image of 4 x 6"),
         ({"kernel": 4}, "kernel=4"),
         ({"groups": 3}, "groups=3"),
     ],
@@ -297,7 +297,8 @@ def test_state_of_patches_reads_symbols_in_their_place():
 SMALL = (
     "task_name=images", "method_name=gram", "device=cpu", "compile=false", "dim=8", "core.hidden=8",
     "core.mixer.hidden=8", "embed.patch=2", "embed.channels=4", "embed.groups=2", "train.num_segments=2",
-    "train.batch_size=4", "train.updates=4", "updates={vae:2}", "watch.every=2", "watch.num_puzzles=4",
+    "train.batch_size=4", "train.updates=4", "updates={deterministic:4,vae:2,d3pm:4}",
+    "watch.every=2", "watch.num_puzzles=4",
     "rivals.vae.peer.num_layers=1", "rivals.d3pm.peer.num_layers=1", "rivals.d3pm.peer.num_steps=2",
     "evaluate.num_images=20", "evaluate.depths=[1,3]", "evaluate.num_inpainted=5", "evaluate.inpainting_depth=2",
     "evaluate.evidence={num_images:4,num_particles:3}", "evaluate.chunk=16",
@@ -339,7 +340,8 @@ def test_the_experiment_from_end_to_end(config, tmp_path):
     exact = programs["deterministic"]["evidence"]  # one trajectory, no latents: the bound is the likelihood
     assert exact["negative_iwae"] == pytest.approx(exact["negative_elbo"], rel=1e-5)
     assert set(programs["d3pm"]["evidence"]) == {"negative_elbo", "negative_elbo_se"}
-    rows = list(csv.DictReader((tmp_path / "run" / "scores.csv").open()))
+    with (tmp_path / "run" / "scores.csv").open() as file:
+        rows = list(csv.DictReader(file))
     named = [(row["program"], row["depth"]) for row in rows]
     depths = [(name, depth) for name in ("GRAM", "deterministic") for depth in ("1", "3")]
     assert named == [("real images", ""), *depths, ("vae", ""), ("d3pm", "")]

@@ -9,7 +9,6 @@ Source: Kingma and Welling 2014, conditional as in Sohn et al. 2015; the network
 from collections.abc import Callable
 
 import pyro.distributions as dist
-import torch
 from torch import Tensor, nn
 from torch.distributions import kl_divergence
 from torch.nn import functional as F

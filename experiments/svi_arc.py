@@ -25,7 +25,7 @@ from gram_pyro.build import choose_device
 from gram_pyro.plots import training_figure
 from gram_pyro.plots_arc import guesses_figure
 from gram_pyro.report import rows_markdown, write_rows
-from gram_pyro.tasks.arc import Arc
+from gram_pyro.tasks.arc import TASK, Arc
 from gram_pyro.tasks.base import Puzzles, concatenate, subset
 from gram_pyro.trial import claim_folder, rival_config, run_trial, train
 
@@ -34,13 +34,21 @@ MOST_INPUTS = 6  # in a figure
 
 
 def draw_guesses(task: Arc, puzzles: Puzzles, answers: Answers, path: Path) -> None:
-    """Test inputs that are hit in the upper half of the figure, as far as there are, others in the lower half."""
+    """Tasks whose first input is hit in the upper half of the figure, as far as there are, others in the lower half."""
     guesses = vote(answers)
-    hit = score(task, puzzles, guesses).hit
-    hits, misses = (of.nonzero().flatten().tolist() for of in (hit, ~hit))
-    chosen = hits[: max(MOST_INPUTS // 2, MOST_INPUTS - len(misses))]
-    chosen += misses[: MOST_INPUTS - len(chosen)]
+    hit = score(task, puzzles, guesses).hit.tolist()
+    numbers = puzzles.x[:, TASK].tolist()
+    first = [b for b, number in enumerate(numbers) if number not in numbers[:b]]
+    hits, misses = ([b for b in first if hit[b] == wanted] for wanted in (True, False))
+    chosen = spread(hits, max(MOST_INPUTS // 2, MOST_INPUTS - len(misses)))
+    chosen += spread(misses, MOST_INPUTS - len(chosen))
     guesses_figure(task, puzzles, guesses, chosen, answers.log_likelihood[..., 0].numel(), path)
+
+
+def spread(items: list[int], most: int) -> list[int]:
+    """At most that many of the items, evenly spaced."""
+    num = min(most, len(items))
+    return [items[i * len(items) // num] for i in range(num)]
 
 
 def run(config: DictConfig) -> None:

@@ -350,7 +350,7 @@ def test_a_restored_peer_continues_bit_for_bit(make, tmp_path):
     checkpoint.save(tmp_path / "peer.safetensors", trainer, generator, {"seconds": 1.0})
     expected = go(trainer, generator)
     again, data = start(2)
-    assert checkpoint.restore(tmp_path / "peer.safetensors", again, data) == {"seconds": 1.0, "updates": 3}
+    assert checkpoint.restore(tmp_path / "peer.safetensors", again, data) == ({"seconds": 1.0, "updates": 3}, {})
     for target, steps in ((saved, 0), (expected, 3)):
         actual = go(again, data, steps)
         assert [n for n in target if not torch.equal(actual[n], target[n])] == []

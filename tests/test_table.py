@@ -17,7 +17,9 @@ from gram_pyro.command import plain_errors
 from gram_pyro.core import Flat, Hierarchical
 from gram_pyro.layers import Block
 from gram_pyro.peers.autoregressive import Autoregressive
+from gram_pyro.peers.d3pm import D3PM
 from gram_pyro.peers.masked_diffusion import MaskedDiffusion
+from gram_pyro.peers.vae import VAE
 from gram_pyro.priors.noiseless import Noiseless
 from gram_pyro.tasks.sudoku import Sudoku
 
@@ -25,7 +27,7 @@ ROOT = Path(__file__).parents[1]
 CONF = ROOT / "experiments" / "conf"
 METHODS = sorted(f.stem for f in (CONF / "method").glob("*.yaml"))
 BASELINES = [m for m in METHODS if not m.startswith("ablation_")]
-PEERS = {"autoregressive": Autoregressive, "masked_diffusion": MaskedDiffusion}
+PEERS = {"autoregressive": Autoregressive, "masked_diffusion": MaskedDiffusion, "vae": VAE, "d3pm": D3PM}
 SCRIPTS = ("svi_sudoku", "svi_nqueens", "svi_colouring")
 CPU = torch.device("cpu")
 
@@ -241,7 +243,7 @@ def test_every_number_of_the_paper_belongs_to_a_task_and_a_method():
     paper = OmegaConf.load(CONF / "table.yaml").paper
     for task, methods in paper.items():
         assert (CONF / "task" / f"{task}.yaml").exists() and set(methods) <= set(METHODS)
-    assert set(BASELINES) == set(paper.nqueens_8_input)
+    assert set(BASELINES) - {"vae", "d3pm"} == set(paper.nqueens_8_input)  # ours, and of its other tables
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -267,7 +269,7 @@ def test_every_method_composes_and_takes_a_step(script, method, local_params, si
         assert config.train.num_segments == config.evaluate.num_segments == 1
         assert config.model.num_transitions == config.model.num_grad_steps
     for name, p in core.named_parameters():
-        assert p.grad is not None, name
+        assert p in learner.optimiser.state, name
 
 
 def test_every_method_differs_from_every_other():

@@ -22,7 +22,6 @@ from tqdm import tqdm
 
 from gram_pyro.build import build_learner, choose_device
 from gram_pyro.command import plain_errors
-from gram_pyro.learner import autocast
 from gram_pyro.load import Program, load
 from gram_pyro.measure.clock import Line, milliseconds, take_turns
 from gram_pyro.measure.figure import benchmark_figure
@@ -30,6 +29,7 @@ from gram_pyro.measure.memory import measure_memory
 from gram_pyro.measure.products import measure_products
 from gram_pyro.measure.sampling import measure_smc, measure_throughput
 from gram_pyro.measure.step import measure_step
+from gram_pyro.precision import PRECISIONS, autocast
 from gram_pyro.report import write_rows
 from gram_pyro.sampler import sample
 from gram_pyro.tasks.base import Batch, Task
@@ -68,7 +68,7 @@ class Bench:
 
     def precision(self, part: DictConfig) -> list[Line]:
         batch, ways = self.batch(self.config.train.batch_size), {}
-        for precision in ("fp32", "bf16"):
+        for precision in PRECISIONS:
             for compiled in (False, True):
                 trainer = self.trainer(train={"precision": precision, "num_segments": 1}, compile=compiled)
                 ways[precision + compiled * ", compiled"] = partial(trainer.trajectory, batch)

@@ -13,6 +13,7 @@ from gram_pyro.learner import Learner, TrainSettings
 from gram_pyro.model import GRAM
 from gram_pyro.peers.train import PeerTrainer
 from gram_pyro.sampler import Sampler
+from gram_pyro.segment_graph import SegmentGraph
 from gram_pyro.tasks.base import ImplicitTask, Task
 from gram_pyro.train import Trainer
 
@@ -79,4 +80,8 @@ def build_learner(config: DictConfig, task: Task, device: torch.device) -> Learn
         network = model.core
     if config.compile:
         compile_blocks(network, device)
+    if config.get("cuda_graph"):
+        if not isinstance(learner, Trainer):
+            raise ValueError("cuda_graph=true records the segments of a trajectory, and a peer has none; leave it out")
+        learner.graph = SegmentGraph(learner)
     return learner

@@ -23,9 +23,11 @@ class Guide(AutoMessenger):
 
     Attributes: segment, how many segments of the trajectory came before, for guides that act on it. Whoever runs
     trajectories sets it (training and evidence do); a call without a state starts a trajectory and sets it to 0.
+    depends_on_segment, whether `posterior` looks at it.
     """
 
     segment: int = 0
+    depends_on_segment: bool = False
 
     def __init__(self, model: GRAM) -> None:
         super().__init__(model)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gram_pyro.parallel import add_up
+from gram_pyro.precision import AUTO, autocast, choose_precision
 from gram_pyro.tasks.base import Batch
 from gram_pyro.trajectories import Trajectories
 
@@ -30,7 +31,7 @@ class TrainSettings:
     warmup: int = 100
     clip: float = 1.0
     ema: float = 0.999
-    precision: str = "bf16"
+    precision: str = AUTO
 
     def __post_init__(self) -> None:
         if self.accumulate < 1:
@@ -44,8 +45,7 @@ class TrainSettings:
                 f"free_share={self.free_share} of batch_size={self.batch_size} rounds to {self.num_free} free rows; "
                 "both kinds of rows need at least one: choose a larger batch or another share"
             )
-        if self.precision not in PRECISIONS:
-            raise ValueError(f"precision={self.precision!r} is unknown; write one of {', '.join(PRECISIONS)}")
+        choose_precision(self.precision, torch.device("cpu"))
 
     @property
     def num_free(self) -> int:
@@ -59,14 +59,6 @@ class TrainSettings:
     def autocast(self, device: torch.device) -> torch.autocast:
         """The context every forward pass runs in."""
         return autocast(self.precision, device)
-
-
-PRECISIONS = {"bf16": torch.bfloat16, "fp32": torch.float32}
-
-
-def autocast(precision: str, device: torch.device) -> torch.autocast:
-    """The context of forward passes in a precision of PRECISIONS."""
-    return torch.autocast(device.type, PRECISIONS[precision], enabled=precision != "fp32")
 
 
 def decay_groups(module: nn.Module, weight_decay: float) -> list[dict]:
@@ -92,6 +84,7 @@ class Learner(ABC):
         groups = decay_groups(program, settings.weight_decay)
         self.optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.95), fused=True)
         self.updates = 0
+        self.unchecked: list[Tensor] = []  # [2] per step, its loss and the norm of its gradient
 
     @abstractmethod
     def trajectory(self, batch: Batch) -> dict[str, Tensor]:
@@ -121,23 +114,49 @@ class Learner(ABC):
     def step(self, loss: Tensor) -> None:
         """One optimiser step, on the sum of the gradients of all ranks and of what was added before by backward().
 
-        Raises: FloatingPointError on a loss or gradient that is not finite.
+        Whether all was finite, `check_finite` tells: to look at a number here would let a GPU wait for the CPU.
         """
+        self.set_learning_rate()
+        self.count(self.descend(loss))
+
+    def set_learning_rate(self) -> None:
+        """That of the next step, where the optimiser finds it: in place if it is a tensor."""
+        for group in self.optimiser.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(self.learning_rate())
+            else:
+                group["lr"] = self.learning_rate()
+
+    def descend(self, loss: Tensor) -> Tensor:
+        """Move the weights.  Returns: the loss and the norm of its gradient, [2]."""
         loss.backward()
         loss = loss.detach()
         add_up([loss, *(p.grad for p in self.program.parameters() if p.grad is not None)])
-        if not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"the loss is {loss.item()} at update {self.updates}; lower learning_rate or use precision=fp32"
-            )
-        norm = self.clip()
-        if not torch.isfinite(norm):
-            raise FloatingPointError(
-                f"the gradient is {norm.item()} at update {self.updates}; lower learning_rate or use precision=fp32"
-            )
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.learning_rate()
+        numbers = torch.stack([loss, self.clip()])
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
-        self.ema.update_parameters(self.program)
+        return numbers
+
+    def count(self, numbers: Tensor) -> None:
+        """What follows on the step that returned `numbers`."""
+        self.unchecked.append(numbers)
+        if self.updates:  # what update_parameters does, without a copy to the GPU, for which it would have to wait
+            self.ema.multi_avg_fn(list(self.ema.module.parameters()), list(self.program.parameters()), None)
+            self.ema.n_averaged += 1
+        else:
+            self.ema.update_parameters(self.program)
         self.updates += 1
+
+    def check_finite(self) -> None:
+        """Called at the end of every trajectory; what was finite then may be saved.
+
+        Raises: FloatingPointError if a loss or gradient of the steps since the last call was not; the weights have
+        moved by it.
+        """
+        numbers, self.unchecked = [step.tolist() for step in self.unchecked], []
+        for update, step in enumerate(numbers, self.updates - len(numbers)):
+            for name, number in zip(("loss", "gradient"), step, strict=True):
+                if not math.isfinite(number):
+                    raise FloatingPointError(
+                        f"the {name} is {number} at update {update}; lower learning_rate or use precision=fp32"
+                    )

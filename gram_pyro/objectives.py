@@ -39,6 +39,11 @@ class Balanced_ELBO(TraceMeanField_ELBO):
         super().__init__(**kwargs)
         self.balance = balance
 
+    def differentiable_loss(self, model: GRAM, guide: Guide, *args: object, **kwargs: object) -> Tensor:
+        """Pyro's own looks whether the loss is a number, and a GPU has to wait for that: `Learner` looks less often."""
+        traces = self._get_traces(model, guide, args, kwargs)
+        return sum(self._differentiable_loss_particle(*pair)[1] for pair in traces) / self.num_particles
+
     def _differentiable_loss_particle(self, model_trace: Trace, guide_trace: Trace) -> tuple[float, Tensor]:
         loss = 0.0
         for name, site in model_trace.nodes.items():

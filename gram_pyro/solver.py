@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gram_pyro.build import build_task
-from gram_pyro.learner import autocast
 from gram_pyro.load import Program, load, load_program, stored_config
+from gram_pyro.precision import AUTO, autocast
 from gram_pyro.sampler import Sampler
 from gram_pyro.tasks.base import Task
 from gram_pyro.trajectories import Trajectories
@@ -69,7 +69,7 @@ def draw(
 ) -> Trajectories:
     """K trajectories of puzzle x [L]; `options` are the sampler's.  Raises: ValueError, as the sampler."""
     torch.manual_seed(seed)
-    with autocast("bf16", x.device):
+    with autocast(AUTO, x.device):
         return sampler(program.model, x[None], num_particles, num_segments, heads=program.heads, **options)
 
 

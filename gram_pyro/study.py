@@ -9,8 +9,8 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from gram_pyro.build import build_task, choose_device
-from gram_pyro.learner import TrainSettings
 from gram_pyro.load import Program, load_program, stored_config
+from gram_pyro.precision import AUTO, autocast
 from gram_pyro.report import write_rows
 from gram_pyro.tasks.base import Task
 
@@ -32,7 +32,8 @@ def open_study(config: DictConfig) -> Study:
     program = Program(*(module.to(device) for module in load_program(config.checkpoint, task)))
     folder = Path(config.run_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    return Study(task, program, device, TrainSettings(**trained.train).autocast(device), folder)
+    precision = "fp32" if trained.train.get("precision") == "fp32" else AUTO  # bf16 elsewhere may be slow here
+    return Study(task, program, device, autocast(precision, device), folder)
 
 
 def write_study(study: Study, config: DictConfig, name: str, rows: Sequence[Mapping], /, **summary: object) -> None:

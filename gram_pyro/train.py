@@ -22,6 +22,7 @@ from gram_pyro.objectives import segment_loss, set_loss
 from gram_pyro.parallel import add_up, parts, spread
 from gram_pyro.parts import Part, random_state_kept
 from gram_pyro.sampler import sample
+from gram_pyro.segment_graph import SegmentGraph
 from gram_pyro.tasks.base import Batch, ImplicitTask
 from gram_pyro.trajectories import Trajectories
 
@@ -44,6 +45,7 @@ class Trainer(Learner):
         self.model, self.guide, self.heads, self.objective = model, guide, heads, objective
         self.implicit, self.near = implicit, implicit.near if implicit else None
         self.learners = [*model.parameters(), *guide.parameters()]
+        self.graph: SegmentGraph | None = None  # if given, it runs every segment but the last
 
     @property
     def averaged(self) -> GRAM:
@@ -56,10 +58,8 @@ class Trainer(Learner):
 
     def clip(self) -> Tensor:
         # Apart from each other: the heads' gradient must not shrink the model's.
-        parts = (self.learners, self.heads.parameters())
-        norms = [nn.utils.clip_grad_norm_(params, self.settings.clip) for params in parts]
-        device = self.learners[0].device  # where no parameter has a gradient, torch returns a zero on the CPU
-        return torch.stack([norm.to(device) for norm in norms]).amax()
+        parts = [[p for p in part if p.grad is not None] for part in (self.learners, self.heads.parameters())]
+        return torch.stack([nn.utils.clip_grad_norm_(part, self.settings.clip) for part in parts if part]).amax()
 
     def sample(self, x: Tensor, num_particles: int, num_segments: int, **options: object) -> Trajectories:
         """Prior trajectories of the averaged model."""
@@ -73,10 +73,15 @@ class Trainer(Learner):
         rollouts = [Rollout(self, batch, part) for part in parts(self.settings.accumulate)]
         for segment in range(self.settings.num_segments):
             self.guide.segment = segment
+            if self.graph and segment < self.settings.num_segments - 1:
+                self.graph.step(rollouts[0])
+                rollouts[0].show(segment)
+                continue
             for rollout in rollouts[:-1]:
                 with random_state_kept(batch.x.device):
                     rollout.loss(segment).backward()
             self.step(rollouts[-1].loss(segment))
+        self.check_finite()
         means = {name: sum(rollout.means[name] for rollout in rollouts) for name in rollouts[0].means}
         add_up(list(means.values()))
         return means
@@ -103,20 +108,26 @@ class Rollout:
         """Run one segment.  Returns: this part's share of its loss."""
         settings = self.trainer.settings
         with settings.autocast(self.free.x.device):
-            with self.part.noise(self.num_guided):
-                loss = (1 - self.free_share) * self.bound()
-            with self.part.noise(self.num_watched):
-                if settings.num_free:
-                    loss = loss + self.free_share * self.miss()
-                else:
-                    with torch.no_grad():
-                        self.free_state = self.trainer.model.reason(self.free.x, self.free_state)
-            stride = max(1, settings.num_segments // HEAD_STATES)
-            if (settings.num_segments - 1 - segment) % stride == 0:
-                self.seen.append(self.free_state)
-            if segment == settings.num_segments - 1:
-                loss = loss + self.critics()
+            loss = self.advance()
+            self.show(segment)
+            return loss + self.critics() if segment == settings.num_segments - 1 else loss
+
+    def advance(self) -> Tensor:
+        """Move both states on by a segment.  Returns: this part's share of the loss, without that of the heads."""
+        with self.part.noise(self.num_guided):
+            loss = (1 - self.free_share) * self.bound()
+        with self.part.noise(self.num_watched):
+            if self.trainer.settings.num_free:
+                return loss + self.free_share * self.miss()
+            with torch.no_grad():
+                self.free_state = self.trainer.model.reason(self.free.x, self.free_state)
         return loss
+
+    def show(self, segment: int) -> None:
+        """Keep the state of the free rows for the heads, every so many segments, the last among them."""
+        stride = max(1, self.trainer.settings.num_segments // HEAD_STATES)
+        if (self.trainer.settings.num_segments - 1 - segment) % stride == 0:
+            self.seen.append(self.free_state)
 
     def bound(self) -> Tensor:
         t, (x, y, *_) = self.trainer, self.guided

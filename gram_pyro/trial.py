@@ -30,6 +30,7 @@ from gram_pyro.learner import Learner
 from gram_pyro.metrics import Tally, join
 from gram_pyro.parallel import joined
 from gram_pyro.plots import training_figure, width_figure
+from gram_pyro.precision import choose_precision
 from gram_pyro.report import flat_rows, markdown, verdict, verdict_text, write_rows
 from gram_pyro.tasks.base import Task, concatenate, subset
 
@@ -93,6 +94,7 @@ def train(name: str, config: DictConfig, task: Task, folder: Path, device: torch
         "config": OmegaConf.to_container(config, resolve=True),
         "commit": commit(),
         "device": str(device),
+        "precision": choose_precision(config.train.precision, device),
         "parameters": {name: sum(p.numel() for p in part.parameters()) for name, part in learner.program.items()},
     }
     path = folder / f"{name}.safetensors"

@@ -23,6 +23,8 @@ class Delayed(Guide):
     Source: ours.
     """
 
+    depends_on_segment = True
+
     def __init__(self, model: GRAM, inner: Callable[[GRAM], Guide], num_segments: int = 1) -> None:
         super().__init__(model)
         if num_segments < 1:

@@ -190,7 +190,7 @@ def test_relational_attention_without_relations():
     [
         ({"free_share": 1.0}, "free_share=1.0 must be at least 0 and below 1"),
         ({"free_share": -0.1}, "free_share=-0.1"),
-        ({"precision": "fp16"}, "precision='fp16' is unknown; write one of bf16, fp32"),
+        ({"precision": "fp16"}, "precision='fp16' is unknown; write one of auto, bf16, fp32"),
     ],
 )
 def test_train_settings_out_of_range(options, message):

@@ -12,8 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gram_pyro.compiler import compile_blocks
 from gram_pyro.core import Core, State
-from gram_pyro.learner import PRECISIONS
 from gram_pyro.measure.clock import Line, take_turns
+from gram_pyro.precision import PRECISIONS
 
 
 @torch.no_grad()

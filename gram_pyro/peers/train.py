@@ -34,6 +34,7 @@ class PeerTrainer(Learner):
             if part != mine[-1]:
                 loss.backward()
         self.step(loss)
+        self.check_finite()
         total = sum(losses)
         add_up([total])
         return {"loss": total}

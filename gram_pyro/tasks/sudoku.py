@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -30,6 +30,7 @@ NAMES = "." + "".join(SYMBOLS)[1:36]
 
 log = logging.getLogger(__name__)
 
+File = str | Path
 Split = tuple[Puzzles | None, dict[str, Puzzles]]
 
 
@@ -41,7 +42,7 @@ class Sudoku(Task):
     symmetry class and none of a class that occurs in train. Small boards have too few classes (n = 4: 36 of minimal
     puzzles, of which 9 are for tests); the sets are then shorter, and a warning is logged. The result is kept in
     `cache` (None: not kept).
-    With `test` a file or {name: file}, and `train` a file or None (nothing to train on), these are read, see
+    With `test` a file or {name: file}, and `train` a file, several or None (nothing to train on), these are read, see
     `read_puzzles`, and test puzzles whose symmetry class may occur in train are left out, with a warning.
     Puzzles are generated or read when `train` or `test` is first asked for.
 
@@ -56,8 +57,8 @@ class Sudoku(Task):
         num_test: int = 1000,
         several_share: float = 0.5,
         max_solutions: int = 50,
-        train: str | Path | None = None,
-        test: str | Path | Mapping[str, str | Path] | None = None,
+        train: File | Sequence[File] | None = None,
+        test: File | Mapping[str, File] | None = None,
         seed: int = 0,
         cache: str | Path | None = ".cache",
     ) -> None:
@@ -77,7 +78,7 @@ class Sudoku(Task):
         num_several = round(several_share * num_train)
         self._generated = {1: num_train - num_several, max_solutions: num_several}, num_test, seed, cache
         self._files = (
-            None if test is None else (train, {Path(test).name: test} if isinstance(test, str | Path) else dict(test))
+            None if test is None else (train, {Path(test).name: test} if isinstance(test, File) else dict(test))
         )
 
     @cached_property
@@ -172,12 +173,13 @@ def _nested_permutations(count: int, groups: int, size: int, generator: torch.Ge
     return (outer * size + inner).flatten(1)
 
 
-def read_split(geometry: Geometry, train: str | Path | None, test: Mapping[str, str | Path]) -> Split:
+def read_split(geometry: Geometry, train: File | Sequence[File] | None, test: Mapping[str, File]) -> Split:
     """Read train (None: nothing) and test files; leave out, with a warning, test puzzles hashed like a train puzzle."""
     tests = {name: read_puzzles(file, geometry) for name, file in test.items()}
     if train is None:
         return None, tests
-    train_puzzles = read_puzzles(train, geometry)
+    files = [train] if isinstance(train, File) else list(train)
+    train_puzzles = concatenate([read_puzzles(file, geometry) for file in files])
     seen = symmetry_hash(train_puzzles.x, geometry.relations)
     for name, puzzles in tests.items():
         fresh = ~np.isin(symmetry_hash(puzzles.x, geometry.relations), seen)
@@ -188,7 +190,7 @@ def read_split(geometry: Geometry, train: str | Path | None, test: Mapping[str, 
                 shared,
                 len(fresh),
                 file,
-                locate(train),
+                " or ".join(str(locate(file)) for file in files),
             )
             tests[name] = puzzles.select(torch.from_numpy(np.flatnonzero(fresh)))
     return train_puzzles, tests

@@ -1,0 +1,95 @@
+"""Make hard Sudokus from hard ones, and easier ones from nothing, as a file to train on.
+
+    python experiments/hard_puzzles.py of=sudoku_extreme/train_1k.csv count=5000 guesses=5
+    python experiments/hard_puzzles.py count=20000                      # minimal ones, drawn at random
+
+Writes `out`, a CSV with columns question, answer, guesses, row by row: what is there when it is interrupted is good. A
+puzzle of the symmetry class of another in `of` or `out` is left out. `svi_sudoku.py task.train=[FILE,...]` reads
+several such files.
+"""
+
+import csv
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import chain, count, islice
+from multiprocessing import Pool
+from pathlib import Path
+from random import Random
+
+import hydra
+import torch
+from omegaconf import DictConfig
+from tqdm import tqdm
+
+from gram_pyro.command import plain_errors
+from gram_pyro.tasks.sudoku import NAMES
+from gram_pyro.tasks.sudoku_files import read_puzzles
+from gram_pyro.tasks.sudoku_generator import minimal, symmetry_hash
+from gram_pyro.tasks.sudoku_neighbours import guesses, neighbour
+from gram_pyro.tasks.sudoku_rules import Geometry
+
+BLOCK = 200  # puzzles asked of the pool at once
+
+Made = tuple[list[int], list[int], int]  # clues, board, guesses
+
+
+def make(n: int, parents: list[tuple[list[int], list[int]]], swapped: int, least: int, seed: int, index: int) -> Made:
+    """The puzzle of stream `index`: draw until one needs `least` guesses."""
+    geometry, rng = Geometry(n), Random(f"hard/{seed}/{index}")
+    while True:
+        if parents:
+            clues, board = rng.choice(parents)
+            clues = neighbour(geometry, clues, board, rng.randint(1, swapped), rng)
+        else:
+            clues, (board,) = minimal(geometry, rng)
+        if clues is not None and (needed := guesses(geometry, clues)) >= least:
+            return clues, board, needed
+
+
+def fresh(pool: Pool, work: Callable[[int], Made], geometry: Geometry, seen: set[int]) -> Iterator[Made]:
+    """Endless puzzles, each of a class that did not occur yet."""
+    for clues, board, needed in chain.from_iterable(pool.imap(work, range(i, i + BLOCK)) for i in count(step=BLOCK)):
+        name = int(symmetry_hash(torch.tensor([clues]), geometry.relations)[0])
+        if name not in seen:
+            seen.add(name)
+            yield clues, board, needed
+
+
+def run(config: DictConfig) -> None:
+    if config.count < 1 or config.swapped < 1 or config.guesses < 0:
+        raise ValueError(
+            f"count={config.count}, swapped={config.swapped}, guesses={config.guesses} came; "
+            "expected count and swapped of 1 or more, guesses of 0 or more"
+        )
+    geometry, parents, seen = Geometry(config.n), [], set()
+    if config.of is not None:
+        puzzles = read_puzzles(config.of, geometry)
+        unique = (puzzles.num_solutions == 1).nonzero().flatten()
+        parents = [(puzzles.x[i].tolist(), puzzles.solutions_of(i)[0].tolist()) for i in unique.tolist()]
+        parents = [parent for parent in parents if guesses(geometry, parent[0]) >= config.guesses]
+        if not parents:
+            raise ValueError(f"of={config.of} holds no puzzle with one solution and {config.guesses} guesses or more")
+        seen = set(symmetry_hash(puzzles.x, geometry.relations).tolist())
+    work = partial(make, config.n, parents, config.swapped, config.guesses, config.seed)
+    out = Path(config.out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.exists():
+        raise ValueError(f"out={out} is there already; choose another name, or delete it")
+    with Pool(config.workers or os.cpu_count()) as pool, open(out, "w", buffering=1, newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["question", "answer", "guesses"])
+        drawn = islice(fresh(pool, work, geometry, seen), config.count)
+        for *boards, needed in tqdm(drawn, total=config.count, desc=out.name, unit="puzzle", dynamic_ncols=True):
+            table.writerow(["".join(NAMES[v] for v in board) for board in boards] + [needed])
+    print(f"{config.count} puzzles are in {out}")
+
+
+@hydra.main(version_base=None, config_path="conf", config_name="hard_puzzles")
+def main(config: DictConfig) -> None:
+    with plain_errors():
+        run(config)
+
+
+if __name__ == "__main__":
+    main()

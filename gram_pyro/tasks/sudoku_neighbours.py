@@ -1,0 +1,69 @@
+"""Hard Sudokus near hard ones: swap a few clues for others of the same board, until one solution is left again.
+
+    x' = minimal(x minus `swapped` clues plus cells of y that are needed for y to be the only solution)
+
+A puzzle drawn at random hardly ever needs a guess; one near to a puzzle that needs many often needs some. Guesses are
+counted where the solver of `Geometry` finds no cell and no digit that is forced. Source: the search by which the
+hardest known puzzles were found, "(-n, +n)", of their community; ours with one and the same board.
+"""
+
+from collections.abc import Sequence
+from itertools import islice
+from random import Random
+
+from gram_pyro.tasks.sudoku_rules import Geometry
+
+MOST = 200  # solutions looked at when a clue is chosen that tells them apart
+
+
+def neighbour(
+    geometry: Geometry, clues: Sequence[int], board: Sequence[int], swapped: int, rng: Random
+) -> list[int] | None:
+    """Another puzzle whose only solution is `board`, with no clue to spare; None if the draw led back to `clues`.
+
+    Shapes: clues [L], of which `swapped` are taken off; board [L].
+    """
+    gone = rng.sample([cell for cell, clue in enumerate(clues) if clue], swapped)
+    new = [0 if cell in gone else clue for cell, clue in enumerate(clues)]
+    while True:
+        others = [y for y in solutions(geometry, new) if y != list(board)]
+        if not others:
+            break
+        while others:
+            tell = [c for c, digit in enumerate(board) if c not in gone and any(y[c] != digit for y in others)]
+            if not tell:
+                return None
+            cell = rng.choice(tell)
+            new[cell] = board[cell]
+            others = [y for y in others if y[cell] == board[cell]]
+    new = spare_none(geometry, new, board, rng)
+    return None if new == list(clues) else new
+
+
+def spare_none(geometry: Geometry, clues: Sequence[int], board: Sequence[int], rng: Random) -> list[int]:
+    """Take clues off a puzzle, in random order, each if `board` stays the only solution."""
+    clues = list(clues)
+    for cell in rng.sample(range(geometry.num_cells), geometry.num_cells):
+        if clues[cell]:
+            planes = [plane | 1 << cell for plane in geometry.planes(clues)]
+            planes[board[cell] - 1] ^= 1 << cell  # every other digit
+            if next(geometry.search(planes), None) is None:
+                clues[cell] = 0
+    return clues
+
+
+def solutions(geometry: Geometry, clues: Sequence[int]) -> list[list[int]]:
+    return [geometry.read(planes) for planes in islice(geometry.search(geometry.planes(clues)), MOST)]
+
+
+def guesses(geometry: Geometry, clues: Sequence[int]) -> int:
+    """How often the whole search for all solutions has to guess."""
+    count = 0
+
+    def note(digits: list[int]) -> None:
+        nonlocal count
+        count += 1
+
+    for _ in geometry.search(geometry.planes(clues), note):
+        pass
+    return count

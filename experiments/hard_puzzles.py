@@ -12,10 +12,9 @@ import csv
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import chain, count, islice
+from itertools import count, islice
 from multiprocessing import Pool
 from pathlib import Path
-from random import Random
 
 import hydra
 import torch
@@ -25,35 +24,27 @@ from tqdm import tqdm
 from gram_pyro.command import plain_errors
 from gram_pyro.tasks.sudoku import NAMES
 from gram_pyro.tasks.sudoku_files import read_puzzles
-from gram_pyro.tasks.sudoku_generator import minimal, symmetry_hash
-from gram_pyro.tasks.sudoku_neighbours import guesses, neighbour
+from gram_pyro.tasks.sudoku_generator import symmetry_hash
+from gram_pyro.tasks.sudoku_neighbours import Made, guesses, hard_puzzle
 from gram_pyro.tasks.sudoku_rules import Geometry
 
 BLOCK = 200  # puzzles asked of the pool at once
 
-Made = tuple[list[int], list[int], int]  # clues, board, guesses
-
-
-def make(n: int, parents: list[tuple[list[int], list[int]]], swapped: int, least: int, seed: int, index: int) -> Made:
-    """The puzzle of stream `index`: draw until one needs `least` guesses."""
-    geometry, rng = Geometry(n), Random(f"hard/{seed}/{index}")
-    while True:
-        if parents:
-            clues, board = rng.choice(parents)
-            clues = neighbour(geometry, clues, board, rng.randint(1, swapped), rng)
-        else:
-            clues, (board,) = minimal(geometry, rng)
-        if clues is not None and (needed := guesses(geometry, clues)) >= least:
-            return clues, board, needed
-
 
 def fresh(pool: Pool, work: Callable[[int], Made], geometry: Geometry, seen: set[int]) -> Iterator[Made]:
-    """Endless puzzles, each of a class that did not occur yet."""
-    for clues, board, needed in chain.from_iterable(pool.imap(work, range(i, i + BLOCK)) for i in count(step=BLOCK)):
-        name = int(symmetry_hash(torch.tensor([clues]), geometry.relations)[0])
-        if name not in seen:
-            seen.add(name)
-            yield clues, board, needed
+    """Endless puzzles, each of a class that did not occur yet.  Raises: ValueError if a whole block brings none."""
+    for start in count(step=BLOCK):
+        before = len(seen)
+        for clues, board, needed in pool.imap(work, range(start, start + BLOCK)):
+            name = int(symmetry_hash(torch.tensor([clues]), geometry.relations)[0])
+            if name not in seen:
+                seen.add(name)
+                yield clues, board, needed
+        if len(seen) == before:
+            raise ValueError(
+                f"{BLOCK} puzzles were drawn and all are there already, but for their symmetry; write a smaller count, "
+                f"or a larger n than {geometry.n}"
+            )
 
 
 def run(config: DictConfig) -> None:
@@ -71,7 +62,7 @@ def run(config: DictConfig) -> None:
         if not parents:
             raise ValueError(f"of={config.of} holds no puzzle with one solution and {config.guesses} guesses or more")
         seen = set(symmetry_hash(puzzles.x, geometry.relations).tolist())
-    work = partial(make, config.n, parents, config.swapped, config.guesses, config.seed)
+    work = partial(hard_puzzle, geometry, parents, config.swapped, config.guesses, config.seed)
     out = Path(config.out)
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.exists():

@@ -131,13 +131,13 @@ def check(trainer: Trainer) -> None:
     """Raises: ValueError unless every segment of `trainer` is the same sequence of kernels."""
     device = trainer.learners[0].device.type
     reasons = {
-        f"device={device} has none; a GPU is needed": device != "cuda",
         "the task searches for solutions on the CPU in every segment": trainer.implicit is not None,
         f"train.accumulate={trainer.settings.accumulate} is more than 1": trainer.settings.accumulate > 1,
         "there are several processes": this_process().count > 1,
         f"the guide {type(trainer.guide).__name__} acts on the number of the segment": trainer.guide.depends_on_segment,
         f"the objective {type(trainer.objective).__name__} looks at its value in every step; balanced and even do not":
             not isinstance(trainer.objective, Balanced_ELBO),
+        f"device={device} has none; a GPU is needed": device != "cuda",
     }  # fmt: skip
     for reason, applies in reasons.items():
         if applies:

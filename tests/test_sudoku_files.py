@@ -91,6 +91,12 @@ def test_files_good(tmp_path, monkeypatch, caplog):
     assert task.test["all"].num_solutions.tolist() == [288]
     assert "1 of 2 puzzles" in caplog.text and "are left out" in caplog.text
     assert list(Sudoku(n=4, train="train.csv.gz", test="test.csv").test) == ["test.csv"]
+    (tmp_path / "more.csv").write_text(f"question,answer\n.{FULL4[1:]},{FULL4}\n")
+    with caplog.at_level(logging.WARNING):
+        several = Sudoku(n=4, train=["train.csv.gz", "more.csv"], test="test.csv")
+    assert several.train.x.tolist() == [parse(PUZZLE4), parse("." + FULL4[1:])]
+    assert several.test["test.csv"].num_puzzles == 1
+    assert f"{tmp_path / 'train.csv.gz'} or {tmp_path / 'more.csv'} and are left out" in caplog.text
     with pytest.raises(ValueError, match="16 symbols came; expected n . n = 36"):
         _ = Sudoku(train="train.csv.gz", test={}).train
     with pytest.raises(ValueError, match="nothing to train on: only test=.* was given"):

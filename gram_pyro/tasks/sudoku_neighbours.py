@@ -11,9 +11,28 @@ from collections.abc import Sequence
 from itertools import islice
 from random import Random
 
+from gram_pyro.tasks.sudoku_generator import minimal
 from gram_pyro.tasks.sudoku_rules import Geometry
 
+Made = tuple[list[int], list[int], int]  # clues, their board, guesses
+
 MOST = 200  # solutions looked at when a clue is chosen that tells them apart
+
+
+def hard_puzzle(
+    geometry: Geometry, parents: Sequence[tuple[list[int], list[int]]], swapped: int, least: int, seed: int, index: int
+) -> Made:
+    """Puzzle `index` of stream `seed`, drawn until one needs `least` guesses: a neighbour, with 1 to `swapped` clues
+    taken off, of one of `parents` (clues, board); where there are none, a minimal puzzle of a random board."""
+    rng = Random(f"hard/{seed}/{index}")
+    while True:
+        if parents:
+            clues, board = rng.choice(parents)
+            clues = neighbour(geometry, clues, board, rng.randint(1, swapped), rng)
+        else:
+            clues, (board,) = minimal(geometry, rng)
+        if clues is not None and (needed := guesses(geometry, clues)) >= least:
+            return clues, board, needed
 
 
 def neighbour(

@@ -1,0 +1,82 @@
+"""Segments as CUDA graphs: what goes in is what a segment would see; on a GPU, the same losses, noise included."""
+
+import pyro
+import pytest
+import torch
+from pyro.infer import TraceMeanField_ELBO
+from test_train import ragged, trainer_of
+from tiny import V, program, relational
+
+from gram_pyro.heads import Heads
+from gram_pyro.objectives import Balanced_ELBO
+from gram_pyro.parts import Part
+from gram_pyro.readout import CategoricalReadout
+from gram_pyro.segment_graph import SegmentGraph, begin, padded
+from gram_pyro.tasks.base import Batch
+from gram_pyro.train import Rollout, Trainer, TrainSettings
+from guides.delayed import Delayed
+
+
+@pytest.mark.parametrize("count, wanted", [(1, 1), (2, 2), (3, 4), (5, 8), (9, 16)])
+def test_padding_changes_no_probability(count, wanted):
+    model, _ = program(relational, readout=CategoricalReadout)
+    x, solutions = torch.randint(V, (4, 4)), torch.randint(V, (4, count, 4))
+    valid = torch.rand(4, count) < 0.7
+    valid[:, 0] = True
+    batch = padded(Batch(x, solutions[:, 0], solutions, valid))
+    assert batch.solutions.shape == (4, wanted, 4) and batch.valid.shape == (4, wanted)
+    state = model.start(x)
+    each = [model.readout.log_prob_of_set(state, *lists) for lists in ((solutions, valid), batch[2:])]
+    torch.testing.assert_close(*each)
+
+
+def test_a_trajectory_begins_where_it_would(local_params):
+    """From the state that `begin` makes, the loss of a segment is that of one without a state."""
+    trainer, batch = trainer_of(), ragged(8)
+    losses = []
+    for prepared in (False, True):
+        rollout = Rollout(trainer, batch, Part(0, 1))
+        if prepared:
+            begin(rollout)
+        pyro.set_rng_seed(3)
+        losses.append(rollout.advance().item())
+    assert losses[0] == losses[1]
+
+
+def delay(trainer):
+    trainer.guide = Delayed(trainer.model, lambda model: trainer.guide)
+
+
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        ({"objective": TraceMeanField_ELBO()}, "the objective TraceMeanField_ELBO looks at its value in every step"),
+        ({"implicit": object()}, "the task searches for solutions on the CPU"),
+        ({"settings": TrainSettings(1, 1, 8, accumulate=2)}, "train.accumulate=2 is more than 1"),
+        (delay, "the guide Delayed acts on the number of the segment"),
+        ({}, "device=cpu has none; a GPU is needed"),
+    ],
+)
+def test_what_cannot_be_recorded_is_told(change, reason, local_params):
+    trainer = trainer_of()
+    change(trainer) if callable(change) else vars(trainer).update(change)
+    with pytest.raises(ValueError, match=f"a segment cannot be a CUDA graph here: {reason}.*; write cuda_graph=false"):
+        SegmentGraph(trainer)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_the_graph_computes_what_it_recorded(local_params):
+    torch.set_default_dtype(torch.float32)
+    histories = []
+    for graphed in (False, True):
+        pyro.set_rng_seed(0)
+        model, guide = program(relational, num_transitions=2, readout=CategoricalReadout, shaken=False)
+        settings = TrainSettings(100, num_segments=5, batch_size=8, free_share=0.25, precision="fp32", warmup=1)
+        parts = [part.cuda() for part in (model, guide, Heads(8, 6))]
+        trainer = Trainer(*parts, Balanced_ELBO(), settings)
+        if graphed:
+            trainer.graph = SegmentGraph(trainer)
+        pyro.set_rng_seed(1)
+        records = [trainer.trajectory(ragged(8).to(torch.device("cuda"))) for _ in range(4)]
+        histories.append(torch.stack([torch.stack([r["loss"], r["set_loss"], r["heads_loss"]]) for r in records]))
+    torch.testing.assert_close(*histories)

@@ -4,8 +4,10 @@
     python experiments/evaluate.py checkpoint=... sampler=smc potential=violation select=best_value halt_at=0.9
 
 FILE is a CSV (question[,answer]) or JSONL (question, solutions) of Sudokus.
-The run folder receives results.json, results.csv and a figure per test set; table.py reads that results.json, in which
-the method is named after the sampler too. The last line of output is one JSON object over all puzzles.
+The run folder receives results.json and results.csv; and per test set puzzles_SET.csv, what became of every puzzle,
+width_SET.png; profile_SET.png and .csv: who is right by number of solutions, and by difficulty if the task knows it.
+table.py reads that results.json, in which the method is named after the sampler too. The last line of output is one
+JSON object over all puzzles.
 """
 
 import json
@@ -21,11 +23,34 @@ from gram_pyro.build import build_sampler
 from gram_pyro.checkpoint import read
 from gram_pyro.command import plain_errors
 from gram_pyro.evaluate import evaluate, selected
-from gram_pyro.metrics import join, report
+from gram_pyro.metrics import Tally, join, per_puzzle, report
 from gram_pyro.plots import width_figure
+from gram_pyro.plots_profile import profile_figure
 from gram_pyro.report import COLUMNS, flat_rows, markdown, write_rows
 from gram_pyro.study import open_study
-from gram_pyro.tasks.base import subset
+from gram_pyro.tasks.base import Puzzles, Task, subset
+
+
+def profile(task: Task, puzzles: Puzzles, result: Tally, width: int, folder: Path, name: str) -> None:
+    """What became of every puzzle, and a figure of it by what makes puzzles hard."""
+    values = per_puzzle(result, width)
+    known = {"solutions": result.num_solutions}
+    if (hard := task.difficulty(puzzles.x)) is not None:
+        known |= dict([hard])
+    columns = known | {metric: values[metric] for metric in ("accuracy", "any", "vote", "distinct")}
+    texts = [" ".join(map(str, x)) for x in puzzles.x.tolist()]
+    lists = [texts, *(column.tolist() for column in columns.values())]
+    write_rows(
+        folder / f"puzzles_{name}.csv",
+        [dict(zip(["x", *columns], row, strict=True)) for row in zip(*lists, strict=True)],
+    )
+    measures = {
+        measure: column for measure, column in known.items() if column.isfinite().all() and column.unique().numel() > 1
+    }
+    if measures:
+        curves = {f"any of {width}": values["any"], "vote": values["vote"], "one": values["accuracy"]}
+        rows = profile_figure(measures, curves, name, folder / f"profile_{name}.png")
+        write_rows(folder / f"profile_{name}.csv", rows)
 
 
 def run(config: DictConfig) -> None:
@@ -48,6 +73,7 @@ def run(config: DictConfig) -> None:
         tests[name] = table
         rows += flat_rows(method, name, table, widths)
         width_figure({method: result}, folder / f"width_{name}.png", f"{name}: {table['num_puzzles']} unseen puzzles")
+        profile(task, puzzles, result, max(widths), folder, name)
         _, _, row = selected(task, puzzles, trajectories, select)
         print(
             f"\n{table['num_puzzles']} puzzles '{name}', {config.num_segments} segments deep, "

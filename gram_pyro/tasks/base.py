@@ -120,6 +120,10 @@ class Task(ABC):
         task that can count better, does."""
         return (~self.is_solved(x, y)).long()
 
+    def difficulty(self, x: Tensor) -> tuple[str, Tensor] | None:
+        """How hard each puzzle of x [B, L] is: what is counted, and the counts [B]; None where nobody can tell."""
+        return None
+
     def canonical(self, y: Tensor) -> Tensor:
         """One name for answers that are the same, [..., L]; here every answer is its own. Solution sets hold these."""
         return y

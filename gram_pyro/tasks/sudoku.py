@@ -22,6 +22,7 @@ from torch import Tensor
 from gram_pyro.tasks.base import Batch, Puzzles, Task, concatenate
 from gram_pyro.tasks.sudoku_files import SYMBOLS, locate, read_puzzles
 from gram_pyro.tasks.sudoku_generator import generate_split, symmetry_hash
+from gram_pyro.tasks.sudoku_neighbours import guesses
 from gram_pyro.tasks.sudoku_rules import Geometry
 
 FORMAT = 1  # of the cache; raise it when the generator draws other puzzles
@@ -105,6 +106,10 @@ class Sudoku(Task):
     def violations(self, x: Tensor, y: Tensor) -> Tensor:
         """Wrong rows, columns and boxes, and changed clues."""
         return self.geometry.violations(x, y)
+
+    def difficulty(self, x: Tensor) -> tuple[str, Tensor]:
+        """Guesses of the solver, up to a thousand."""
+        return "guesses", torch.tensor([guesses(self.geometry, clues, 1000) for clues in x.tolist()])
 
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
         cells, digits = random_symmetries(self.geometry, len(batch.x), generator)

@@ -75,14 +75,16 @@ def solutions(geometry: Geometry, clues: Sequence[int]) -> list[list[int]]:
     return [geometry.read(planes) for planes in islice(geometry.search(geometry.planes(clues)), MOST)]
 
 
-def guesses(geometry: Geometry, clues: Sequence[int]) -> int:
-    """How often the whole search for all solutions has to guess."""
+def guesses(geometry: Geometry, clues: Sequence[int], most: int = 10**9) -> int:
+    """How often a search for all solutions has to guess; it is given up at `most`."""
     count = 0
 
     def note(digits: list[int]) -> None:
         nonlocal count
         count += 1
+        if count >= most:
+            digits.clear()  # no branch is entered any more
 
     for _ in geometry.search(geometry.planes(clues), note):
         pass
-    return count
+    return min(count, most)

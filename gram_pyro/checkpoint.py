@@ -36,7 +36,7 @@ def save(
     trainer: Learner,
     data_generator: torch.Generator,
     description: dict,
-    log: dict[str, Tensor] | None = None,
+    table: dict[str, Tensor] | None = None,
 ) -> None:
     """Write a checkpoint. `description` must be JSON: the resolved configuration and what was measured.
 
@@ -57,7 +57,7 @@ def save(
     random = random_state(device_of(trainer)) | {"data": data_generator.get_state()}
     tensors = dict(trainer.program.state_dict()) | average | moments
     tensors |= {f"rng.{name}": value for name, value in random.items()}
-    tensors |= {f"log.{name}": value for name, value in (log or {}).items()}
+    tensors |= {f"log.{name}": value for name, value in (table or {}).items()}
     write(path, tensors, description | {"updates": trainer.updates})
 
 
@@ -168,7 +168,7 @@ def fill(module: nn.Module, weights: dict[str, Tensor], path: str | Path) -> Non
 def restore(path: Path, trainer: Learner, data_generator: torch.Generator) -> tuple[dict, dict[str, Tensor]]:
     """Continue a run exactly where it was saved (on another kind of device: but for its random numbers).
 
-    Returns: the description; the log, as `save` got it.
+    Returns: the description; the table, as `save` got it.
     Raises: FileNotFoundError, ValueError: no checkpoint of this program, or one that holds no run.
     """
     tensors, description = read(path)

@@ -1,0 +1,153 @@
+"""The contract of a guide."""
+
+import copy
+from collections.abc import Callable
+
+import pyro.distributions as dist
+import torch
+from torch import Tensor
+
+from gram_pyro.contract.laws import (
+    DIM,
+    LEADING,
+    NUM_CELLS,
+    NUM_PUZZLES,
+    NUM_SEGMENTS,
+    NUM_SYMBOLS,
+    NUM_TRANSITIONS,
+    ContractError,
+    check_gradients,
+    check_law,
+    check_laws,
+    check_neighbours,
+    close,
+    densities,
+    laboratory,
+    states,
+)
+from gram_pyro.core import Core, State
+from gram_pyro.embed import TokenEmbedding
+from gram_pyro.guide import Guide
+from gram_pyro.model import GRAM
+from gram_pyro.priors.base import Prior
+from gram_pyro.priors.gaussian import Gaussian
+from gram_pyro.readout import CategoricalReadout
+
+
+def check_guide(make: Callable[[GRAM], Guide], prior: Prior | None = None) -> None:
+    """Check a guide, given as what builds it from a model: a class, or a partial that lacks the model alone.
+
+    The model has width 16, 4 cells, 5 symbols and, unless another one comes, a Gaussian prior.
+    Raises: ContractError, with the first mistake found.
+    """
+    with laboratory():
+        guide = build(make, copy.deepcopy(prior) or Gaussian(DIM, 16))
+        name = type(guide).__name__
+        y = torch.randint(NUM_SYMBOLS, (NUM_PUZZLES, NUM_CELLS))
+        check_names(name, guide)
+        check_laws(name, lambda u: guided(guide, u, y), DIM, "u, y and t")
+        check_answers(name, guide, y)
+        check_segment(name, guide, y)
+        segments = [lambda u, n=n: guided(guide, u, y, n) for n in range(NUM_SEGMENTS)]
+        check_gradients(name, guide, segments, DIM)
+        check_support(name, make, y)
+
+
+class Echo(Core):
+    """Predicts the h it was given first, whatever was drawn, so that u_t is chosen from outside."""
+
+    def init(self, e: Tensor) -> State:
+        return State(e, e)
+
+    def predict(self, e: Tensor, state: State) -> State:
+        return State(state.l, state.l)
+
+
+class Discrete(Prior):
+    """One channel of every cell is 1, the others 0."""
+
+    def forward(self, u: Tensor, t: int) -> dist.TorchDistribution:
+        return dist.OneHotCategorical(logits=u).to_event(1)
+
+
+def build(make: Callable[[GRAM], Guide], prior: Prior) -> Guide:
+    """A guide of the tiny model.  Raises: ContractError if something else is made."""
+    embed, readout = TokenEmbedding(NUM_SYMBOLS, DIM), CategoricalReadout(DIM, NUM_SYMBOLS)
+    model = GRAM(embed, Echo(), prior, readout, NUM_TRANSITIONS).float()
+    guide = make(model)
+    if not isinstance(guide, Guide):
+        raise ContractError(f"{make} made a {type(guide).__name__} of the model, and a gram_pyro.Guide is expected")
+    return guide.float()
+
+
+def guided(guide: Guide, u: Tensor, y: Tensor, segment: int = NUM_SEGMENTS - 1) -> list[dist.TorchDistribution]:
+    """Run the program from u and return what `posterior` answered at every transition, checked."""
+    found, posterior = [], guide.posterior
+
+    def watched(*args: object) -> dist.TorchDistribution:
+        found.append(posterior(*args))
+        check_law(f"the posterior of {type(guide).__name__}", found[-1], u)
+        return found[-1]
+
+    guide.posterior, guide.segment = watched, segment
+    try:
+        guide(torch.zeros_like(y), y, State(u, u))
+    finally:
+        del guide.posterior
+    return found
+
+
+def check_names(name: str, guide: Guide) -> None:
+    """Pyro's global store keys parameters by attribute name; a shared name would leave one of the two untrained."""
+    ours, theirs = (
+        {attribute for attribute in [*m._modules, *m._parameters, *m._buffers]} for m in (guide, guide.model)
+    )
+    if shared := sorted(ours & theirs):
+        raise ContractError(
+            f"{name}: the model has attributes of the same name, {', '.join(shared)}, and Pyro would train one of the "
+            f"two only; write q_{shared[0]}"
+        )
+    owned = {id(p) for p in guide.model.parameters()}
+    if any(id(p) in owned for p in guide.parameters()):
+        raise ContractError(
+            f"{name}: parameters of the model are registered as its own, and would be trained and stored twice; reach "
+            "them through self.model when they are needed"
+        )
+
+
+def check_answers(name: str, guide: Guide, y: Tensor) -> None:
+    """Another solution of the first puzzle may change the law of the first alone."""
+    u, other = states(DIM, *LEADING), y.clone()
+    other[0] = (y[0] + 1) % NUM_SYMBOLS
+    points = [law.sample() for law in guided(guide, u, y)]
+    others = (densities(guided(guide, u, solution), points)[..., 1:] for solution in (other, y))
+    check_neighbours(name, *others, "the solution y")
+
+
+def check_segment(name: str, guide: Guide, y: Tensor) -> None:
+    """Whether a guide that acts on the number of the segment says so: a recorded segment would be the wrong one."""
+    u = states(DIM)
+    points = [law.sample() for law in guided(guide, u, y)]
+    by_segment = [densities(guided(guide, u, y, n), points) for n in range(NUM_SEGMENTS)]
+    if not guide.depends_on_segment and not all(close(density, by_segment[0]) for density in by_segment):
+        raise ContractError(
+            f"{name}: its law is another in another segment, and depends_on_segment is False; write "
+            "depends_on_segment = True in the class"
+        )
+
+
+def check_support(name: str, make: Callable[[GRAM], Guide], y: Tensor) -> None:
+    """Under a discrete prior: draws that the prior could have made, or a ValueError."""
+    u = states(DIM)
+    try:
+        laws = guided(build(make, Discrete()), u, y)
+    except ContractError:
+        raise
+    except ValueError:
+        return
+    support = Discrete()(u, 0).support
+    if not all(support.check(law.sample()).all() for law in laws):
+        raise ContractError(
+            f"{name}: under a discrete prior its draws are none the prior could make; build the law on the `prior` it "
+            "is given, or raise a ValueError where prior.support.is_discrete"
+        )

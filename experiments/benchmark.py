@@ -21,7 +21,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from gram_pyro.build import build_learner, choose_device
-from gram_pyro.command import plain_errors
+from gram_pyro.inference.sampler import sample
 from gram_pyro.load import Program, load
 from gram_pyro.measure.clock import Line, milliseconds, take_turns
 from gram_pyro.measure.figure import benchmark_figure
@@ -31,7 +31,7 @@ from gram_pyro.measure.sampling import measure_smc, measure_throughput
 from gram_pyro.measure.step import measure_step
 from gram_pyro.precision import PRECISIONS, autocast
 from gram_pyro.report import write_rows
-from gram_pyro.sampler import sample
+from gram_pyro.runs.command import plain_errors
 from gram_pyro.tasks.base import Batch, Task
 from gram_pyro.train import Trainer
 

@@ -21,11 +21,11 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from gram_pyro.build import build_sampler
-from gram_pyro.calibration import auroc, brier, calibration_error, threshold_for
-from gram_pyro.command import plain_errors
 from gram_pyro.evaluate import roll_out, selected
-from gram_pyro.plots_inference import calibration_figure
-from gram_pyro.study import open_study, write_study
+from gram_pyro.inference.calibration import auroc, brier, calibration_error, threshold_for
+from gram_pyro.plots.inference import calibration_figure
+from gram_pyro.runs.command import plain_errors
+from gram_pyro.runs.study import open_study, write_study
 from gram_pyro.tasks.base import concatenate, subset
 
 

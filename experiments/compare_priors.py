@@ -15,7 +15,7 @@ import hydra
 from omegaconf import DictConfig
 
 from gram_pyro.compare import run
-from gram_pyro.trial import run_trial
+from gram_pyro.runs.trial import run_trial
 
 
 @hydra.main(version_base=None, config_path="conf", config_name="compare_priors")

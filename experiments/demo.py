@@ -35,12 +35,12 @@ from starlette.staticfiles import StaticFiles
 from torch import Tensor
 
 from gram_pyro.build import build_sampler
-from gram_pyro.command import plain_errors
+from gram_pyro.inference.solver import Outcome, open_weights, think
+from gram_pyro.inference.watch import Thoughts
 from gram_pyro.load import Program, released
 from gram_pyro.puzzle import READERS, TASKS, Puzzle, as_text, check_puzzle, no_weights, one_of, title
-from gram_pyro.solver import Outcome, open_weights, think
+from gram_pyro.runs.command import plain_errors
 from gram_pyro.tasks.base import Task
-from gram_pyro.watch import Thoughts
 
 PAGE = Path(__file__).parent / "page"
 MOST_BYTES = 4096  # of a request

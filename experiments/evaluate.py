@@ -20,14 +20,14 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from gram_pyro.build import build_sampler
-from gram_pyro.checkpoint import read
-from gram_pyro.command import plain_errors
 from gram_pyro.evaluate import evaluate, selected
 from gram_pyro.metrics import Tally, join, per_puzzle, report
-from gram_pyro.plots import width_figure
-from gram_pyro.plots_profile import profile_figure
+from gram_pyro.plots.profile import profile_figure
+from gram_pyro.plots.trial import width_figure
 from gram_pyro.report import COLUMNS, flat_rows, markdown, write_rows
-from gram_pyro.study import open_study
+from gram_pyro.runs.checkpoint import read
+from gram_pyro.runs.command import plain_errors
+from gram_pyro.runs.study import open_study
 from gram_pyro.tasks.base import Puzzles, Task, subset
 
 

@@ -14,14 +14,14 @@ import pyro
 import torch
 from omegaconf import DictConfig
 
-from gram_pyro.command import plain_errors
-from gram_pyro.evidence import bound, log_weights, smc_evidence
 from gram_pyro.guide import Guide
+from gram_pyro.inference.evidence import bound, log_weights, smc_evidence
+from gram_pyro.inference.weights import ess, pareto_k
 from gram_pyro.metrics import standard_error
 from gram_pyro.model import GRAM
-from gram_pyro.study import open_study, write_study
+from gram_pyro.runs.command import plain_errors
+from gram_pyro.runs.study import open_study, write_study
 from gram_pyro.tasks.base import Puzzles, draw_batch, subset
-from gram_pyro.weights import ess, pareto_k
 from guides.bootstrap import Bootstrap
 
 

@@ -13,11 +13,11 @@ import pyro
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from gram_pyro.command import plain_errors
 from gram_pyro.evaluate import evaluate
-from gram_pyro.noise import hot_start
-from gram_pyro.plots import frontier_figure
-from gram_pyro.study import open_study, write_study
+from gram_pyro.inference.noise import hot_start
+from gram_pyro.plots.trial import frontier_figure
+from gram_pyro.runs.command import plain_errors
+from gram_pyro.runs.study import open_study, write_study
 from gram_pyro.tasks.base import subset
 
 COLUMNS = ("puzzles", "num_hot", "temperature", "accuracy", "coverage", "ceiling", "coverage_macro", "ceiling_macro")

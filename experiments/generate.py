@@ -13,10 +13,10 @@ import pyro
 from omegaconf import DictConfig
 
 from gram_pyro.build import build_sampler
-from gram_pyro.command import plain_errors
 from gram_pyro.generation import boards_figure, by_depth, depth_figure
 from gram_pyro.report import rows_markdown
-from gram_pyro.study import open_study, write_study
+from gram_pyro.runs.command import plain_errors
+from gram_pyro.runs.study import open_study, write_study
 from gram_pyro.tasks.sudoku import NAMES
 from gram_pyro.tasks.sudoku_boards import SudokuBoards
 

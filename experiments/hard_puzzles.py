@@ -21,7 +21,7 @@ import torch
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from gram_pyro.command import plain_errors
+from gram_pyro.runs.command import plain_errors
 from gram_pyro.tasks.sudoku import NAMES
 from gram_pyro.tasks.sudoku_files import read_puzzles
 from gram_pyro.tasks.sudoku_generator import symmetry_hash

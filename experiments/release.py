@@ -12,9 +12,9 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from gram_pyro.checkpoint import read, write
-from gram_pyro.command import plain_errors
 from gram_pyro.report import markdown, rows_markdown
+from gram_pyro.runs.checkpoint import read, write
+from gram_pyro.runs.command import plain_errors
 
 
 def card(name: str, description: dict, tests: dict, generation: list[dict]) -> str:

@@ -20,14 +20,14 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from gram_pyro.build import build_sampler
-from gram_pyro.command import plain_errors
 from gram_pyro.evaluate import judge, roll_out, selected
+from gram_pyro.inference.sampler import Sampler, sample
+from gram_pyro.inference.selection import Select
 from gram_pyro.load import Program
 from gram_pyro.metrics import Tally, ceiling, per_puzzle, standard_error
-from gram_pyro.plots_inference import coverage_figure, scaling_figure
-from gram_pyro.sampler import Sampler, sample
-from gram_pyro.selection import Select
-from gram_pyro.study import open_study, write_study
+from gram_pyro.plots.inference import coverage_figure, scaling_figure
+from gram_pyro.runs.command import plain_errors
+from gram_pyro.runs.study import open_study, write_study
 from gram_pyro.tasks.base import Puzzles, Task, concatenate, subset
 
 COLUMNS = (

@@ -23,12 +23,12 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from gram_pyro.command import plain_errors
+from gram_pyro.inference.noise import hot_start
+from gram_pyro.inference.solver import Outcome, open_weights, solve, think
 from gram_pyro.load import Program
-from gram_pyro.noise import hot_start
 from gram_pyro.puzzle import READERS, Puzzle, as_text, check_puzzle, read_file, shipped_weights
 from gram_pyro.report import write_rows
-from gram_pyro.solver import Outcome, open_weights, solve, think
+from gram_pyro.runs.command import plain_errors
 from gram_pyro.tasks.base import Task
 
 COLUMNS = ("line", "puzzle", "solutions", "right", "votes", "confidence", "seconds", "solution")
@@ -138,7 +138,7 @@ def run(config: DictConfig) -> bool:
         if config.save is None:
             outcome = solve(task, program, puzzle.x, *size, seed=config.seed)
         else:
-            from gram_pyro.animation import animate  # pyplot takes a fifth of the start-up time
+            from gram_pyro.plots.animation import animate  # pyplot takes a fifth of the start-up time
 
             outcome, thoughts = think(task, program, puzzle.x, *size, seed=config.seed)
             animate(task, puzzle.x, thoughts.answers, Path(config.save))

@@ -20,14 +20,14 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from gram_pyro.arc_vote import Answers, answer_copies, score, score_all, vote
-from gram_pyro.atomic import write_atomically
 from gram_pyro.build import choose_device
-from gram_pyro.plots import training_figure
-from gram_pyro.plots_arc import guesses_figure
+from gram_pyro.plots.arc import guesses_figure
+from gram_pyro.plots.trial import training_figure
 from gram_pyro.report import rows_markdown, write_rows
+from gram_pyro.runs.atomic import write_atomically
+from gram_pyro.runs.trial import claim_folder, rival_config, run_trial, train
 from gram_pyro.tasks.arc import TASK, Arc
 from gram_pyro.tasks.base import Puzzles, concatenate, subset
-from gram_pyro.trial import claim_folder, rival_config, run_trial, train
 
 log = logging.getLogger(__name__)
 MOST_INPUTS = 6  # in a figure

@@ -18,10 +18,10 @@ from omegaconf import DictConfig
 from gram_pyro.build import choose_device
 from gram_pyro.evaluate import evaluate
 from gram_pyro.generation import GROUP, boards_figure, by_depth, claim, depth_figure
-from gram_pyro.plots import training_figure
+from gram_pyro.plots.trial import training_figure
 from gram_pyro.report import flat_rows, rows_markdown, verdict, verdict_text, write_rows
+from gram_pyro.runs.trial import claim_folder, run_trial, train
 from gram_pyro.tasks.base import subset
-from gram_pyro.trial import claim_folder, run_trial, train
 
 SHOWN = 6  # boards in the picture
 CLUE_COLUMNS = ("puzzles", "num_puzzles", "K", "accuracy", "accuracy_se", "any", "distinct", "entropy")

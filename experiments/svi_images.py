@@ -19,20 +19,20 @@ from torch import Tensor
 from tqdm import tqdm
 
 from gram_pyro.build import choose_device
-from gram_pyro.evidence import bound, log_weights
 from gram_pyro.image_scores import Classifier, Reading, cached_classifier, read, scores
+from gram_pyro.inference.evidence import bound, log_weights
 from gram_pyro.learner import Learner
 from gram_pyro.load import load_program
 from gram_pyro.metrics import standard_error
 from gram_pyro.model import GRAM
 from gram_pyro.peers.base import Peer, sample_peer
 from gram_pyro.peers.vae import VAE
-from gram_pyro.plots import training_figure
-from gram_pyro.plots_images import completions_figure, grid_figure, score_figure
+from gram_pyro.plots.images import completions_figure, grid_figure, score_figure
+from gram_pyro.plots.trial import training_figure
 from gram_pyro.report import write_rows
+from gram_pyro.runs.trial import claim_folder, rival_config, run_trial, train
 from gram_pyro.tasks.base import Puzzles, subset
 from gram_pyro.tasks.images import UNKNOWN, Images
-from gram_pyro.trial import claim_folder, rival_config, run_trial, train
 
 SHOWN, COMPLETED, COMPLETIONS = 16, 5, 8  # images of a row; images completed, and answers to each
 

@@ -16,12 +16,12 @@ from omegaconf import DictConfig
 
 from gram_pyro.build import choose_device
 from gram_pyro.evaluate import roll_out
+from gram_pyro.inference.sampler import sample
 from gram_pyro.load import load_model
-from gram_pyro.plots import plt
-from gram_pyro.sampler import sample
+from gram_pyro.plots.trial import plt
+from gram_pyro.runs.trial import run, run_trial
 from gram_pyro.tasks.base import Puzzles
 from gram_pyro.tasks.planning import Planning
-from gram_pyro.trial import run, run_trial
 
 MOST_MAPS = 4
 

@@ -19,9 +19,9 @@ import hydra
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from gram_pyro.command import plain_errors
-from gram_pyro.plots import frontier_figure
+from gram_pyro.plots.trial import frontier_figure
 from gram_pyro.report import write_rows
+from gram_pyro.runs.command import plain_errors
 
 METRICS = {
     "accuracy": ("accuracy", 1, 100),

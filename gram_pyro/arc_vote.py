@@ -13,10 +13,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from gram_pyro.inference.trajectories import Trajectories
 from gram_pyro.tasks.arc import Arc
 from gram_pyro.tasks.arc_canvas import FIRST, NUM_SYMMETRIES, SAME, draw_recolourings
 from gram_pyro.tasks.base import Puzzles
-from gram_pyro.trajectories import Trajectories
 
 NUM_GUESSES = 2
 COPIES_AT_ONCE = 1024

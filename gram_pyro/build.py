@@ -9,10 +9,10 @@ from omegaconf import DictConfig, OmegaConf
 from gram_pyro.compiler import compile_blocks
 from gram_pyro.guide import Guide
 from gram_pyro.heads import Heads
+from gram_pyro.inference.sampler import Sampler
 from gram_pyro.learner import Learner, TrainSettings
 from gram_pyro.model import GRAM
 from gram_pyro.peers.train import PeerTrainer
-from gram_pyro.sampler import Sampler
 from gram_pyro.segment_graph import SegmentGraph
 from gram_pyro.tasks.base import ImplicitTask, Task
 from gram_pyro.train import Trainer

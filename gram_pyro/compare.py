@@ -21,19 +21,19 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from gram_pyro import trial
-from gram_pyro.atomic import write_atomically
 from gram_pyro.build import choose_device
-from gram_pyro.calibration import calibration_error
 from gram_pyro.evaluate import evaluate
-from gram_pyro.evidence import bound, log_weights
 from gram_pyro.guide import Guide
+from gram_pyro.inference.calibration import calibration_error
+from gram_pyro.inference.evidence import bound, log_weights
+from gram_pyro.inference.weights import ess, pareto_k
 from gram_pyro.metrics import standard_error
-from gram_pyro.plots_compare import comparison_figure
+from gram_pyro.plots.compare import comparison_figure
 from gram_pyro.report import write_rows
+from gram_pyro.runs import trial
+from gram_pyro.runs.atomic import write_atomically
 from gram_pyro.tasks.base import Task, draw_batch, subset
 from gram_pyro.train import Trainer
-from gram_pyro.weights import ess, pareto_k
 
 log = logging.getLogger(__name__)
 

@@ -7,11 +7,11 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from gram_pyro.inference.resampling import systematic
+from gram_pyro.inference.selection import Select, chosen
+from gram_pyro.inference.trajectories import Trajectories
 from gram_pyro.metrics import Tally, report, standard_error, tally
-from gram_pyro.resampling import systematic
-from gram_pyro.selection import Select, chosen
 from gram_pyro.tasks.base import Puzzles, Task
-from gram_pyro.trajectories import Trajectories
 
 Draw = Callable[[Tensor, int, int], Trajectories]  # (x, num_particles, num_segments)
 

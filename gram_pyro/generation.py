@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from gram_pyro.evaluate import Draw
 from gram_pyro.metrics import Tally, standard_error, tally
-from gram_pyro.plots import BLACK, BLUE, GREEN, plt
+from gram_pyro.plots.trial import BLACK, BLUE, GREEN, plt
 from gram_pyro.tasks.base import Puzzles
 from gram_pyro.tasks.sudoku_boards import SudokuBoards
 from gram_pyro.tasks.sudoku_classes import LARGEST, BoardClasses

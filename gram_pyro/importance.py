@@ -23,9 +23,9 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from gram_pyro.guide import Guide
+from gram_pyro.inference.weights import log_mean_exp
 from gram_pyro.model import GRAM
 from gram_pyro.stop_gradient import stop_gradient
-from gram_pyro.weights import log_mean_exp
 
 
 class Weighed:

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from gram_pyro.parallel import add_up
+from gram_pyro.inference.trajectories import Trajectories
 from gram_pyro.precision import AUTO, autocast, choose_precision
+from gram_pyro.runs.parallel import add_up
 from gram_pyro.tasks.base import Batch
-from gram_pyro.trajectories import Trajectories
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from gram_pyro.build import build_guide, build_heads, build_model
-from gram_pyro.checkpoint import fill, part_of, read
 from gram_pyro.guide import Guide
 from gram_pyro.heads import Heads
 from gram_pyro.model import GRAM
+from gram_pyro.runs.checkpoint import fill, part_of, read
 from gram_pyro.tasks.base import Task
 
 RELEASED = Path(__file__).parent / "released"

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from gram_pyro.core import State
 from gram_pyro.objectives import Balanced_ELBO
-from gram_pyro.parallel import this_process
+from gram_pyro.runs.parallel import this_process
 from gram_pyro.tasks.base import Batch
 
 if TYPE_CHECKING:

@@ -16,15 +16,15 @@ from torch import Tensor, nn
 from gram_pyro.core import State
 from gram_pyro.guide import Guide
 from gram_pyro.heads import Heads, heads_loss
+from gram_pyro.inference.sampler import sample
+from gram_pyro.inference.trajectories import Trajectories
 from gram_pyro.learner import Learner, TrainSettings
 from gram_pyro.model import GRAM
 from gram_pyro.objectives import segment_loss, set_loss
-from gram_pyro.parallel import add_up, parts, spread
-from gram_pyro.parts import Part, random_state_kept
-from gram_pyro.sampler import sample
+from gram_pyro.runs.parallel import add_up, parts, spread
+from gram_pyro.runs.parts import Part, random_state_kept
 from gram_pyro.segment_graph import SegmentGraph
 from gram_pyro.tasks.base import Batch, ImplicitTask
-from gram_pyro.trajectories import Trajectories
 
 HEAD_STATES = 8  # of a trajectory the heads see about so many, so that memory does not grow with its depth
 

@@ -20,8 +20,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from gram_pyro import checkpoint, trial
 from gram_pyro.build import build_learner
+from gram_pyro.runs import checkpoint, trial
 
 CONF = Path(__file__).parents[1] / "experiments" / "conf"
 CPU = torch.device("cpu")

@@ -20,15 +20,15 @@ from tiny import close
 from gram_pyro.arc_vote import Answers, Guesses, answer_copies, draw_copies, score, score_all, vote
 from gram_pyro.build import build_guide, build_learner, build_model
 from gram_pyro.core import State
-from gram_pyro.plots import GREEN, RED
-from gram_pyro.plots_arc import COLOURS as PALETTE
-from gram_pyro.plots_arc import guesses_figure, plt
+from gram_pyro.inference.trajectories import Trajectories
+from gram_pyro.plots.arc import COLOURS as PALETTE
+from gram_pyro.plots.arc import guesses_figure, plt
+from gram_pyro.plots.trial import GREEN, RED
 from gram_pyro.puzzle_tokens import ContentReadout, PlacedTokens, PuzzleTokens
 from gram_pyro.tasks.arc import NAME_CELLS, Arc
 from gram_pyro.tasks.arc_canvas import SAME, Canvas, draw_recolourings, inverse
 from gram_pyro.tasks.arc_files import ArcFileError, read_tasks
 from gram_pyro.tasks.base import draw_batch
-from gram_pyro.trajectories import Trajectories
 
 CONF = Path(__file__).parents[1] / "experiments" / "conf"
 DATA = Path(os.environ.get("GRAM_DATA", Path(__file__).parents[2] / "shared" / "data"))

@@ -18,11 +18,11 @@ from safetensors.torch import load_file
 from tiny import L, batch, program
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gram_pyro import checkpoint, run_folder, trial
 from gram_pyro.build import build_learner
-from gram_pyro.command import plain_errors
-from gram_pyro.fit import fit
-from gram_pyro.sampler import sample
+from gram_pyro.inference.sampler import sample
+from gram_pyro.runs import checkpoint, run_folder, trial
+from gram_pyro.runs.command import plain_errors
+from gram_pyro.runs.fit import fit
 
 TESTS = Path(__file__).parent
 KILLS = 20

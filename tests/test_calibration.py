@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from gram_pyro.calibration import auroc, brier, calibration_error, reliability, risk_curve, threshold_for
+from gram_pyro.inference.calibration import auroc, brier, calibration_error, reliability, risk_curve, threshold_for
 from gram_pyro.metrics import standard_error
 
 

@@ -10,9 +10,9 @@ from hydra.utils import instantiate
 from killed import CPU, configuration
 from safetensors.torch import load_file
 
-from gram_pyro import checkpoint, trial
 from gram_pyro.build import build_learner
 from gram_pyro.evaluate import evaluate
+from gram_pyro.runs import checkpoint, trial
 
 
 @pytest.fixture(scope="module")

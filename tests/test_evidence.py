@@ -10,9 +10,9 @@ from pyro import poutine
 from tiny import close, program
 from torch import nn
 
-from gram_pyro.evidence import bound, guided_filter, log_weights, smc_evidence
-from gram_pyro.resampling import multinomial, residual, stratified, systematic
-from gram_pyro.weights import pareto_k
+from gram_pyro.inference.evidence import bound, guided_filter, log_weights, smc_evidence
+from gram_pyro.inference.resampling import multinomial, residual, stratified, systematic
+from gram_pyro.inference.weights import pareto_k
 from guides.bootstrap import Bootstrap
 
 SCHEMES = [multinomial, stratified, systematic, residual]

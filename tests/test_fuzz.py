@@ -20,7 +20,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.configuration import set_hypothesis_home_dir
 
-from gram_pyro import checkpoint, puzzle
+from gram_pyro import puzzle
+from gram_pyro.runs import checkpoint
 from gram_pyro.tasks import graphs, grids, nqueens, sudoku_files
 from gram_pyro.tasks.nqueens_rules import EMPTY, Board
 from gram_pyro.tasks.sudoku_files import PuzzleFileError

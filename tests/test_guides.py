@@ -14,9 +14,9 @@ from tiny import B, D, L, batch, close, parameters, program, shake
 from torch.distributions import kl_divergence
 
 from gram_pyro.core import State
-from gram_pyro.evidence import bound, guided_filter, log_weights
 from gram_pyro.heads import Heads
 from gram_pyro.importance import RWS, DReG
+from gram_pyro.inference.evidence import bound, guided_filter, log_weights
 from gram_pyro.learner import TrainSettings
 from gram_pyro.objectives import Balanced_ELBO, segment_loss
 from gram_pyro.tasks.base import Batch

@@ -8,11 +8,11 @@ from oracle import linear_gram
 from tiny import close
 from torch import nn
 
-from gram_pyro.cloud import Cloud
 from gram_pyro.core import State
 from gram_pyro.heads import Verdict
-from gram_pyro.sampler import sample
-from gram_pyro.smc import smc
+from gram_pyro.inference.cloud import Cloud
+from gram_pyro.inference.sampler import sample
+from gram_pyro.inference.smc import smc
 
 N = 3
 

@@ -9,9 +9,10 @@ from pyro.infer import Trace_ELBO
 from test_train import ragged, trainer_of
 from tiny import D, L, V, close, shake, swiglu
 
-from gram_pyro import potentials, train
+from gram_pyro import train
 from gram_pyro.core import State
 from gram_pyro.heads import Heads, heads_loss
+from gram_pyro.inference import potentials
 from gram_pyro.train import TrainSettings, is_solution
 
 

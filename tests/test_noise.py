@@ -10,7 +10,7 @@ from tiny import B, L, V, batch, close, program
 from torch import nn
 
 from gram_pyro.heads import Heads
-from gram_pyro.noise import (
+from gram_pyro.inference.noise import (
     FixedNoise,
     RandomStart,
     Tempered,
@@ -21,11 +21,11 @@ from gram_pyro.noise import (
     rebuilt,
     tempered,
 )
+from gram_pyro.inference.sampler import sample
+from gram_pyro.inference.smc import smc
 from gram_pyro.priors.base import Prior
 from gram_pyro.priors.noiseless import Noiseless
 from gram_pyro.priors.standard import Standard
-from gram_pyro.sampler import sample
-from gram_pyro.smc import smc
 
 
 class Family(Prior):

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from test_fuzz import fuzz
 
 from gram_pyro.build import build_learner
-from gram_pyro.check_config import check_numbers, leaves
+from gram_pyro.runs.check_config import check_numbers, leaves
 
 
 def composed(*overrides):

@@ -16,17 +16,17 @@ from test_peers import trainer_of as peer_trainer
 from test_train import ragged, trainer_of
 from tiny import L, close, shake
 
-from gram_pyro import trial
 from gram_pyro.importance import IWAE
 from gram_pyro.objectives import Balanced_ELBO
-from gram_pyro.parallel import parts
-from gram_pyro.parts import Part, RowNoise, own_noise, random_state_kept
 from gram_pyro.priors.categorical import Categorical
 from gram_pyro.priors.flow import Flow
 from gram_pyro.priors.gaussian import Gaussian
 from gram_pyro.priors.low_rank import LowRank
 from gram_pyro.priors.mixture import Mixture
 from gram_pyro.priors.student_t import StudentT
+from gram_pyro.runs import trial
+from gram_pyro.runs.parallel import parts
+from gram_pyro.runs.parts import Part, RowNoise, own_noise, random_state_kept
 
 ROOT = Path(__file__).parents[1]
 D = 8

@@ -7,12 +7,12 @@ import pytest
 import torch
 from tiny import close, mixing, relational, relations, shake
 
-from gram_pyro import checkpoint
 from gram_pyro.learner import TrainSettings
 from gram_pyro.peers.autoregressive import Autoregressive, Memory
 from gram_pyro.peers.base import Peer, sample_peer
 from gram_pyro.peers.masked_diffusion import MaskedDiffusion
 from gram_pyro.peers.train import PeerTrainer
+from gram_pyro.runs import checkpoint
 from gram_pyro.tasks.base import Batch
 
 L, V, D = 3, 3, 8

@@ -10,7 +10,7 @@ from tiny import close, mixing, shake
 from torch.nn import functional as F
 
 from gram_pyro.embed import TokenEmbedding
-from gram_pyro.evidence import bound
+from gram_pyro.inference.evidence import bound
 from gram_pyro.learner import TrainSettings
 from gram_pyro.patches import PatchEmbedding, patch_readout
 from gram_pyro.peers.d3pm import D3PM, cosine_schedule

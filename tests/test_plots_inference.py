@@ -4,10 +4,10 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 
-from gram_pyro import plots_inference
-from gram_pyro.plots_inference import calibration_figure, coverage_figure, lineage, particles_figure, scaling_figure
-from gram_pyro.trajectories import History
-from gram_pyro.weights import ess
+from gram_pyro.inference.trajectories import History
+from gram_pyro.inference.weights import ess
+from gram_pyro.plots import inference as plots_inference
+from gram_pyro.plots.inference import calibration_figure, coverage_figure, lineage, particles_figure, scaling_figure
 
 
 @pytest.fixture

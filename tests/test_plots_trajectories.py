@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from gram_pyro import plots_trajectories
-from gram_pyro.plots_inference import COLORS, GREY
-from gram_pyro.plots_trajectories import Plane, cell_entropy, endings, paths_figure, principal_plane, split_figure
+from gram_pyro.plots import trajectories as plots_trajectories
+from gram_pyro.plots.inference import COLORS, GREY
+from gram_pyro.plots.trajectories import Plane, cell_entropy, endings, paths_figure, principal_plane, split_figure
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from tiny import B, D, L, close, program, shake
 from torch.distributions import kl_divergence
 
 from gram_pyro.coupling import CouplingFlow
-from gram_pyro.noise import Tempered
+from gram_pyro.inference.noise import Tempered
 from gram_pyro.objectives import Balanced_ELBO, segment_loss
 from gram_pyro.priors.annealed import Annealed
 from gram_pyro.priors.categorical import Categorical, OneHots

@@ -7,7 +7,7 @@ import torch
 from scripts import experiment
 
 from gram_pyro.metrics import Tally
-from gram_pyro.plots_profile import MOST_BINS, bins, profile_figure
+from gram_pyro.plots.profile import MOST_BINS, bins, profile_figure
 from gram_pyro.tasks.base import Puzzles
 from gram_pyro.tasks.sudoku import Sudoku
 

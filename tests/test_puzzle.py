@@ -4,10 +4,10 @@ import pytest
 import torch
 from PIL import Image
 
-from gram_pyro.animation import animate
+from gram_pyro.inference.sampler import sample
 from gram_pyro.load import RELEASED, load, released
+from gram_pyro.plots.animation import animate
 from gram_pyro.puzzle import as_text, check_puzzle, one_of, read_file, read_queens, read_sudoku, shipped_weights
-from gram_pyro.sampler import sample
 from gram_pyro.tasks.nqueens import NQueens
 from gram_pyro.tasks.sudoku import Sudoku
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from tiny import close
 
-from gram_pyro import resampling
-from gram_pyro.resampling import BELOW_ONE, inverse_cdf, multinomial, residual, stratified, systematic
+from gram_pyro.inference import resampling
+from gram_pyro.inference.resampling import BELOW_ONE, inverse_cdf, multinomial, residual, stratified, systematic
 
 SCHEMES = [multinomial, stratified, systematic, residual]
 MANY = 4000

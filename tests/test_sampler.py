@@ -5,8 +5,8 @@ import torch
 from oracle import LinearReadout, law_of_y, linear_gram
 from tiny import MIXERS, B, L, V, batch, program
 
+from gram_pyro.inference.sampler import sample
 from gram_pyro.priors.noiseless import Noiseless
-from gram_pyro.sampler import sample
 
 
 @pytest.mark.parametrize("chunk", [1, 4, 5, 6, 1024])

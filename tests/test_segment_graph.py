@@ -9,8 +9,8 @@ from tiny import V, program, relational
 
 from gram_pyro.heads import Heads
 from gram_pyro.objectives import Balanced_ELBO
-from gram_pyro.parts import Part
 from gram_pyro.readout import CategoricalReadout
+from gram_pyro.runs.parts import Part
 from gram_pyro.segment_graph import SegmentGraph, begin, padded
 from gram_pyro.tasks.base import Batch
 from gram_pyro.train import Rollout, Trainer, TrainSettings

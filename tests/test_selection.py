@@ -9,7 +9,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from gram_pyro.selection import (
+from gram_pyro.inference.selection import (
     abstain,
     agreement,
     best_halt,
@@ -23,7 +23,7 @@ from gram_pyro.selection import (
     verified,
     vote,
 )
-from gram_pyro.trajectories import Trajectories
+from gram_pyro.inference.trajectories import Trajectories
 
 CHOICES = sorted((Path(__file__).parents[1] / "experiments" / "conf" / "select").glob("*.yaml"))
 

@@ -11,11 +11,11 @@ from oracle import law_from_start, linear_gram, log_evidence, posterior_of_answe
 from tiny import close
 
 from gram_pyro.heads import Heads
-from gram_pyro.noise import rebuilt
+from gram_pyro.inference.noise import rebuilt
+from gram_pyro.inference.resampling import multinomial, residual, stratified, systematic
+from gram_pyro.inference.sampler import sample
+from gram_pyro.inference.smc import sir, smc
 from gram_pyro.priors.noiseless import Noiseless
-from gram_pyro.resampling import multinomial, residual, stratified, systematic
-from gram_pyro.sampler import sample
-from gram_pyro.smc import sir, smc
 
 SCHEMES = [multinomial, stratified, systematic, residual]
 N, FLOOR = 3, 0.08

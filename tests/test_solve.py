@@ -20,15 +20,15 @@ from scripts import ROOT, experiment
 from tiny import close, program, shake
 
 from gram_pyro.heads import Heads
+from gram_pyro.inference.noise import hot_start
+from gram_pyro.inference.potentials import value
+from gram_pyro.inference.sampler import sample
+from gram_pyro.inference.smc import sir, smc
+from gram_pyro.inference.solver import cell_entropy, judge, open_weights, solve, think
+from gram_pyro.inference.trajectories import Trajectories
+from gram_pyro.inference.watch import Watch
 from gram_pyro.load import Program, released
-from gram_pyro.noise import hot_start
-from gram_pyro.potentials import value
 from gram_pyro.priors.noiseless import Noiseless
-from gram_pyro.sampler import sample
-from gram_pyro.smc import sir, smc
-from gram_pyro.solver import cell_entropy, judge, open_weights, solve, think
-from gram_pyro.trajectories import Trajectories
-from gram_pyro.watch import Watch
 
 TWENTY_ONE = "5..3.6..3..........1........14..2..."
 NONE = "1234.....5.6........................"

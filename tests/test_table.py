@@ -11,16 +11,17 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from gram_pyro import plots, trial
 from gram_pyro.build import build_learner
-from gram_pyro.command import plain_errors
 from gram_pyro.core import Flat, Hierarchical
 from gram_pyro.layers import Block
 from gram_pyro.peers.autoregressive import Autoregressive
 from gram_pyro.peers.d3pm import D3PM
 from gram_pyro.peers.masked_diffusion import MaskedDiffusion
 from gram_pyro.peers.vae import VAE
+from gram_pyro.plots import trial as plots
 from gram_pyro.priors.noiseless import Noiseless
+from gram_pyro.runs import trial
+from gram_pyro.runs.command import plain_errors
 from gram_pyro.tasks.sudoku import Sudoku
 
 ROOT = Path(__file__).parents[1]

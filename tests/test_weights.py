@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny import close
 
-from gram_pyro.weights import check, ess, log_mean_exp, normalise, pareto_k
+from gram_pyro.inference.weights import check, ess, log_mean_exp, normalise, pareto_k
 
 FUNCTIONS = [normalise, ess, pareto_k]
 

@@ -9,11 +9,11 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from gram_pyro.inference.potentials import halt
+from gram_pyro.inference.sampler import sample
+from gram_pyro.inference.smc import sir, smc
 from gram_pyro.load import Program
 from gram_pyro.measure.clock import Line, compared, milliseconds, take_turns
-from gram_pyro.potentials import halt
-from gram_pyro.sampler import sample
-from gram_pyro.smc import sir, smc
 from gram_pyro.tasks.base import Task
 
 

@@ -5,8 +5,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from gram_pyro.sampler import DEFAULT_CHUNK
-from gram_pyro.trajectories import Trajectories
+from gram_pyro.inference.sampler import DEFAULT_CHUNK
+from gram_pyro.inference.trajectories import Trajectories
 
 
 class Peer(nn.Module, ABC):

@@ -5,12 +5,12 @@ from functools import partial
 
 from torch import Tensor, nn
 
+from gram_pyro.inference.trajectories import Trajectories
 from gram_pyro.learner import Learner, TrainSettings
-from gram_pyro.parallel import add_up, parts, spread
-from gram_pyro.parts import Part, own_noise
 from gram_pyro.peers.base import Peer, sample_peer
+from gram_pyro.runs.parallel import add_up, parts, spread
+from gram_pyro.runs.parts import Part, own_noise
 from gram_pyro.tasks.base import Batch
-from gram_pyro.trajectories import Trajectories
 
 
 class PeerTrainer(Learner):

@@ -8,7 +8,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from gram_pyro.atomic import write_atomically
+from gram_pyro.runs.atomic import write_atomically
 
 CONFIG = "config.yaml"
 

@@ -15,13 +15,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gram_pyro.build import build_task
+from gram_pyro.inference.sampler import Sampler
+from gram_pyro.inference.trajectories import Trajectories
+from gram_pyro.inference.watch import Thoughts, Watch
+from gram_pyro.inference.weights import normalise
 from gram_pyro.load import Program, load, load_program, stored_config
 from gram_pyro.precision import AUTO, autocast
-from gram_pyro.sampler import Sampler
 from gram_pyro.tasks.base import Task
-from gram_pyro.trajectories import Trajectories
-from gram_pyro.watch import Thoughts, Watch
-from gram_pyro.weights import normalise
 
 
 class Solution(NamedTuple):

@@ -13,11 +13,11 @@ from pyro.distributions.transforms import AffineTransform
 from torch import Tensor
 
 from gram_pyro.core import Core, State
+from gram_pyro.inference.sampler import Sampler, check_sizes, run, sample
+from gram_pyro.inference.trajectories import Trajectories
 from gram_pyro.model import GRAM
 from gram_pyro.priors.base import Prior
 from gram_pyro.readout import Readout
-from gram_pyro.sampler import Sampler, check_sizes, run, sample
-from gram_pyro.trajectories import Trajectories
 
 
 class Tempered(Prior):

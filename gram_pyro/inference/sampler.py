@@ -15,11 +15,11 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from gram_pyro.cloud import Cloud, from_prior
 from gram_pyro.core import State
 from gram_pyro.heads import Heads
+from gram_pyro.inference.cloud import Cloud, from_prior
+from gram_pyro.inference.trajectories import Trajectories, concatenate
 from gram_pyro.model import GRAM
-from gram_pyro.trajectories import Trajectories, concatenate
 
 Sampler = Callable[..., Trajectories]
 DEFAULT_CHUNK = 256  # rows; larger ones leave the cache of a CPU and are slower

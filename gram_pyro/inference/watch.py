@@ -17,8 +17,8 @@ from pyro.poutine.messenger import Messenger
 from torch import Tensor
 
 from gram_pyro.core import State
+from gram_pyro.inference.trajectories import Trajectories
 from gram_pyro.load import Program
-from gram_pyro.trajectories import Trajectories
 
 
 class Thoughts(NamedTuple):

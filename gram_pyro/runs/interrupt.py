@@ -4,7 +4,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gram_pyro.parallel import on_any
+from gram_pyro.runs.parallel import on_any
 
 
 class StopRequest:

@@ -10,16 +10,16 @@ is the prior given that it does. Source: ours; potentials by halt head: Guided r
 import torch
 from torch import Tensor
 
-from gram_pyro.cloud import Cloud, from_prior
 from gram_pyro.core import State
 from gram_pyro.heads import Heads
+from gram_pyro.inference.cloud import Cloud, from_prior
+from gram_pyro.inference.particle_filter import ParticleFilter
+from gram_pyro.inference.potentials import Potential
+from gram_pyro.inference.resampling import Scheme, systematic
+from gram_pyro.inference.sampler import DEFAULT_CHUNK, check_halting, check_sizes, halt, land
+from gram_pyro.inference.trajectories import Trajectories, concatenate
+from gram_pyro.inference.weights import normalise
 from gram_pyro.model import GRAM
-from gram_pyro.particle_filter import ParticleFilter
-from gram_pyro.potentials import Potential
-from gram_pyro.resampling import Scheme, systematic
-from gram_pyro.sampler import DEFAULT_CHUNK, check_halting, check_sizes, halt, land
-from gram_pyro.trajectories import Trajectories, concatenate
-from gram_pyro.weights import normalise
 
 
 @torch.no_grad()

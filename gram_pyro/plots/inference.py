@@ -9,10 +9,10 @@ from matplotlib.collections import LineCollection
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, ScalarFormatter
 from torch import Tensor
 
-from gram_pyro.calibration import calibration_error, reliability, risk_curve
-from gram_pyro.plots import BLACK, BLUE, GREEN, ORANGE, RED, plt
-from gram_pyro.trajectories import History
-from gram_pyro.weights import ess, normalise
+from gram_pyro.inference.calibration import calibration_error, reliability, risk_curve
+from gram_pyro.inference.trajectories import History
+from gram_pyro.inference.weights import ess, normalise
+from gram_pyro.plots.trial import BLACK, BLUE, GREEN, ORANGE, RED, plt
 
 SKY, PURPLE, GREY = "#56B4E9", "#CC79A7", "#BBBBBB"
 COLORS, LINES, MARKERS = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY, BLACK, "#8C564B"), ("-", "--", "-.", ":"), "osD^vPX*<>"

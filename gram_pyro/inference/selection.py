@@ -13,8 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gram_pyro.trajectories import Trajectories
-from gram_pyro.weights import normalise
+from gram_pyro.inference.trajectories import Trajectories
+from gram_pyro.inference.weights import normalise
 
 Check = Callable[[Tensor], Tensor]
 

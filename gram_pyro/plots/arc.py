@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
 from gram_pyro.arc_vote import Guesses
-from gram_pyro.plots import GREEN, RED, plt
+from gram_pyro.plots.trial import GREEN, RED, plt
 from gram_pyro.tasks.arc import NAME_CELLS, Arc
 from gram_pyro.tasks.arc_files import Grid
 from gram_pyro.tasks.base import Puzzles

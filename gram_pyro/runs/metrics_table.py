@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gram_pyro.atomic import write_atomically
+from gram_pyro.runs.atomic import write_atomically
 
 
 class MetricsTable:

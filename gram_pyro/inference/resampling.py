@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from gram_pyro.weights import normalise
+from gram_pyro.inference.weights import normalise
 
 Scheme = Callable[[Tensor], Tensor]
 

@@ -14,15 +14,15 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from gram_pyro.cloud import Cloud, Propose
 from gram_pyro.core import State
 from gram_pyro.guide import Guide
 from gram_pyro.importance import Weighed
+from gram_pyro.inference.cloud import Cloud, Propose
+from gram_pyro.inference.particle_filter import ParticleFilter
+from gram_pyro.inference.resampling import Scheme, systematic
+from gram_pyro.inference.sampler import DEFAULT_CHUNK, check_sizes
+from gram_pyro.inference.weights import log_mean_exp
 from gram_pyro.model import GRAM
-from gram_pyro.particle_filter import ParticleFilter
-from gram_pyro.resampling import Scheme, systematic
-from gram_pyro.sampler import DEFAULT_CHUNK, check_sizes
-from gram_pyro.weights import log_mean_exp
 
 
 def from_guide(model: GRAM, guide: Guide, x: Tensor, y: Tensor) -> Propose:

@@ -6,7 +6,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from gram_pyro.plots import BLACK, STYLES, plt
+from gram_pyro.plots.trial import BLACK, STYLES, plt
 from gram_pyro.tasks.base import Puzzles
 from gram_pyro.tasks.images import Images
 

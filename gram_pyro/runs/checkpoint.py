@@ -7,7 +7,7 @@
     sum = SHA-256 of the description and of the name, type, shape and bytes of every tensor
 
 The learning rate is a function of the number of updates, which the description has. Loading never executes code, and a
-file that was changed by one bit is refused. Files are written whole or not at all (`gram_pyro.atomic`).
+file that was changed by one bit is refused. Files are written whole or not at all (`gram_pyro.runs.atomic`).
 """
 
 import json
@@ -20,9 +20,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from gram_pyro.atomic import write_atomically
+from gram_pyro.runs.atomic import write_atomically
 from gram_pyro.learner import Learner
-from gram_pyro.random_state import random_state, set_random_state
+from gram_pyro.runs.random_state import random_state, set_random_state
 
 FORMAT = "gram_pyro-3"
 UNSUMMED = "gram_pyro-2"  # as before the sum: its weights can be read, and a run of it cannot be continued

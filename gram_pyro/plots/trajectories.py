@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from gram_pyro.plots import plt
-from gram_pyro.plots_inference import COLORS, GREY
+from gram_pyro.plots.inference import COLORS, GREY
+from gram_pyro.plots.trial import plt
 
 MOST_BOARDS = 6
 

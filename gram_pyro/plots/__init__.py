@@ -1,0 +1,1 @@
+"""Figures, a file for each thing that is looked at."""

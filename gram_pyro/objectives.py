@@ -8,6 +8,7 @@ The two KL terms have one value and different gradients: alpha of it moves the p
 from collections.abc import Callable
 from typing import Any
 
+from pyro.distributions import TorchDistribution
 from pyro.distributions.util import scale_and_mask
 from pyro.infer import ELBO, TraceMeanField_ELBO
 from pyro.poutine.messenger import Messenger
@@ -17,17 +18,44 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 
 from gram_pyro.core import State
-from gram_pyro.guide import Guide, family
+from gram_pyro.guide import Guide, divergence, family
 from gram_pyro.model import GRAM
 from gram_pyro.stop_gradient import stop_gradient
 
 Near = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # (x, log_prob) -> solutions, valid: see ImplicitTask.near
 
 
-class Balanced_ELBO(TraceMeanField_ELBO):
-    """The negative ELBO in nats, summed over puzzles, with balanced KL gradients.
+class MeanField_ELBO(TraceMeanField_ELBO):
+    """The negative ELBO in nats, summed over puzzles: value and gradient of Pyro's TraceMeanField_ELBO.
 
-    Value: that of TraceMeanField_ELBO. Needs a reparameterised guide and a KL in closed form.
+    Pyro's own looks at the number, whether it is one, and a GPU has to wait for that; `Learner` looks once per
+    trajectory. Where there is no KL in closed form it is estimated at the draw.  Args: as pyro.infer.ELBO.
+    """
+
+    def differentiable_loss(self, model: GRAM, guide: Guide, *args: object, **kwargs: object) -> Tensor:
+        traces = self._get_traces(model, guide, args, kwargs)
+        return sum(self._differentiable_loss_particle(*pair)[1] for pair in traces) / self.num_particles
+
+    def _differentiable_loss_particle(self, model_trace: Trace, guide_trace: Trace) -> tuple[Tensor, Tensor]:
+        loss = 0.0
+        for name, site in model_trace.nodes.items():
+            if site["type"] != "sample":
+                continue
+            if site["is_observed"]:
+                loss = loss - site["log_prob_sum"]
+            else:
+                kl = self.kl(name, guide_trace.nodes[name]["fn"], site["fn"], site["value"])
+                loss = loss + scale_and_mask(kl, site["scale"], site["mask"]).sum()
+        return loss.detach(), loss
+
+    def kl(self, name: str, q: TorchDistribution, p: TorchDistribution, z: Tensor) -> Tensor:
+        """KL(q || p) of the latent `name`, or an estimate of it at the draw z.  Shapes: batch [...] -> [...]."""
+        return divergence(q, p, z)
+
+
+class Balanced_ELBO(MeanField_ELBO):
+    """The same with balanced KL gradients. Needs a reparameterised guide and a KL in closed form.
+
     Args: balance alpha; the rest is pyro.infer.ELBO's.  Raises: ValueError unless 0 <= balance <= 1, and where there is
     no KL in closed form.
     Source: paper B.2 (alpha = 0.8, no formula), orientation as in DreamerV2.
@@ -39,30 +67,15 @@ class Balanced_ELBO(TraceMeanField_ELBO):
         super().__init__(**kwargs)
         self.balance = balance
 
-    def differentiable_loss(self, model: GRAM, guide: Guide, *args: object, **kwargs: object) -> Tensor:
-        """Pyro's own looks whether the loss is a number, and a GPU has to wait for that: `Learner` looks less often."""
-        traces = self._get_traces(model, guide, args, kwargs)
-        return sum(self._differentiable_loss_particle(*pair)[1] for pair in traces) / self.num_particles
-
-    def _differentiable_loss_particle(self, model_trace: Trace, guide_trace: Trace) -> tuple[float, Tensor]:
-        loss = 0.0
-        for name, site in model_trace.nodes.items():
-            if site["type"] != "sample":
-                continue
-            if site["is_observed"]:
-                loss = loss - site["log_prob_sum"]
-                continue
-            p, q = site["fn"], guide_trace.nodes[name]["fn"]
-            try:
-                moves_prior, moves_guide = kl_divergence(stop_gradient(q), p), kl_divergence(q, stop_gradient(p))
-            except NotImplementedError:
-                raise ValueError(
-                    f"objective balanced needs a KL in closed form, and at {name!r} there is none of {family(q)} from "
-                    f"{family(p)}; use objective=mean_field, which estimates it there, or objective=trace_elbo"
-                ) from None
-            kl = self.balance * moves_prior + (1 - self.balance) * moves_guide
-            loss = loss + scale_and_mask(kl, site["scale"], site["mask"]).sum()
-        return loss.detach(), loss
+    def kl(self, name: str, q: TorchDistribution, p: TorchDistribution, z: Tensor) -> Tensor:
+        try:
+            moves_prior, moves_guide = kl_divergence(stop_gradient(q), p), kl_divergence(q, stop_gradient(p))
+        except NotImplementedError:
+            raise ValueError(
+                f"objective balanced needs a KL in closed form, and at {name!r} there is none of {family(q)} from "
+                f"{family(p)}; use objective=mean_field, which estimates it there, or objective=trace_elbo"
+            ) from None
+        return self.balance * moves_prior + (1 - self.balance) * moves_guide
 
 
 class ScaleLatents(Messenger):

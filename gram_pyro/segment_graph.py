@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gram_pyro.core import State
-from gram_pyro.objectives import Balanced_ELBO
+from gram_pyro.objectives import MeanField_ELBO
 from gram_pyro.runs.parallel import this_process
 from gram_pyro.tasks.base import Batch
 
@@ -135,8 +135,8 @@ def check(trainer: Trainer) -> None:
         f"train.accumulate={trainer.settings.accumulate} is more than 1": trainer.settings.accumulate > 1,
         "there are several processes": this_process().count > 1,
         f"the guide {type(trainer.guide).__name__} acts on the number of the segment": trainer.guide.depends_on_segment,
-        f"the objective {type(trainer.objective).__name__} looks at its value in every step; balanced and even do not":
-            not isinstance(trainer.objective, Balanced_ELBO),
+        f"the objective {type(trainer.objective).__name__} looks at its value in every step; mean_field, balanced and "
+        "even do not": not isinstance(trainer.objective, MeanField_ELBO),
         f"device={device} has none; a GPU is needed": device != "cuda",
     }  # fmt: skip
     for reason, applies in reasons.items():

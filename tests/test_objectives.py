@@ -2,19 +2,22 @@
 
 import math
 
+import pyro
 import pyro.distributions as dist
 import pytest
 import torch
 from oracle import Exact, LinearReadout, law_of_y, linear_problem, log_evidence
 from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
-from tiny import batch, close, program, seeded_loss
+from tiny import D, batch, close, program, seeded_loss
 from torch import nn
 
 from gram_pyro.core import Core, State
 from gram_pyro.guide import Guide
 from gram_pyro.model import GRAM
-from gram_pyro.objectives import Balanced_ELBO
+from gram_pyro.objectives import Balanced_ELBO, MeanField_ELBO, Surrogate, segment_loss
 from gram_pyro.priors.base import Prior
+from gram_pyro.priors.gaussian import Gaussian
+from gram_pyro.priors.student_t import StudentT
 from gram_pyro.stop_gradient import stop_gradient
 from guides.bootstrap import Bootstrap
 
@@ -64,6 +67,28 @@ def test_bootstrap_weights_are_unbiased_for_the_evidence():
 def test_trace_elbo_of_the_exact_guide_is_the_evidence(options):
     model, x, y = linear_problem()
     close(Trace_ELBO(**options).differentiable_loss(model, Exact(model), x, y), -log_evidence(model, x, y).sum())
+
+
+@pytest.mark.parametrize("prior", [Gaussian, StudentT], ids=["closed KL", "estimated KL"])
+@pytest.mark.parametrize("options", [{}, {"num_particles": 3}])
+def test_mean_field_is_pyros_own(prior, options):
+    """Value and every gradient, beta and the surrogate's mask included; only the looking is left out."""
+    model, guide = program(prior=prior(D, hidden=6))
+    x, y = batch()
+    named = dict(model.named_parameters(prefix="model")) | dict(guide.named_parameters(prefix="guide"))
+    found = []
+    for objective in (TraceMeanField_ELBO(**options), MeanField_ELBO(**options)):
+        pyro.set_rng_seed(2)
+        loss, _ = segment_loss(Surrogate(objective), model, guide, x, y, None, beta=0.3)
+        pyro.set_rng_seed(2)
+        loss = loss + segment_loss(objective, model, guide, x, y, None)[0]
+        found.append((loss, torch.autograd.grad(loss, named.values(), allow_unused=True)))
+    (theirs, expected), (ours, gradients) = found
+    close(ours, theirs)
+    for name, a, b in zip(named, gradients, expected, strict=True):
+        assert (a is None) == (b is None), name
+        if a is not None:
+            close(a, b)
 
 
 @pytest.mark.parametrize("balance", [0.0, 0.3, 0.8, 1.0])

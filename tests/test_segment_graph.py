@@ -50,7 +50,10 @@ def delay(trainer):
 @pytest.mark.parametrize(
     "change, reason",
     [
-        ({"objective": TraceMeanField_ELBO()}, "the objective TraceMeanField_ELBO looks at its value in every step"),
+        (
+            {"objective": TraceMeanField_ELBO()},
+            "the objective TraceMeanField_ELBO looks at its value in every step; mean_f",
+        ),
         ({"implicit": object()}, "the task searches for solutions on the CPU"),
         ({"settings": TrainSettings(1, 1, 8, accumulate=2)}, "train.accumulate=2 is more than 1"),
         (delay, "the guide Delayed acts on the number of the segment"),

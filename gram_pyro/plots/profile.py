@@ -43,7 +43,7 @@ def profile_figure(
             heights, errors = [r[metric] for r in mine], [2 * r[f"{metric}_se"] for r in mine]
             axis.errorbar(range(len(mine)), heights, errors, fmt=f"o{style}", color=color, capsize=2, label=metric)
         names = [f"{low:g}" if low == high else f"{low:g} to {high:g}" for low, high in bounds]
-        axis.set_xticks(range(len(mine)), [f"{n}\n({len(p)})" for n, p in zip(names, parts, strict=True)])
+        axis.set_xticks(range(len(mine)), [f"{n}\n({len(p)})" for n, p in zip(names, parts, strict=True)], fontsize=8)
         axis.set(xlabel=f"{name} (puzzles)", ylabel="share right", ylim=(-0.03, 1.03))
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)

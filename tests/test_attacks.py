@@ -25,10 +25,10 @@ from gram_pyro.fit import fit
 from gram_pyro.sampler import sample
 
 TESTS = Path(__file__).parent
-KILLS = 20
+KILLS = 12
 
 
-def test_a_run_killed_twenty_times_ends_in_the_same_bits(tmp_path):
+def test_a_run_killed_again_and_again_ends_in_the_same_bits(tmp_path):
     """Each life continues from the last checkpoint, whole, of a life before: weights, averages, moments, random states
     and what the table says are those of the run that nobody disturbed."""
     command = [sys.executable, TESTS / "killed.py", tmp_path, str(KILLS)]
@@ -38,11 +38,16 @@ def test_a_run_killed_twenty_times_ends_in_the_same_bits(tmp_path):
     found = json.loads(done.stdout)
     assert len(found) == KILLS and all(kill["killed"] for kill in found)
     reached = [kill["updates"] for kill in found]
-    assert reached == sorted(reached) and 0 < reached[-1] < 150 and len(set(reached)) > 3, reached
-    whole, broken = (load_file(tmp_path / name / "GRAM.safetensors") for name in ("whole", "broken"))
-    assert [name for name in whole if not torch.equal(whole[name], broken[name])] == []
-    assert table(tmp_path / "whole") == table(tmp_path / "broken") and len(table(tmp_path / "whole")) == 50
+    assert reached == sorted(reached) and 0 < reached[-1] < 90 and len(set(reached)) > 3, reached
+    assert differing(*(load_file(tmp_path / name / "GRAM.safetensors") for name in ("whole", "broken"))) == []
+    assert table(tmp_path / "whole") == table(tmp_path / "broken") and len(table(tmp_path / "whole")) == 30
     assert not list(tmp_path.rglob("*.part"))
+
+
+def differing(one, other):
+    """Names of what two checkpoints hold differently."""
+    assert one.keys() == other.keys()
+    return [name for name in one if not torch.equal(one[name], other[name])]
 
 
 def table(folder):
@@ -83,6 +88,19 @@ def trained(tmp_path, local_params, task):
     return train
 
 
+@pytest.fixture(scope="module")
+def kept():
+    return {}
+
+
+@pytest.fixture
+def whole(trained, tmp_path, kept):
+    """The weights and the table of the run that nobody disturbs, which is trained once."""
+    if not kept:
+        kept |= {"weights": trained("whole"), "table": table(tmp_path / "whole")}
+    return kept
+
+
 def poison(place, value):
     """An attack on the eighth trajectory: a checkpoint of update 6 was written before."""
 
@@ -116,15 +134,14 @@ def poison(place, value):
     ],
 )
 @pytest.mark.filterwarnings("ignore:Encountered NaN")
-def test_what_is_not_finite_stops_the_run_and_is_not_saved(trained, tmp_path, place, value, sentence):
+def test_what_is_not_finite_stops_the_run_and_is_not_saved(trained, whole, tmp_path, place, value, sentence):
     kept = r"; .*GRAM.safetensors keeps update 6, where all was finite"
     with pytest.raises(FloatingPointError, match=sentence + ".*" + kept):
         trained("run", attack=poison(place, value))
     tensors, description = checkpoint.read(tmp_path / "run" / "GRAM.safetensors")
     assert description["updates"] == 6
     assert all(torch.isfinite(value).all() for value in tensors.values())
-    whole, again = trained("whole"), trained("run")
-    assert [name for name in whole if not torch.equal(whole[name], again[name])] == []
+    assert differing(whole["weights"], trained("run")) == []
 
 
 @pytest.mark.filterwarnings("ignore:Encountered NaN")
@@ -134,7 +151,7 @@ def test_without_a_checkpoint_the_sentence_says_so(trained):
 
 
 @pytest.mark.parametrize("file", ["GRAM.safetensors", "GRAM.csv"])
-def test_a_full_disk_keeps_the_last_checkpoint(trained, tmp_path, file):
+def test_a_full_disk_keeps_the_last_checkpoint(trained, whole, tmp_path, file):
     """/dev/full takes no byte; it stands where the file is written before it gets its name."""
 
     def fill(learner, number):
@@ -144,9 +161,8 @@ def test_a_full_disk_keeps_the_last_checkpoint(trained, tmp_path, file):
     with pytest.raises(OSError, match=rf"{file} could not be written \(No space left on device\).* is kept; make room"):
         trained("run", attack=fill)
     assert checkpoint.read(tmp_path / "run" / "GRAM.safetensors")[1]["updates"] == 6
-    whole, again = trained("whole"), trained("run")
-    assert [name for name in whole if not torch.equal(whole[name], again[name])] == []
-    assert table(tmp_path / "whole") == table(tmp_path / "run")
+    assert differing(whole["weights"], trained("run")) == []
+    assert table(tmp_path / "run") == whole["table"]
 
 
 def test_a_disk_that_fills_half_way_keeps_the_last_checkpoint(tmp_path):
@@ -162,16 +178,14 @@ def test_a_disk_that_fills_half_way_keeps_the_last_checkpoint(tmp_path):
     assert checkpoint.read(path)[1] == {"n": 1} and list(tmp_path.iterdir()) == [path]
 
 
-def test_interrupted_between_rows_the_table_misses_nothing(trained, tmp_path):
+def test_interrupted_between_rows_the_table_misses_nothing(trained, whole, tmp_path):
     """log_every is 3: a signal after 4 and after 8 updates, as a scheduler sends it."""
-    whole = trained("whole")
     for number in (3, 3):
         with pytest.raises(KeyboardInterrupt, match="stopped at update . of 12; nothing is lost"):
             trained("run", attack=lambda learner, n, at=number: n == at and os.kill(os.getpid(), signal.SIGTERM))
     assert checkpoint.read(tmp_path / "run" / "GRAM.safetensors")[1]["updates"] == 8
-    again = trained("run")
-    assert [name for name in whole if not torch.equal(whole[name], again[name])] == []
-    assert table(tmp_path / "whole") == table(tmp_path / "run")
+    assert differing(whole["weights"], trained("run")) == []
+    assert table(tmp_path / "run") == whole["table"]
 
 
 def test_a_table_that_lost_rows_is_not_continued(trained, tmp_path):

@@ -19,6 +19,7 @@ from tiny import L, batch, program
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gram_pyro import checkpoint, run_folder, trial
+from gram_pyro.atomic import write_atomically
 from gram_pyro.build import build_learner
 from gram_pyro.command import plain_errors
 from gram_pyro.fit import fit
@@ -178,6 +179,14 @@ def test_a_disk_that_fills_half_way_keeps_the_last_checkpoint(tmp_path):
     assert checkpoint.read(path)[1] == {"n": 1} and list(tmp_path.iterdir()) == [path]
 
 
+def test_where_nothing_can_be_written_or_removed_the_first_problem_is_told(tmp_path):
+    (tmp_path / "table").write_text("before")
+    (tmp_path / "table.part").mkdir()
+    with pytest.raises(OSError, match=r"table could not be written \(Is a directory\), and what was there before"):
+        write_atomically(tmp_path / "table", b"after")
+    assert (tmp_path / "table").read_text() == "before" and (tmp_path / "table.part").is_dir()
+
+
 def test_interrupted_between_rows_the_table_misses_nothing(trained, whole, tmp_path):
     """log_every is 3: a signal after 4 and after 8 updates, as a scheduler sends it."""
     for number in (3, 3):
@@ -234,6 +243,28 @@ def test_a_folder_is_for_one_configuration(tmp_path):
     config.train.beta = 0.5
     with pytest.raises(ValueError, match="holds a run with another configuration; repeat its overrides"):
         trial.claim_folder(config)
+
+
+@pytest.mark.parametrize(("full", "error"), [("0", SystemExit), ("1", ValueError)])
+def test_a_user_may_ask_for_the_traceback(monkeypatch, full, error):
+    monkeypatch.setenv("HYDRA_FULL_ERROR", full)
+    with pytest.raises(error, match="dim=3 came"), plain_errors():
+        raise ValueError("dim=3 came")
+
+
+def test_an_interrupted_run_tells_how_to_continue_it(tmp_path):
+    """One with a configuration by its folder; a comparison, which is many runs, by its command line."""
+    config = configuration(tmp_path)
+    config.resume = None
+
+    def interrupted(config):
+        raise KeyboardInterrupt
+
+    for how in (f"run_dir={tmp_path} and the same overrides", f"resume={tmp_path}"):
+        with pytest.raises(SystemExit, match=f"^interrupted; to continue: python experiments/svi.py {how}$"):
+            with pyro.settings.context(**pyro.settings.get()):
+                trial.run_trial(config, "svi", interrupted)
+        (tmp_path / "config.yaml").touch()
 
 
 class LargestState(TorchDispatchMode):

@@ -374,6 +374,12 @@ def test_a_wrong_guide_is_told_what_is_wrong(guide_type):
     assert one_sentence(error)
 
 
+def test_a_guide_that_is_none_under_some_priors_is_told_so():
+    make = lambda model: WrongGuide(model) if isinstance(model.prior, Gaussian) else None  # noqa: E731
+    with pytest.raises(ContractError, match="made a NoneType of the model"):
+        check_guide(make)
+
+
 def test_what_is_checked_is_a_copy_and_leaves_no_trace():
     prior = Wrong()
     before, state = [p.clone() for p in prior.parameters()], torch.get_rng_state()

@@ -18,16 +18,15 @@ from safetensors.torch import load_file
 from tiny import L, batch, program
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gram_pyro import checkpoint, run_folder, trial
-from gram_pyro.atomic import write_atomically
 from gram_pyro.build import build_learner
 from gram_pyro.inference.sampler import sample
 from gram_pyro.runs import checkpoint, run_folder, trial
+from gram_pyro.runs.atomic import write_atomically
 from gram_pyro.runs.command import plain_errors
 from gram_pyro.runs.fit import fit
 
 TESTS = Path(__file__).parent
-KILLS = 12
+KILLS = 20
 
 
 def test_a_run_killed_again_and_again_ends_in_the_same_bits(tmp_path):

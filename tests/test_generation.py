@@ -18,7 +18,7 @@ from gram_pyro.heads import Heads
 from gram_pyro.load import RELEASED
 from gram_pyro.metrics import report, tally
 from gram_pyro.objectives import Balanced_ELBO, set_loss
-from gram_pyro.plots import plt
+from gram_pyro.plots.trial import plt
 from gram_pyro.report import rows_markdown, verdict
 from gram_pyro.tasks.base import ImplicitTask
 from gram_pyro.tasks.sudoku import Sudoku, random_symmetries

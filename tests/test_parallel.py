@@ -20,8 +20,6 @@ from tiny import L, close, shake
 
 from gram_pyro.importance import IWAE
 from gram_pyro.objectives import Balanced_ELBO
-from gram_pyro.parallel import joined, parts
-from gram_pyro.parts import Part, RowNoise, own_noise, random_state_kept
 from gram_pyro.priors.base import Prior
 from gram_pyro.priors.categorical import Categorical
 from gram_pyro.priors.flow import Flow
@@ -30,7 +28,7 @@ from gram_pyro.priors.low_rank import LowRank
 from gram_pyro.priors.mixture import Mixture
 from gram_pyro.priors.student_t import StudentT
 from gram_pyro.runs import trial
-from gram_pyro.runs.parallel import parts
+from gram_pyro.runs.parallel import joined, parts
 from gram_pyro.runs.parts import Part, RowNoise, own_noise, random_state_kept
 
 ROOT = Path(__file__).parents[1]

@@ -3,16 +3,13 @@
 import csv
 import json
 import math
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pyro
 import pyro.distributions as dist
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from scripts import ROOT, script
 from tiny import D, batch, close, program, shake
 
 from gram_pyro import compare
@@ -21,7 +18,6 @@ from gram_pyro.runs import trial
 from guides.concat import Concat
 from guides.delayed import Delayed
 
-ROOT = Path(__file__).parents[1]
 TINY = (
     "experiment=smoke",
     "train.updates=2",
@@ -123,14 +119,11 @@ def test_misuse(laboratory, tmp_path, overrides, message):
         compare.run(tiny_config("guide", tmp_path, *overrides), "guide")
 
 
-def test_guides_of_the_package_and_of_ones_own_from_the_command_line(tmp_path):
+def test_guides_of_the_package_and_of_ones_own_from_the_command_line(tmp_path, monkeypatch):
     (tmp_path / "my_guide.py").write_text("from guides.concat import Concat\n\n\nclass Mine(Concat):\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
     own = ("+own.mine._target_=my_guide.Mine", "+own.mine.dim=${dim}", "+own.mine.hidden=8")
-    command = [sys.executable, "experiments/compare_guides.py", *TINY, *own, "guides=[delayed]", "seeds=[0]"]
-    environment = os.environ | {"PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    command += [f"run_dir={tmp_path / 'run'}"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=180)
-    assert done.returncode == 0, done.stderr
+    done = script("compare_guides", *TINY, *own, "guides=[delayed]", "seeds=[0]", f"run_dir={tmp_path / 'run'}")
     assert (
         "| delayed | 1 |" in done.stdout and "| mine | 1 |" in done.stdout and "a perfect model's ELBO" in done.stdout
     )

@@ -18,7 +18,7 @@ from torch.nn.functional import softplus
 
 import gram_pyro.priors
 import guides
-from gram_pyro.contract import DIM, ContractError, check_guide, check_prior
+from gram_pyro.contract import DIM, ContractError, Discrete, check_guide, check_prior
 from gram_pyro.guide import Guide
 from gram_pyro.priors.base import Prior
 from gram_pyro.priors.categorical import Categorical
@@ -378,6 +378,12 @@ def test_a_wrong_guide_is_told_what_is_wrong(guide_type):
     with pytest.raises(ContractError, match=WRONG_GUIDES[guide_type]) as error:
         check_guide(guide_type)
     assert one_sentence(error)
+
+
+def test_a_guide_that_is_none_under_some_priors_is_told_so():
+    make = lambda model: None if isinstance(model.prior, Discrete) else WrongGuide(model)  # noqa: E731
+    with pytest.raises(ContractError, match="made a NoneType of the model"):
+        check_guide(make)
 
 
 def test_what_is_checked_is_a_copy_and_leaves_no_trace():

@@ -1,4 +1,4 @@
-"""Experiments as a user runs them: subprocesses with `experiment=smoke`, and every configuration composed."""
+"""Experiments as a user runs them, with `experiment=smoke`, and every configuration composed."""
 
 import json
 import os
@@ -14,15 +14,15 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
+from safetensors.torch import load_file
+from scripts import ROOT, script
 
 from gram_pyro.build import build_guide, build_heads, build_model, build_sampler, build_task
 from gram_pyro.evaluate import roll_out, selected
 from gram_pyro.load import load_program, stored_config
-from gram_pyro.tasks.base import Puzzles
 from gram_pyro.tasks.sudoku import Sudoku
 from gram_pyro.train import Trainer, TrainSettings
 
-ROOT = Path(__file__).parents[1]
 CONF = ROOT / "experiments" / "conf"
 CHOICES = {
     group: sorted(f.stem for f in (CONF / group).glob("*.yaml"))
@@ -31,24 +31,22 @@ CHOICES = {
 COMPANION = {"prior": "guide=categorical", "guide": "prior=categorical"}  # of the other's family
 
 
-def environment() -> dict[str, str]:
-    return os.environ | {"OMP_NUM_THREADS": "1", "GRAM_DATA": os.environ.get("GRAM_DATA", "../shared/data")}
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 
 
-def script(name: str, *overrides: str, check: bool = True, path: Path = ROOT) -> subprocess.CompletedProcess:
-    command = [sys.executable, f"experiments/{name}.py", *overrides]
-    done = subprocess.run(
-        command, capture_output=True, text=True, cwd=ROOT, env=environment() | {"PYTHONPATH": str(path)}, timeout=180
-    )
-    assert not check or done.returncode == 0, done.stderr
+def process(*overrides: str, path: Path = ROOT) -> subprocess.CompletedProcess:
+    """svi_sudoku.py with experiment=smoke, as a process of its own."""
+    command = [sys.executable, "experiments/svi_sudoku.py", "experiment=smoke", *overrides]
+    environment = ENVIRONMENT | {"PYTHONPATH": str(path)}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=180)
+    assert done.returncode == 0, done.stderr
     return done
 
 
 @pytest.fixture(scope="module")
 def smoke_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "smoke"
-    done = script("svi_sudoku", "experiment=smoke", f"run_dir={folder}")
-    return folder, done.stdout
+    return folder, process(f"run_dir={folder}").stdout
 
 
 def test_a_run_leaves_tables_figures_checkpoints_and_a_verdict(smoke_run):
@@ -97,22 +95,20 @@ def test_a_run_folder_refuses_another_configuration(smoke_run):
 
 
 def test_an_interrupted_run_continues_to_the_same_weights(tmp_path):
-    long = ("experiment=smoke", "train.updates=240", "watch.every=40", "rivals.deterministic=null")
+    long = ("experiment=smoke", "train.updates=80", "watch.every=10", "rivals.deterministic=null")
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     script("svi_sudoku", *long, f"run_dir={whole}")
     command = [sys.executable, "experiments/svi_sudoku.py", *long, f"run_dir={broken}"]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not (broken / "GRAM.safetensors").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
-    process.send_signal(signal.SIGTERM)
-    _, error = process.communicate(timeout=120)
-    assert process.returncode != 0 and "nothing is lost" in error and f"resume={broken}" in error
+    running.send_signal(signal.SIGTERM)
+    _, error = running.communicate(timeout=120)
+    assert running.returncode != 0 and "nothing is lost" in error and f"resume={broken}" in error
     refused = script("svi_sudoku", "train.beta=0.5", f"resume={broken}", check=False)
     assert refused.returncode != 0 and "train.beta=0.5 came beside it; leave that out" in refused.stderr
     script("svi_sudoku", f"resume={broken}")
-    from safetensors.torch import load_file
-
     first, second = load_file(whole / "GRAM.safetensors"), load_file(broken / "GRAM.safetensors")
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -237,9 +233,11 @@ def test_evaluate_names_the_row_of_a_bad_puzzle(smoke_run, tmp_path, row, senten
     [
         ("svi_sudoku", ("experiment=smoke", "dimm=3"), "dimm"),
         ("svi_sudoku", ("experiment=smoke", "train.free_share=1.5"), "free_share=1.5"),
+        ("svi_sudoku", ("experiment=smoke", "train.free_share=0.1"), "batch_size=4 rounds to 0 free rows"),
         ("svi_sudoku", ("experiment=smoke", "model.num_grad_steps=3"), "num_grad_steps=3"),
         ("svi_sudoku", ("experiment=smoke", "task.train=missing.csv", "task.test=missing.csv"), "missing.csv"),
         ("svi_sudoku", ("experiment=smoke", "dim=15"), "dim=15"),
+        ("svi_sudoku", ("resume=nowhere",), "there is no run in nowhere"),
         ("evaluate", ("checkpoint=nowhere.safetensors",), "nowhere.safetensors"),
         ("evaluate", ("checkpoint=README.md",), "README.md"),
         ("scaling", ("checkpoint=nowhere.safetensors",), "nowhere.safetensors"),
@@ -282,11 +280,9 @@ def test_the_paper_size_is_one_configuration():
     with initialize_config_dir(str(CONF), version_base=None):
         config = compose("svi_sudoku", overrides=["experiment=sudoku_extreme", "run_dir=x"])
     assert OmegaConf.select(config, "core.mixer._target_").endswith("RotaryAttention")
-    task = Sudoku(n=9, num_train=1, num_test=0, cache=None)
-    model = build_model(config, task)
+    model = build_model(config, Sudoku(n=9, num_train=1, num_test=0, cache=None))
     guide = build_guide(config, model)
     assert 10.4e6 < sum(p.numel() for p in model.parameters()) + sum(p.numel() for p in guide.parameters()) < 10.6e6
-    assert isinstance(task.train, Puzzles)
 
 
 def test_a_prior_is_one_file_and_one_override(tmp_path):
@@ -302,8 +298,8 @@ def test_a_prior_is_one_file_and_one_override(tmp_path):
         "        loc, raw = self.net(u).to(u.dtype).chunk(2, -1)\n"
         "        return dist.StudentT(self.df, loc, softplus(raw) + 1e-3).to_event(2)\n"
     )
-    overrides = ["experiment=smoke", "prior._target_=my_prior.HeavyTail", "+prior.df=3", "objective=trace_elbo"]
-    done = script("svi_sudoku", *overrides, f"run_dir={tmp_path / 'run'}", path=tmp_path)
+    overrides = ["prior._target_=my_prior.HeavyTail", "+prior.df=3", "objective=trace_elbo"]
+    done = process(*overrides, f"run_dir={tmp_path / 'run'}", path=tmp_path)
     assert "VERDICT" in done.stdout
 
 

@@ -8,15 +8,17 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from plain_rules import sudoku_is_right
 from scripts import experiment
 from tiny import B, L, batch, close, program
 
 from gram_pyro.build import build_task
-from gram_pyro.generation import claim, generate, quality, total_variation
+from gram_pyro.generation import claim, depth_figure, generate, quality, total_variation
 from gram_pyro.heads import Heads
 from gram_pyro.load import RELEASED
 from gram_pyro.metrics import report, tally
 from gram_pyro.objectives import Balanced_ELBO, set_loss
+from gram_pyro.plots.trial import plt
 from gram_pyro.report import rows_markdown, verdict
 from gram_pyro.tasks.base import ImplicitTask
 from gram_pyro.tasks.sudoku import Sudoku, random_symmetries
@@ -125,6 +127,27 @@ def test_boards_are_drawn_uniformly(boards4):
     hits = torch.tensor([[boards4.index(board)] for board in drawn.tolist()]).flatten().bincount(minlength=288)
     chi2 = ((hits - 50) ** 2 / 50).sum().item()
     assert abs(chi2 - 287) < 5 * math.sqrt(2 * 287)
+
+
+def test_boards_too_many_to_enumerate_are_drawn_by_a_solver():
+    boards = draw_boards(Geometry(9), 4, seed=0)
+    texts = {"".join(map(str, board)) for board in boards.tolist()}
+    assert len(texts) == 4 and all(sudoku_is_right("." * 81, text, 3, 3) for text in texts)
+    assert draw_boards(Geometry(9), 4, seed=0).equal(boards) and not draw_boards(Geometry(9), 4, seed=1).equal(boards)
+
+
+def test_the_figure_shows_validity_and_where_it_is_known_the_distance_from_uniform():
+    rows = [{"segments": n, "valid": v, "valid_se": 0.01, "distinct": 0.9} for n, v in ((1, 0.0), (2, 0.5), (4, 1.0))]
+    tv = [{}, {"tv": 0.3, "tv_uniform": 0.1, "tv_uniform_sd": 0.02}, {"tv": 0.2, "tv_uniform": 0.1, "tv_uniform_sd": 0}]
+    for known in (False, True):
+        figure = depth_figure([row | more for row, more in zip(rows, tv, strict=True)] if known else rows)
+        assert len(figure.axes) == 1 + known
+        assert figure.axes[0].containers[0].lines[0].get_xydata().tolist() == [[1, 0], [2, 50], [4, 100]]
+        if known:  # not of the first depth, which has no valid board
+            ours, uniform = figure.axes[1].lines[0], figure.axes[1].containers[0].lines[0]
+            assert ours.get_xydata().tolist() == [[2, 0.3], [4, 0.2]]
+            assert uniform.get_xydata().tolist() == [[2, 0.1], [4, 0.1]]
+        plt.close(figure)
 
 
 @pytest.fixture(scope="module")

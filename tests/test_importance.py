@@ -86,6 +86,21 @@ def test_every_entry_of_an_objective_has_one_value(objective):
     assert isinstance(value, float) and isinstance(plain, float)
 
 
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_traces_hold_the_weights_of_every_particle(objective):
+    model, guide = program()
+    x, y = batch()
+    loss = seeded_loss(objective(num_particles=4), model, guide, x, y)
+    torch.manual_seed(1)
+    weights = torch.zeros(4, B)
+    for trace, sign in zip(objective(num_particles=4)._get_trace(model, guide, (x, y), {}), (1, -1), strict=True):
+        trace.compute_log_prob()
+        weights = weights + sign * sum(
+            site["log_prob"] for site in trace.nodes.values() if site["type"] == "sample" and site["log_prob"].ndim
+        )
+    close(loss, -(weights.logsumexp(0) - math.log(4)).sum())
+
+
 def test_all_objectives_agree_on_one_puzzle_after_the_other():
     """The bound of a batch is the sum over puzzles: nothing is pooled before the log."""
     model, x, y, guide, _ = affine_problem()

@@ -30,13 +30,38 @@ def code(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def execute(notebook, folder):
-    """Run every cell in smoke mode, in a kernel of its own that reads and writes nothing of the user's."""
+RENEW = """
+import pyro, torch
+torch.set_default_dtype(torch.float32), pyro.enable_validation(True), pyro.clear_param_store(), pyro.set_rng_seed(0)
+%reset -f
+"""
+
+
+@pytest.fixture(scope="module")
+def execute(tmp_path_factory):
+    """execute(notebook): every cell in smoke mode, in a kernel that reads and writes nothing of the user's.
+
+    The kernel is one, and as new for every notebook: to start it takes longer than a notebook.
+    """
+    folder = tmp_path_factory.mktemp("notebooks")
     own = {"IPYTHONDIR": str(folder / "ipython"), "PYTHONWARNINGS": "ignore:IProgress", "GRAM_SMOKE": "1"}
     env = os.environ | own | {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
     env.pop("MPLBACKEND", None)  # the kernel's own shows figures in the notebook
-    client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}})
-    return client.execute(env=env)
+    client = NotebookClient(None, timeout=120, resources={"metadata": {"path": str(folder)}})
+
+    def run(notebook):
+        for each in (of_one_cell(RENEW), notebook):
+            client.nb = each
+            client.execute(env=env, cleanup_kc=False)
+        return notebook
+
+    yield run
+    client.nb = of_one_cell("")
+    client.execute()  # the last: it ends the kernel
+
+
+def of_one_cell(source):
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
 
 
 def figures(notebook):
@@ -66,15 +91,24 @@ def test_a_notebook_says_first_what_will_be_seen(path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_every_cell_runs(path, tmp_path):
-    notebook = execute(read(path), tmp_path)
+def test_every_cell_runs(path, execute):
+    notebook = execute(read(path))
     shown = figures(notebook)
     assert len(shown) == NUM_FIGURES[path.stem]
     for figure in shown:
         assert min(figure.size) > 100 and len(figure.convert("RGB").getcolors(2**24)) > 10  # something is drawn
 
 
-def test_an_assertion_that_fails_in_a_notebook_fails_here(tmp_path):
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("assert 1 == 2, 'by hand'")])
+def test_an_assertion_that_fails_in_a_notebook_fails_here(execute):
     with pytest.raises(CellExecutionError, match="by hand"):
-        execute(notebook, tmp_path)
+        execute(of_one_cell("assert 1 == 2, 'by hand'"))
+
+
+def test_a_notebook_finds_nothing_of_the_one_before(execute):
+    leave = "import torch, pyro\ntorch.set_default_dtype(torch.float64)\nleft = pyro.param('left', torch.ones(1))"
+    find = (
+        "assert 'left' not in globals() and 'torch' not in globals()\n"
+        "import torch, pyro\nassert torch.get_default_dtype() == torch.float32 and not pyro.get_param_store().keys()"
+    )
+    for source in (leave, find):
+        execute(of_one_cell(source))

@@ -1,12 +1,14 @@
 """Batches in parts, one after the other or on two processes: the numbers of the whole batch, but for rounding."""
 
 import csv
+import logging
 import subprocess
 import sys
 from contextlib import nullcontext
 from pathlib import Path
 
 import pyro
+import pyro.distributions as dist
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -18,6 +20,7 @@ from tiny import L, close, shake
 
 from gram_pyro.importance import IWAE
 from gram_pyro.objectives import Balanced_ELBO
+from gram_pyro.priors.base import Prior
 from gram_pyro.priors.categorical import Categorical
 from gram_pyro.priors.flow import Flow
 from gram_pyro.priors.gaussian import Gaussian
@@ -25,12 +28,22 @@ from gram_pyro.priors.low_rank import LowRank
 from gram_pyro.priors.mixture import Mixture
 from gram_pyro.priors.student_t import StudentT
 from gram_pyro.runs import trial
-from gram_pyro.runs.parallel import parts
+from gram_pyro.runs.parallel import joined, parts
 from gram_pyro.runs.parts import Part, RowNoise, own_noise, random_state_kept
 
 ROOT = Path(__file__).parents[1]
 D = 8
+
+
+class Box(Prior):
+    """Uniform around u: drawn by torch.rand, which is told a shape and no tensor."""
+
+    def forward(self, u, t):
+        return dist.Uniform(u - 1, u + 1).to_event(2)
+
+
 PRIORS = {
+    "box": Box,
     "gaussian": lambda: Gaussian(D, 6),
     "student_t": lambda: StudentT(D, 4, 6),
     "low_rank": lambda: LowRank(D, 2, 6),
@@ -125,13 +138,38 @@ def test_accumulate_must_be_a_number_of_parts():
         trainer_of(accumulate=0)
 
 
+@pytest.mark.parametrize("rank", [0, 1])
+def test_ranks_but_the_first_work_silently_in_a_copy_and_are_stopped_by_it(rank, tmp_path, monkeypatch, capsys):
+    """One process that is told which rank it is, in place of two."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "GRAM.csv").write_text("so far")
+    told = []
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    for name, answer in (("is_initialized", False), ("get_rank", rank)):
+        monkeypatch.setattr(torch.distributed, name, lambda answer=answer: answer)
+    for name in ("init_process_group", "barrier", "destroy_process_group"):
+        monkeypatch.setattr(torch.distributed, name, lambda name=name: told.append(name))
+    of_the_first = str(tmp_path / "run")
+    monkeypatch.setattr(torch.distributed, "broadcast_object_list", lambda names: names.__setitem__(0, of_the_first))
+    mine = tmp_path / "run" if rank == 0 else tmp_path / "another, as the time of day is"
+    with pytest.raises(SystemExit if rank else KeyboardInterrupt), joined(str(mine)) as folder:
+        assert (Path(folder) / "GRAM.csv").read_text() == "so far" and (Path(folder) == mine) == (rank == 0)
+        (Path(folder) / "GRAM.csv").write_text("goes on")
+        print("spoken")
+        raise KeyboardInterrupt
+    assert logging.root.manager.disable == logging.NOTSET
+    assert told == ["init_process_group", "barrier", "destroy_process_group"] and mine.exists() == (rank == 0)
+    assert (capsys.readouterr().out == "spoken\n") == (rank == 0)
+    assert (tmp_path / "run" / "GRAM.csv").read_text() == ("so far" if rank else "goes on")
+
+
 def smoke(folder, *overrides):
-    fixed = ["experiment=smoke", "train.precision=fp32", "train.updates=50", "watch.every=10", f"run_dir={folder}"]
+    fixed = ["experiment=smoke", "train.precision=fp32", "train.updates=20", "watch.every=4", f"run_dir={folder}"]
     return [*fixed, "rivals.deterministic=null", *overrides]
 
 
 def test_two_processes_train_as_one(tmp_path, local_params):
-    """torchrun with two ranks against one process, 50 updates: every loss and KL; one folder, written by rank 0."""
+    """torchrun with two ranks against one process, 20 updates: every loss and KL; one folder, written by rank 0."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     command = [*torchrun, "experiments/svi_sudoku.py", *smoke(tmp_path / "two")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
@@ -152,5 +190,5 @@ def test_two_processes_train_as_one(tmp_path, local_params):
     for a, b in zip(one, two, strict=True):
         for name in ("updates", "loss", "kl_0", "kl_1", "set_loss", "heads_loss"):
             close(float(a[name]), float(b[name]), 1e-5)
-    assert output.count("VERDICT") == 1 and error.count("| 0/50 [") == 1  # one of the two speaks
+    assert output.count("VERDICT") == 1 and error.count("| 0/20 [") == 1  # one of the two speaks
     assert (tmp_path / "two" / "results.json").stat().st_size > 0

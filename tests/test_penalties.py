@@ -75,6 +75,30 @@ def test_surrogate_of_trace_elbo_charges_the_last_log_ratio_only():
     close(loss, miss + (site["fn"].log_prob(site["value"]) - site["infer"]["prior"].log_prob(site["value"])).sum())
 
 
+@pytest.mark.parametrize("inner", [TraceMeanField_ELBO(), Trace_ELBO()])
+def test_every_entry_of_the_surrogate_has_one_value(inner):
+    model, guide = program()
+    x, y = batch()
+    objective, named = Surrogate(inner), parameters(model, guide)
+    value = seeded_loss(objective, model, guide, x, y)
+    expected = torch.autograd.grad(value, list(named.values()), allow_unused=True)
+    torch.manual_seed(1)
+    close(objective.loss(model, guide, x, y), value)
+    torch.manual_seed(1)
+    close(objective.loss_and_grads(model, guide, x, y), value)
+    for p, grad in zip(named.values(), expected, strict=True):
+        close(torch.zeros(()) if p.grad is None else p.grad, torch.zeros(()) if grad is None else grad)
+
+
+def test_traces_of_the_surrogate_charge_what_it_charges():
+    model, guide = program()
+    x, y = batch()
+    value = seeded_loss(Surrogate(Trace_ELBO()), model, guide, x, y)
+    torch.manual_seed(1)
+    of_model, of_guide = Surrogate(Trace_ELBO())._get_trace(model, guide, (x, y), {})
+    close(of_guide.log_prob_sum() - of_model.log_prob_sum(), value)
+
+
 def test_segment_loss_is_per_puzzle_and_hands_on_a_detached_state():
     model, guide = program()
     x, y = batch()

@@ -15,7 +15,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from matplotlib.colors import to_hex
-from scripts import experiment
+from scripts import experiment, script
 
 from gram_pyro.tasks.base import Batch, draw_batch
 from gram_pyro.tasks.grids import Grid, draw_split, random_maps
@@ -425,3 +425,12 @@ def test_experiment(tmp_path, monkeypatch):
     ]
     assert (tmp_path / "plans.png").stat().st_size > 0
     plt.close(kept[0])
+
+
+def test_a_run_ends_with_a_picture_of_plans(tmp_path):
+    """And without one where there are no trajectories."""
+    light = ("experiment=smoke", "train.precision=fp32", "rivals.deterministic=null", "task.num_test=20")
+    script("svi_planning", *light, f"run_dir={tmp_path / 'gram'}")
+    assert (tmp_path / "gram" / "plans.png").stat().st_size > 5000
+    script("svi_planning", *light, "method=masked_diffusion", "peer.num_layers=1", f"run_dir={tmp_path / 'peer'}")
+    assert (tmp_path / "peer" / "results.json").is_file() and not (tmp_path / "peer" / "plans.png").exists()

@@ -95,3 +95,9 @@ def test_nothing_to_run_is_refused(sizes):
     x, _ = batch()
     with pytest.raises(ValueError, match="both must be at least 1"):
         sample(model, x, *sizes)
+
+
+def test_a_chunk_of_no_rows_is_refused():
+    model, _ = program()
+    with pytest.raises(ValueError, match="chunk=0 came; at least 1 row"):
+        sample(model, batch()[0], 2, 1, chunk=0)

@@ -4,8 +4,6 @@ import csv
 import json
 import math
 import re
-import subprocess
-import sys
 from collections import Counter
 from contextlib import contextmanager
 from functools import partial
@@ -16,7 +14,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from PIL import Image
 from plain_rules import queens_solutions, sudoku_is_right
-from scripts import ROOT, experiment
+from scripts import ROOT, experiment, script
 from tiny import close, program, shake
 
 from gram_pyro.heads import Heads
@@ -192,8 +190,7 @@ needs = lambda name: pytest.mark.skipif(name not in released(), reason=f"no weig
 def test_a_file_of_puzzles_gets_a_table_and_abstains_honestly(tmp_path):
     (tmp_path / "puzzles.txt").write_text(f"{TWENTY_ONE}\n{NONE}\n")
     overrides = [f"puzzle=@{tmp_path / 'puzzles.txt'}", "num_particles=8", f"run_dir={tmp_path}"]
-    command = [sys.executable, "experiments/solve.py", *overrides]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
+    done = script("solve", *overrides, check=False)
     assert done.returncode == 1 and "1 of 2 puzzles solved" in done.stdout and "Traceback" not in done.stderr
     with (tmp_path / "solve.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

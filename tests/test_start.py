@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from scripts import experiment
 
-from gram_pyro.build import build_learner
+from gram_pyro.build import build_learner, choose_device
 from gram_pyro.runs import checkpoint, trial
 
 CONF = Path(__file__).parents[1] / "experiments" / "conf"
@@ -94,3 +94,14 @@ def test_a_start_that_is_not_there_is_named(local_params):
     learner = learner_of(configured("task.n=4", "train.updates=4"), 2)
     with pytest.raises(FileNotFoundError, match="there is no checkpoint at nowhere.safetensors"):
         checkpoint.start_from(Path("nowhere.safetensors"), learner)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_gpu_is_taken_where_there_is_one_and_asked_for_in_vain_where_not(monkeypatch, there):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    assert choose_device("auto").type == ("cuda" if there else "cpu") and choose_device("cpu").type == "cpu"
+    if there:
+        assert choose_device("cuda:1") == torch.device("cuda", 1)
+    else:
+        with pytest.raises(ValueError, match="device=cuda:1 was asked for and torch sees no GPU"):
+            choose_device("cuda:1")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from gram_pyro.tasks import sudoku_generator
 from gram_pyro.tasks.base import draw_batch
 from gram_pyro.tasks.sudoku import Sudoku, random_symmetries
 from gram_pyro.tasks.sudoku_files import parse
@@ -218,7 +219,8 @@ def test_is_solved_against_the_judge(puzzles6):
 
 
 @pytest.mark.parametrize("n", [4, 6, 9])
-def test_augmentation_keeps_solutions_and_hash(n, tmp_path):
+def test_augmentation_keeps_solutions_and_hash(n, tmp_path, monkeypatch):
+    monkeypatch.setattr(sudoku_generator, "CHUNK", 10)  # fewer puzzles of 9x9, which take long
     task = Sudoku(n=n, num_train=20, num_test=2, cache=tmp_path)
     generator = torch.Generator().manual_seed(0)
     batch = draw_batch(task.train, torch.arange(20), generator)

@@ -106,5 +106,8 @@ def joined(folder: str) -> Iterator[str]:
 def silent() -> Iterator[None]:
     """Nothing is printed, logged or shown as progress."""
     logging.disable(logging.INFO)
-    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
-        yield
+    try:
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+            yield
+    finally:
+        logging.disable(logging.NOTSET)

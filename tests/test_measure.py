@@ -1,0 +1,63 @@
+"""The benchmark's instruments against what is known: a sleep, another sum, a machine without /proc."""
+
+import sys
+import time
+
+import pytest
+import torch
+from test_train import ragged, trainer_of
+
+from gram_pyro.measure import step
+from gram_pyro.measure.clock import compared, now, take_turns
+from gram_pyro.measure.memory import peak
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(("threads", "counts"), [(1, False), (2, True)])
+def test_waiting_counts_on_several_threads_only(monkeypatch, threads, counts):
+    """One thread is timed by its own work: others may have the machine meanwhile."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    start = now(CPU)
+    time.sleep(0.2)
+    assert (now(CPU) - start >= 0.2) == counts
+
+
+def test_ways_take_turns_under_the_same_seeds_and_medians_are_of_what_follows_the_warmup(monkeypatch):
+    clock, log = [0.0], []
+    monkeypatch.setattr("gram_pyro.measure.clock.now", lambda device: clock[0])
+
+    def way(name, seconds):
+        def work():
+            log.append((name, torch.initial_seed()))
+            clock[0] += next(seconds)
+
+        return work
+
+    ways = {"a": way("a", iter([100.0, 1.0, 5.0, 2.0])), "b": way("b", iter([9.0, 9.0, 8.0, 7.0]))}
+    assert take_turns(ways, 1, 3, CPU) == {"a": 2.0, "b": 8.0}
+    assert log == [(name, repeat) for repeat in range(4) for name in "ab"]
+    assert [line.ratio for line in compared("g", {"a": 2.0, "b": 8.0}, "s")] == [1, 4]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
+def test_peak_memory_is_that_of_what_was_allocated():
+    small, large = (peak(lambda size=size: torch.ones(size, dtype=torch.uint8), CPU) for size in (1, 200 << 20))
+    assert 195 < large - small < 260
+
+
+def test_peak_memory_elsewhere_than_on_linux(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(OSError, match="read from /proc, which darwin has not; write memory=null"):
+        peak(lambda: None, CPU)
+
+
+def test_ways_that_do_other_maths_are_not_compared(local_params, monkeypatch):
+    trainer, batch = trainer_of(0.0), ragged(8)
+    guided, free = step.WAYS["Pyro"]
+    monkeypatch.setattr(step, "WAYS", {"one": (guided, free), "same": (guided, free)})
+    step.check_same_maths(trainer, batch, 0)
+    twice = lambda *arguments: 1.01 * guided(*arguments)  # noqa: E731
+    monkeypatch.setitem(step.WAYS, "other", (twice, free))
+    with pytest.raises(ValueError, match="are not the same maths"):
+        step.check_same_maths(trainer, batch, 0)

@@ -18,7 +18,8 @@ from torch.nn.functional import softplus
 
 import gram_pyro.priors
 import guides
-from gram_pyro.contract import DIM, ContractError, Discrete, check_guide, check_prior
+from gram_pyro.contract import DIM, ContractError, check_guide, check_prior
+from gram_pyro.contract.guides import Discrete
 from gram_pyro.guide import Guide
 from gram_pyro.priors.base import Prior
 from gram_pyro.priors.categorical import Categorical

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
@@ -31,22 +30,16 @@ CHOICES = {
 COMPANION = {"prior": "guide=categorical", "guide": "prior=categorical"}  # of the other's family
 
 
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
-
-
-def process(*overrides: str, path: Path = ROOT) -> subprocess.CompletedProcess:
-    """svi_sudoku.py with experiment=smoke, as a process of its own."""
-    command = [sys.executable, "experiments/svi_sudoku.py", "experiment=smoke", *overrides]
-    environment = ENVIRONMENT | {"PYTHONPATH": str(path)}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=180)
-    assert done.returncode == 0, done.stderr
-    return done
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 
 @pytest.fixture(scope="module")
 def smoke_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "smoke"
-    return folder, process(f"run_dir={folder}").stdout
+    command = [sys.executable, "experiments/svi_sudoku.py", "experiment=smoke", f"run_dir={folder}"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=ENVIRONMENT, timeout=180)
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout
 
 
 def test_a_run_leaves_tables_figures_checkpoints_and_a_verdict(smoke_run):
@@ -95,7 +88,7 @@ def test_a_run_folder_refuses_another_configuration(smoke_run):
 
 
 def test_an_interrupted_run_continues_to_the_same_weights(tmp_path):
-    long = ("experiment=smoke", "train.updates=80", "watch.every=10", "rivals.deterministic=null")
+    long = ("experiment=smoke", "train.updates=60", "watch.every=6", "rivals.deterministic=null")
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     script("svi_sudoku", *long, f"run_dir={whole}")
     command = [sys.executable, "experiments/svi_sudoku.py", *long, f"run_dir={broken}"]
@@ -285,8 +278,9 @@ def test_the_paper_size_is_one_configuration():
     assert 10.4e6 < sum(p.numel() for p in model.parameters()) + sum(p.numel() for p in guide.parameters()) < 10.6e6
 
 
-def test_a_prior_is_one_file_and_one_override(tmp_path):
-    (tmp_path / "my_prior.py").write_text(
+def test_a_prior_is_one_file_and_one_override(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)  # as PYTHONPATH does
+    (tmp_path / "prior_of_ones_own.py").write_text(
         "import torch, pyro.distributions as dist\n"
         "from torch.nn.functional import softplus\n"
         "from gram_pyro.priors.base import Prior\n\n"
@@ -298,8 +292,8 @@ def test_a_prior_is_one_file_and_one_override(tmp_path):
         "        loc, raw = self.net(u).to(u.dtype).chunk(2, -1)\n"
         "        return dist.StudentT(self.df, loc, softplus(raw) + 1e-3).to_event(2)\n"
     )
-    overrides = ["prior._target_=my_prior.HeavyTail", "+prior.df=3", "objective=trace_elbo"]
-    done = process(*overrides, f"run_dir={tmp_path / 'run'}", path=tmp_path)
+    overrides = ("prior._target_=prior_of_ones_own.HeavyTail", "+prior.df=3", "objective=trace_elbo")
+    done = script("svi_sudoku", "experiment=smoke", *overrides, f"run_dir={tmp_path / 'run'}")
     assert "VERDICT" in done.stdout
 
 

@@ -96,8 +96,12 @@ def frontier_figure(table: Sequence[Mapping], path: Path) -> None:
     wanted a note to write beside the point. Several points of one method are joined."""
     groups = sorted({(row["task"], row["puzzles"]) for row in table})
     methods = sorted({row["method"] for row in table})
-    figure, axes = plt.subplots(1, len(groups), figsize=(5.2 * len(groups), 4.2), layout="constrained", squeeze=False)
-    for axis, (task, puzzles) in zip(axes[0], groups, strict=True):
+    columns = min(3, len(groups))
+    rows = -(-len(groups) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(5.2 * columns, 4.2 * rows), layout="constrained", squeeze=False)
+    for axis in axes.flat[len(groups) :]:
+        axis.remove()
+    for axis, (task, puzzles) in zip(axes.flat, groups, strict=False):
         here = [row for row in table if (row["task"], row["puzzles"]) == (task, puzzles)]
         for index, method in enumerate(methods):
             mine = [row for row in here if row["method"] == method]

@@ -62,7 +62,8 @@ def run(config: DictConfig) -> None:
         if not parents:
             raise ValueError(f"of={config.of} holds no puzzle with one solution and {config.guesses} guesses or more")
         seen = set(symmetry_hash(puzzles.x, geometry.relations).tolist())
-    work = partial(hard_puzzle, geometry, parents, config.swapped, config.guesses, config.seed)
+    sent = Geometry(config.n)  # without tensors; the other one makes them while the pool's thread sends work
+    work = partial(hard_puzzle, sent, parents, config.swapped, config.guesses, config.seed)
     out = Path(config.out)
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.exists():

@@ -56,6 +56,13 @@ def updates(folder):
     return checkpoint.read(path)[1]["updates"] if path.exists() else 0
 
 
+def await_updates(folder, before):
+    """Until a checkpoint has more updates than `before`, a minute at most."""
+    deadline = time.monotonic() + 60
+    while updates(folder) == before and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
 def main(folder, kills):
     torch.set_num_threads(1)
     pyro.settings.set(module_local_params=True)
@@ -67,8 +74,10 @@ def main(folder, kills):
     assert os.waitpid(spawn(whole, task), 0)[1] == 0
     seconds, clock, found = time.monotonic() - start, random.Random(0), []
     while len(found) < kills:
-        child = spawn(broken, task)
-        time.sleep(clock.uniform(0, 2.2 * seconds / kills))
+        before, child = updates(folder / "broken"), spawn(broken, task)
+        if len(found) % 2:  # every other life gets on, however busy the machine
+            await_updates(folder / "broken", before)
+        time.sleep(clock.uniform(0, seconds / kills))
         os.kill(child, signal.SIGKILL)
         status = os.waitpid(child, 0)[1]
         found.append({"killed": os.WIFSIGNALED(status), "updates": updates(folder / "broken")})

@@ -3,6 +3,9 @@
 import os
 import pickle
 import random
+import subprocess
+import sys
+from collections import Counter
 
 import numpy as np
 import pyro
@@ -260,3 +263,30 @@ def test_a_run_of_another_size_or_task_is_named(tmp_path):
         checkpoint.save(path, other, data, {})
         with pytest.raises(ValueError, match=f"do not fit this task or this version: {sentence}"):
             checkpoint.restore(path, trainer, generator)
+
+
+REPLACE = """
+import os, sys
+while True:
+    for name in sys.argv[2:]:
+        os.link(name, "next")
+        os.replace("next", sys.argv[1])
+"""
+
+
+def test_a_checkpoint_that_is_replaced_while_it_is_read_is_one_of_the_two(tmp_path):
+    """As when a run that goes on is evaluated."""
+    for number in (0, 1):
+        checkpoint.write(tmp_path / str(number), {"w": torch.full((10_000,), number)}, {"n": number})
+    os.link(tmp_path / "0", tmp_path / "run.safetensors")
+    writer = subprocess.Popen([sys.executable, "-c", REPLACE, "run.safetensors", "1", "0"], cwd=tmp_path)
+    try:
+        seen = Counter()
+        while min(seen[0], seen[1]) < 1000:
+            assert writer.poll() is None
+            tensors, description = checkpoint.read(tmp_path / "run.safetensors")
+            assert (tensors["w"] == description["n"]).all()
+            seen[description["n"]] += 1
+    finally:
+        writer.kill()
+        writer.wait()

@@ -88,7 +88,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict]:
         raise FileNotFoundError(
             f"there is no checkpoint at {path}; run `make sudoku`, or give the path of a run's .safetensors file"
         )
-    data = path.read_bytes()  # at once: a run that goes on may put a new file in its place meanwhile
+    data = path.read_bytes()  # at once: a run that goes on replaces the file
     if data.startswith(PICKLES):
         raise ValueError(
             f"{path} is a pickle (as torch.save writes), which is not opened because opening one can run any program; "

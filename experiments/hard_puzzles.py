@@ -61,6 +61,10 @@ def run(config: DictConfig) -> None:
         parents = [parent for parent in parents if guesses(geometry, parent[0]) >= config.guesses]
         if not parents:
             raise ValueError(f"of={config.of} holds no puzzle with one solution and {config.guesses} guesses or more")
+        if config.swapped > (fewest := min(sum(map(bool, clues)) for clues, _ in parents)):
+            raise ValueError(
+                f"swapped={config.swapped} came, and a puzzle of {config.of} has {fewest} clues; write less"
+            )
         seen = set(symmetry_hash(puzzles.x, geometry.relations).tolist())
     sent = Geometry(config.n)  # without tensors; the other one makes them while the pool's thread sends work
     work = partial(hard_puzzle, sent, parents, config.swapped, config.guesses, config.seed)

@@ -45,7 +45,7 @@ class TrainSettings:
                 f"free_share={self.free_share} of batch_size={self.batch_size} rounds to {self.num_free} free rows; "
                 "both kinds of rows need at least one: choose a larger batch or another share"
             )
-        choose_precision(self.precision, torch.device("cpu"))
+        choose_precision(self.precision, torch.device("cpu"))  # raises on an unknown name
 
     @property
     def num_free(self) -> int:
@@ -140,11 +140,10 @@ class Learner(ABC):
     def count(self, numbers: Tensor) -> None:
         """What follows on the step that returned `numbers`."""
         self.unchecked.append(numbers)
-        if self.updates:  # what update_parameters does, without a copy to the GPU, for which it would have to wait
+        if self.updates == 0:
+            self.ema.update_parameters(self.program)  # starts the average
+        else:  # the same without its count of updates, which it copies to the GPU, and the GPU has to wait
             self.ema.multi_avg_fn(list(self.ema.module.parameters()), list(self.program.parameters()), None)
-            self.ema.n_averaged += 1
-        else:
-            self.ema.update_parameters(self.program)
         self.updates += 1
 
     def check_finite(self) -> None:

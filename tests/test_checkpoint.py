@@ -46,7 +46,7 @@ def train(trainer, generator, trajectories):
 def everything(trainer, generator):
     """Every number a run depends on, by name."""
     tensors = {f"program.{n}": v for n, v in trainer.program.state_dict().items()}
-    tensors |= {f"average.{n}": v for n, v in trainer.ema.state_dict().items()}
+    tensors |= {f"average.{n}": v for n, v in trainer.ema.module.state_dict().items()}
     for index, moments in trainer.optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{n}": v for n, v in moments.items()}
     tensors |= {"rng": torch.get_rng_state(), "data": generator.get_state(), "updates": torch.tensor(trainer.updates)}
@@ -71,7 +71,7 @@ def test_a_restored_run_continues_bit_for_bit(tmp_path):
         actual = everything(again, data)
         assert actual.keys() == target.keys()
         assert [n for n in target if not torch.equal(actual[n], target[n])] == []
-    for part in ("program.model.core.low", "program.guide", "program.heads", "average.module.heads"):
+    for part in ("program.model.core.low", "program.guide", "program.heads", "average.heads"):
         moved = [n for n in saved if n.startswith(part) and not torch.equal(saved[n], expected[n])]
         assert moved, part  # the comparison above was of runs that go on
     assert len([n for n in saved if n.startswith("optimiser.")]) == 3 * len(list(trainer.program.parameters()))

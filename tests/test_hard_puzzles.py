@@ -10,7 +10,7 @@ from test_sudoku import backtrack
 
 from gram_pyro.tasks.sudoku_files import read_puzzles
 from gram_pyro.tasks.sudoku_generator import minimal, symmetry_hash
-from gram_pyro.tasks.sudoku_neighbours import guesses, neighbour
+from gram_pyro.tasks.sudoku_neighbours import guesses, hard_puzzle, neighbour
 from gram_pyro.tasks.sudoku_rules import Geometry
 
 FOUR = Geometry(4)
@@ -87,11 +87,23 @@ def test_what_cannot_be_made_is_told(tmp_path):
     for changes, message in (
         ({"out": str(out)}, "is there already; choose another name, or delete it"),
         ({"out": "x.csv", "count": 0}, "count=0, swapped=2, guesses=0 came; expected count and swapped of 1 or more"),
+        (
+            {"out": "x.csv", "of": str(out), "swapped": 16},
+            "swapped=16 came, and a puzzle of .* has 15 clues; write less",
+        ),
         ({"out": "x.csv", "of": str(out), "guesses": 3}, "holds no puzzle with one solution and 3 guesses or more"),
     ):
         with pytest.raises(ValueError, match=message):
             script.run(OmegaConf.create(SETTINGS | changes))
     assert out.read_text().count("\n") == 2
+
+
+def test_a_hardness_that_is_never_met_ends_with_a_sentence(monkeypatch):
+    monkeypatch.setattr("gram_pyro.tasks.sudoku_neighbours.TRIES", 5)
+    with pytest.raises(
+        ValueError, match="of 5 puzzles drawn none needs guesses=99; write a smaller number, or of=FILE"
+    ):
+        hard_puzzle(FOUR, [], 2, 99, 0, 0)
 
 
 def test_a_board_with_few_classes_does_not_hang(tmp_path):

@@ -11,7 +11,7 @@ from gram_pyro.heads import Heads
 from gram_pyro.objectives import Balanced_ELBO
 from gram_pyro.readout import CategoricalReadout
 from gram_pyro.runs.parts import Part
-from gram_pyro.segment_graph import SegmentGraph, begin, padded
+from gram_pyro.segment_graph import SegmentGraph, advance, begin, padded
 from gram_pyro.tasks.base import Batch
 from gram_pyro.train import Rollout, Trainer, TrainSettings
 from guides.delayed import Delayed
@@ -41,6 +41,33 @@ def test_a_trajectory_begins_where_it_would(local_params):
         pyro.set_rng_seed(3)
         losses.append(rollout.advance().item())
     assert losses[0] == losses[1]
+
+
+class Unrecorded:
+    """What a graph does, without one."""
+
+    def __init__(self, trainer):
+        self.trainer = trainer
+
+    def step(self, rollout):
+        if rollout.guided_state is None:
+            begin(rollout)
+        self.trainer.set_learning_rate()
+        self.trainer.count(advance(self.trainer, rollout))
+
+
+@pytest.mark.parametrize("num_segments", [1, 5])
+def test_a_trainer_that_leaves_its_segments_to_a_graph_computes_the_same(num_segments, local_params):
+    """The heads see the same states, the last segment is the trainer's own, and all steps are counted."""
+    records = []
+    for graph in (None, Unrecorded):
+        pyro.set_rng_seed(0)
+        trainer = trainer_of(num_segments=num_segments)
+        trainer.graph = graph and graph(trainer)
+        records.append([trainer.trajectory(ragged(8)) for _ in range(2)])
+        assert trainer.updates == 2 * num_segments
+    for one, two in zip(*records, strict=True):
+        assert one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
 
 
 def delay(trainer):

@@ -186,5 +186,4 @@ def restore(path: Path, trainer: Learner, data_generator: torch.Generator) -> tu
     set_random_state(part_of(tensors, "rng."), device_of(trainer))
     data_generator.set_state(tensors["rng.data"])
     trainer.updates = description["updates"]
-    trainer.ema.n_averaged.fill_(trainer.updates)
     return description, part_of(tensors, "log.")

@@ -33,15 +33,25 @@ def random_board(geometry: Geometry, rng: Random) -> list[int]:
     return geometry.read(next(geometry.search(geometry.planes([0] * geometry.num_cells), rng.shuffle)))
 
 
-def thin(geometry: Geometry, board: Sequence[int], most: int, rng: Random, fewest: int = 0) -> Solved:
-    """Take clues off a full board, in random order, each if at most `most` solutions remain, until `fewest` are left.
+def thin(
+    geometry: Geometry,
+    board: Sequence[int],
+    most: int,
+    rng: Random,
+    fewest: int = 0,
+    start: Sequence[int] | None = None,
+) -> Solved:
+    """Take clues off a full board, in random order, each if at most `most` solutions remain, until `fewest` are left;
+    or off the puzzle `start`, whose only solution is the board.
 
     Solutions gained by taking off clue c differ from the board at c; only these are searched for. One pass is enough:
     a clue that was needed stays needed when others have gone.
     """
-    clues, solutions = list(board), [list(board)]
+    clues, solutions = list(board if start is None else start), [list(board)]
     planes = geometry.planes(clues)
     for cell in rng.sample(range(geometry.num_cells), geometry.num_cells):
+        if not clues[cell]:
+            continue
         bit, digit = 1 << cell, board[cell] - 1
         trial = [plane | bit for plane in planes]
         trial[digit] ^= bit

@@ -11,21 +11,25 @@ from collections.abc import Sequence
 from itertools import islice
 from random import Random
 
-from gram_pyro.tasks.sudoku_generator import minimal
+from gram_pyro.tasks.sudoku_generator import minimal, thin
 from gram_pyro.tasks.sudoku_rules import Geometry
 
 Made = tuple[list[int], list[int], int]  # clues, their board, guesses
 
 MOST = 200  # solutions looked at when a clue is chosen that tells them apart
+TRIES = 1000  # puzzles drawn for one that is hard enough
 
 
 def hard_puzzle(
     geometry: Geometry, parents: Sequence[tuple[list[int], list[int]]], swapped: int, least: int, seed: int, index: int
 ) -> Made:
     """Puzzle `index` of stream `seed`, drawn until one needs `least` guesses: a neighbour, with 1 to `swapped` clues
-    taken off, of one of `parents` (clues, board); where there are none, a minimal puzzle of a random board."""
+    taken off, of one of `parents` (clues, board); where there are none, a minimal puzzle of a random board.
+
+    Raises: ValueError if none of TRIES is.
+    """
     rng = Random(f"hard/{seed}/{index}")
-    while True:
+    for _ in range(TRIES):
         if parents:
             clues, board = rng.choice(parents)
             clues = neighbour(geometry, clues, board, rng.randint(1, swapped), rng)
@@ -33,6 +37,9 @@ def hard_puzzle(
             clues, (board,) = minimal(geometry, rng)
         if clues is not None and (needed := guesses(geometry, clues)) >= least:
             return clues, board, needed
+    raise ValueError(
+        f"of {TRIES} puzzles drawn none needs guesses={least}; write a smaller number, or of=FILE with harder ones"
+    )
 
 
 def neighbour(
@@ -55,20 +62,8 @@ def neighbour(
             cell = rng.choice(tell)
             new[cell] = board[cell]
             others = [y for y in others if y[cell] == board[cell]]
-    new = spare_none(geometry, new, board, rng)
+    new, _ = thin(geometry, board, 1, rng, start=new)
     return None if new == list(clues) else new
-
-
-def spare_none(geometry: Geometry, clues: Sequence[int], board: Sequence[int], rng: Random) -> list[int]:
-    """Take clues off a puzzle, in random order, each if `board` stays the only solution."""
-    clues = list(clues)
-    for cell in rng.sample(range(geometry.num_cells), geometry.num_cells):
-        if clues[cell]:
-            planes = [plane | 1 << cell for plane in geometry.planes(clues)]
-            planes[board[cell] - 1] ^= 1 << cell  # every other digit
-            if next(geometry.search(planes), None) is None:
-                clues[cell] = 0
-    return clues
 
 
 def solutions(geometry: Geometry, clues: Sequence[int]) -> list[list[int]]:

@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gram_pyro.plots.trial import frontier_figure
 from gram_pyro.report import write_rows
+from gram_pyro.runs.check_config import leaves
 from gram_pyro.runs.command import plain_errors
 
 METRICS = {
@@ -33,10 +34,25 @@ METRICS = {
     "broken_rules": ("violations", 1, 1),
 }
 
-
 WIDE = ("accuracy", "any", "vote", "distinct", "entropy", "coverage", "ceiling")  # of widths.csv
 
-ASIDE = ("seed", "run_dir", "checkpoint", "device", "compile", "watch")  # may differ between the seeds of a row
+# What seeds of a row may differ in: where a run lies, what it began from (updates count both), how it was computed.
+ASIDE = set("seed run_dir checkpoint start resume device precision compile cuda_graph chunk watch".split())
+AS_TRAINED = {"sampler_name": "ancestral", "halt_at": None, "task": {"test": None, "num_test": None}}
+
+
+def settings_of(program: dict) -> dict[str, list]:
+    """What seeds of one row have in common, by dotted key: how they were trained, and how they were judged.
+
+    Of parts the name alone, as modules move.
+    """
+    config = dict(program["config"])
+    config["evaluate"] = program.get("evaluation", AS_TRAINED | config.get("evaluate", {}))
+    settings: dict[str, list] = {}
+    for place, name, value in leaves(config):
+        if not ASIDE & set(place.split(".")):
+            settings.setdefault(place, []).append(value.split(".")[-1] if name == "_target_" and value else value)
+    return settings
 
 
 def read_run(path: Path, width: int) -> list[dict]:
@@ -45,8 +61,7 @@ def read_run(path: Path, width: int) -> list[dict]:
     for name, program in json.loads(path.read_text())["programs"].items():
         config = program["config"]
         method = config["method_name"] if name == "GRAM" else name
-        settings = config | {f"evaluation.{key}": value for key, value in program.get("evaluation", {}).items()}
-        settings = {key: value for key, value in settings.items() if key.removeprefix("evaluation.") not in ASIDE}
+        settings = settings_of(program)
         for test, table in program["tests"].items():
             if str(width) not in table["any"]:
                 raise ValueError(f"{path} was not evaluated at width={width}; it has {', '.join(table['any'])}")
@@ -81,11 +96,8 @@ def group(rows: list[dict]) -> dict[tuple[str, str, str], list[dict]]:
             where = f"{before['path']} and {row['path']} are both method {method} on {task}"
             if before["seed"] == row["seed"]:
                 raise ValueError(f"{where} with seed {row['seed']}; take one of them away, or give it a {name}")
-            differ = [
-                key
-                for key in before["settings"] | row["settings"]
-                if before["settings"].get(key) != row["settings"].get(key)
-            ]
+            shared = before["settings"].keys() & row["settings"].keys()  # one that only one knows came later
+            differ = sorted(key for key in shared if before["settings"][key] != row["settings"][key])
             if differ:
                 raise ValueError(f"{where} and differ in {', '.join(differ)}; give one of them another {name}")
     return dict(sorted(groups.items()))
@@ -97,6 +109,14 @@ def over_seeds(values: list[float]) -> tuple[float, float | None]:
     return values.mean().item(), (values.std() / len(values) ** 0.5).item() if len(values) > 1 else None
 
 
+def minutes(rows: list[dict]) -> str:
+    """Of training on each kind of device, the mean over the seeds trained there."""
+    spent: dict[str, list[float]] = {}
+    for row in rows:
+        spent.setdefault(row["device"], []).append(row["minutes"])
+    return ", ".join(f"{sum(each) / len(each):.1f} ({device})" for device, each in spent.items())
+
+
 def summarise(groups: dict[tuple[str, str, str], list[dict]], paper: dict) -> list[dict]:
     """Mean and standard error over seeds of every (task, method, puzzles), with what the paper reports of it."""
     table = []
@@ -106,8 +126,8 @@ def summarise(groups: dict[tuple[str, str, str], list[dict]], paper: dict) -> li
             line[column], line[f"{column}_se"] = over_seeds([row[column] for row in same])
         reported = paper.get(task, {}).get(method, {})
         line |= {f"paper_{column}": reported.get(column) for column in ("accuracy", "coverage")}
-        line |= {key: same[0][key] for key in ("parameters", "updates", "device")}
-        line["minutes"] = sum(row["minutes"] for row in same) / len(same)
+        line |= {key: same[0][key] for key in ("parameters", "updates")}
+        line["minutes"] = minutes(same)
         table.append(line)
     return table
 
@@ -133,7 +153,7 @@ def number(line: dict, column: str, digits: int = 2) -> str:
 def markdown(table: list[dict]) -> str:
     """The table for people."""
     head = "| task | method | seeds | accuracy % | paper | coverage % | ceiling | paper | macro coverage % | ceiling | "
-    lines = [head + "broken rules | parameters | updates | minutes | device |", "| --- " * 15 + "|"]
+    lines = [head + "broken rules | parameters | updates | minutes |", "| --- " * 14 + "|"]
     for line in table:
         reported = [line[f"paper_{c}"] for c in ("accuracy", "coverage")]
         accuracy, coverage = ("" if r is None else f"{r:g}" for r in reported)
@@ -141,7 +161,7 @@ def markdown(table: list[dict]) -> str:
             f"| {line['task']}, {line['puzzles']} | {line['method']} | {line['seeds']} | {number(line, 'accuracy')} | "
             f"{accuracy} | {number(line, 'coverage')} | {line['ceiling']:.1f} | {coverage} | "
             f"{number(line, 'coverage_macro')} | {line['ceiling_macro']:.1f} | {number(line, 'broken_rules')} | "
-            f"{line['parameters'] / 1e6:.2f}M | {line['updates']} | {line['minutes']:.1f} | {line['device']} |"
+            f"{line['parameters'] / 1e6:.2f}M | {line['updates']} | {line['minutes']} |"
         )
     return "\n".join(lines)
 

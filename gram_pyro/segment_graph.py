@@ -10,6 +10,7 @@ from __future__ import annotations
 from copy import copy
 from typing import TYPE_CHECKING
 
+import pyro
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -58,9 +59,29 @@ class SegmentGraph:
         else:
             key = tuple(field.shape for field in rollout.free)
             if key not in self.recordings:
-                self.recordings[key] = Recording(trainer, rollout, self.stream, self.pool)
+                self.recordings[key] = record(trainer, rollout, self.stream, self.pool)
             numbers = self.recordings[key].replay(rollout)
         trainer.count(numbers)
+
+
+def record(trainer: Trainer, *args: object) -> Recording:
+    """Args: those of a Recording.  Raises: ValueError if a part of the program does what a graph cannot."""
+    try:
+        with pyro.validation_enabled(False):  # it looks at the numbers
+            return Recording(trainer, *args)
+    except RuntimeError as error:
+        raise ValueError(
+            f"a segment cannot be a CUDA graph here: it looks at a number, or brings one to the GPU, under the prior "
+            f"{type(trainer.model.prior).__name__} and the guide {type(trainer.guide).__name__} ({first_line(error)}); "
+            "write cuda_graph=false"
+        ) from error
+
+
+def first_line(error: BaseException) -> str:
+    """Of the first error: what follows it while a recording is closed says less."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return str(error).split("\n")[0]
 
 
 class Recording:

@@ -1,19 +1,33 @@
 """Segments as CUDA graphs: what goes in is what a segment would see; on a GPU, the same losses, noise included."""
 
+from functools import partial
+
 import pyro
 import pytest
 import torch
 from pyro.infer import TraceMeanField_ELBO
+from test_contract import given, members
 from test_train import ragged, trainer_of
-from tiny import V, program, relational
+from tiny import D, V, program, relational
+from torch.utils._python_dispatch import TorchDispatchMode
 
+import gram_pyro.priors
+import guides
+import guides.categorical
+from gram_pyro import segment_graph
+from gram_pyro.guide import Guide
 from gram_pyro.heads import Heads
-from gram_pyro.objectives import Balanced_ELBO
+from gram_pyro.objectives import Balanced_ELBO, MeanField_ELBO
+from gram_pyro.priors.base import Prior
+from gram_pyro.priors.categorical import Categorical
+from gram_pyro.priors.gaussian import Gaussian
+from gram_pyro.priors.student_t import StudentT
 from gram_pyro.readout import CategoricalReadout
 from gram_pyro.runs.parts import Part
 from gram_pyro.segment_graph import SegmentGraph, advance, begin, padded
 from gram_pyro.tasks.base import Batch
 from gram_pyro.train import Rollout, Trainer, TrainSettings
+from guides.concat import Concat
 from guides.delayed import Delayed
 
 
@@ -68,6 +82,62 @@ def test_a_trainer_that_leaves_its_segments_to_a_graph_computes_the_same(num_seg
         assert trainer.updates == 2 * num_segments
     for one, two in zip(*records, strict=True):
         assert one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+class NoLook(TorchDispatchMode):
+    """What a recording does not allow on a GPU: a look at a number."""
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        assert "_local_scalar_dense" not in operation.name(), "a number was looked at"
+        return operation(*args, **(kwargs or {}))
+
+
+def no_number(*args, device=None, make=torch.tensor, **kwargs):
+    assert device is None, f"{args} is brought to a device"
+    return make(*args, **kwargs)
+
+
+def program_with(part):
+    """With the prior or guide `part`, and what it needs beside it."""
+    model, guide = program(relational, num_transitions=2, readout=CategoricalReadout, shaken=False)
+    fill = {"dim": D, "inner": Gaussian(D) if issubclass(part, Prior) else partial(Concat, dim=D)}
+    discrete = part in (Categorical, guides.categorical.Categorical)
+    if issubclass(part, Prior) or discrete:
+        model.prior = Categorical(D) if discrete else part(**given(part, **fill))
+    if issubclass(part, Guide) or discrete:
+        guide = (guides.categorical.Categorical if discrete else part)(model, **given(part, **fill))
+    return model, guide
+
+
+@pytest.mark.parametrize("part", [*members(gram_pyro.priors, Prior), *members(guides, Guide)])
+def test_a_segment_looks_at_no_number_and_brings_none(part, local_params, monkeypatch):
+    settings = TrainSettings(100, num_segments=2, batch_size=8, free_share=0.25, precision="fp32", warmup=1)
+    monkeypatch.setattr(torch.nn.functional, "one_hot", lambda x, n: torch.eye(n)[x])  # torch's looks on a CPU alone
+    with pyro.validation_enabled(False):
+        trainer = Trainer(*program_with(part), Heads(D, 6), MeanField_ELBO(), settings)
+        rollout = Rollout(trainer, ragged(8), Part(0, 1))
+        begin(rollout)
+        advance(trainer, rollout)
+        monkeypatch.setattr(torch, "tensor", no_number)
+        if part is StudentT:  # torch's chi-squared law does
+            with pytest.raises(AssertionError, match="is brought to a device"), NoLook():
+                advance(trainer, rollout)
+        else:
+            with NoLook():
+                advance(trainer, rollout)
+
+
+def test_what_fails_while_it_is_recorded_is_told(monkeypatch, local_params):
+    def fails(*args):
+        try:
+            raise RuntimeError("Cannot copy between CPU and CUDA tensors\nand more")
+        finally:
+            raise RuntimeError("CUDA error: a recording was spoilt")
+
+    monkeypatch.setattr(segment_graph, "Recording", fails)
+    sentence = r"under the prior Gaussian and the guide Concat \(Cannot copy between CPU and CUDA tensors\); write"
+    with pytest.raises(ValueError, match=sentence):
+        segment_graph.record(trainer_of(), None, None, None)
 
 
 def delay(trainer):

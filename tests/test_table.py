@@ -87,7 +87,10 @@ def test_read_run(table, tmp_path):
     assert [(r["method"], r["puzzles"]) for r in rows] == [
         ("hrm", "a"), ("hrm", "b"), ("deterministic", "a"), ("deterministic", "b")
     ]  # fmt: skip
-    assert rows[0].pop("path") == path and rows[0].pop("settings") == {"task_name": "sudoku", "method_name": "hrm"}
+    assert rows[0].pop("path") == path and rows[0].pop("settings") == {
+        "task_name": ["sudoku"], "method_name": ["hrm"], "evaluate.halt_at": [None],
+        "evaluate.sampler_name": ["ancestral"], "evaluate.task.test": [None], "evaluate.task.num_test": [None],
+    }  # fmt: skip
     assert rows[0].pop("widths")["entropy"] == {"1": 0.0, "20": 1.2}
     assert rows[0] == pytest.approx(
         {
@@ -136,18 +139,35 @@ def test_seeds_of_one_row_are_of_one_kind(table, tmp_path):
     rows = [row for path in (first, again) for row in table.read_run(path, 20)]
     with pytest.raises(ValueError, match="a/results.json and .*b/results.json are both method gram on q with seed 0"):
         table.group(rows)
-    text = json.loads(other.read_text())
-    text["programs"]["GRAM"]["config"]["train"] = {"updates": 5}
-    other.write_text(json.dumps(text))
-    rows = [row for path in (first, other) for row in table.read_run(path, 20)]
-    with pytest.raises(ValueError, match="differ in train; give one of them another method_name"):
-        table.group(rows)
-    del text["programs"]["GRAM"]["config"]["train"]
-    text["programs"]["GRAM"]["evaluation"] = {"seed": 0, "checkpoint": "c", "task": {"test": "f"}, "halt_at": 0.9}
-    other.write_text(json.dumps(text))
-    rows = [row for path in (first, other) for row in table.read_run(path, 20)]
-    with pytest.raises(ValueError, match=r"differ in evaluation\.task, evaluation\.halt_at; .*sampler_name"):
-        table.group(rows)
+
+    def change(path, config, evaluation=None):
+        text = json.loads(path.read_text())
+        text["programs"]["GRAM"]["config"] = {"task_name": "q", "method_name": "gram", "seed": 1} | config
+        text["programs"]["GRAM"] |= {"evaluation": evaluation} if evaluation else {}
+        path.write_text(json.dumps(text))
+
+    def together():
+        return table.group([row for path in (first, other) for row in table.read_run(path, 20)])
+
+    change(first, {"seed": 0, "train": {"updates": 4, "precision": "bf16"}, "prior": {"_target_": "old.place.Flow"}})
+    change(other, {"train": {"updates": 4, "precision": "fp32", "accumulate": 1}, "prior": {"_target_": "new.Flow"}})
+    ((_, rows),) = together().items()  # computed otherwise, a part that moved, an option that came later
+    assert len(rows) == 2
+    change(other, {"train": {"updates": 5}, "prior": {"_target_": "new.Gaussian"}})
+    with pytest.raises(
+        ValueError, match=r"differ in prior\._target_, train\.updates; give one of them another method_n"
+    ):
+        together()
+    change(other, {}, {"seed": 0, "checkpoint": "c", "task": {"test": "f"}, "halt_at": 0.9, "sampler_name": "sir"})
+    with pytest.raises(
+        ValueError, match=r"differ in evaluate\.halt_at, evaluate\.sampler_name, evaluate\.task\.test; .*sampler_name"
+    ):
+        together()
+
+
+def test_minutes_are_told_for_each_device(table):
+    rows = [{"device": d, "minutes": m} for d, m in (("cpu", 1.0), ("cuda", 5.0), ("cpu", 2.0))]
+    assert table.minutes(rows) == "1.5 (cpu), 5.0 (cuda)"
 
 
 def test_summarise(table, tmp_path):
@@ -165,7 +185,7 @@ def test_summarise(table, tmp_path):
     # of two values a and b the mean is (a + b) / 2 and its standard error |a - b| / 2
     for column, mean, se in (("accuracy", 93, 3), ("coverage", 60, 10), ("coverage_macro", 30, 5), ("any", 90, 0)):
         assert two[column] == pytest.approx(mean) and two[f"{column}_se"] == pytest.approx(se, abs=1e-9)
-    assert two["minutes"] == pytest.approx(2.5) and two["parameters"] == 1_500_000 and two["updates"] == 4000
+    assert two["minutes"] == "2.5 (cpu)" and two["parameters"] == 1_500_000 and two["updates"] == 4000
     assert one["accuracy"] == pytest.approx(40) and all(one[f"{c}_se"] is None for c in table.METRICS)
     assert (two["paper_accuracy"], two["paper_coverage"]) == (99.7, 90.3)
     assert (colours["paper_accuracy"], colours["paper_coverage"]) == (None, 85.8)
@@ -175,14 +195,14 @@ def test_summarise(table, tmp_path):
 def test_markdown(table, tmp_path):
     head, rule, colours, _, two, one = table.markdown(summary(table, tmp_path)).splitlines()
     titles = [c.strip() for c in head.strip("|").split("|")]
-    assert rule.count("---") == len(titles) == 15
+    assert rule.count("---") == len(titles) == 14
 
     def cells(line):
         return [c.strip() for c in line.strip("|").split("|")]
 
     assert cells(two) == [
         "nqueens_8, a", "gram", "2", "93.00 ± 3.00", "99.7", "60.00 ± 10.00", "80.0", "90.3", "30.00 ± 5.00", "85.0",
-        "1.50 ± 0.00", "1.50M", "4000", "2.5", "cpu",
+        "1.50 ± 0.00", "1.50M", "4000", "2.5 (cpu)",
     ]  # fmt: skip
     assert cells(one)[3:9] == ["40.00", "", "20.00", "80.0", "", "10.00"]
     assert cells(colours)[4] == "" and cells(colours)[7] == "85.8"

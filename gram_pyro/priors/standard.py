@@ -16,4 +16,4 @@ class Standard(Prior):
         self.scale = scale
 
     def forward(self, u: Tensor, t: int) -> dist.TorchDistribution:
-        return dist.Normal(u.new_zeros(u.shape), self.scale).to_event(2)
+        return dist.Normal(u.new_zeros(u.shape), u.new_full(u.shape, self.scale)).to_event(2)

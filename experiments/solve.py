@@ -6,7 +6,8 @@
     python experiments/solve.py puzzle=@puzzles.txt
 
 Only answers that obey the rules are shown; their confidence is the mean halt probability of the trajectories that
-agree. A puzzle without one is left unanswered, and the exit status is then 1. Of a file, the run folder receives
+agree. While no trajectory is right, `num_particles` others are drawn, until there were `most`; then the puzzle is left
+unanswered, and the exit status is 1. Of a file, the run folder receives
 solve.csv, a row per solution (an unanswered puzzle has one row with none), and solve.json.
 """
 
@@ -31,8 +32,8 @@ from gram_pyro.report import write_rows
 from gram_pyro.runs.command import plain_errors
 from gram_pyro.tasks.base import Task
 
-COLUMNS = ("line", "puzzle", "solutions", "right", "votes", "confidence", "seconds", "solution")
-ABSTENTION = "no trajectory found a solution: the puzzle may have none, or needs more num_particles and num_segments"
+COLUMNS = ("line", "puzzle", "solutions", "drawn", "right", "votes", "confidence", "seconds", "solution")
+ABSTENTION = "no trajectory found a solution: the puzzle may have none, or needs a larger most= or num_segments="
 
 
 def typed(config: DictConfig, key: str) -> str | None:
@@ -87,6 +88,8 @@ def show(task: Task, puzzle: Puzzle, outcome: Outcome, seconds: float) -> None:
         f"\n{len(blocks)} distinct solutions, {outcome.right.double().mean():.0%} of {votes} trajectories right, "
         f"{outcome.depth.double().mean():.1f} segments on average, {seconds:.1f} s"
     )
+    if outcome.earlier:
+        print(f"before these {outcome.earlier} others, none of them right")
     if not blocks:
         print(ABSTENTION)
 
@@ -97,6 +100,7 @@ def rows_of(line: int, puzzle: Puzzle, outcome: Outcome, seconds: float) -> list
         "line": line,
         "puzzle": as_text(puzzle, puzzle.x),
         "solutions": len(outcome.solutions),
+        "drawn": outcome.earlier + len(outcome.answers),
         "right": round(outcome.right.double().mean().item(), 4),
         "seconds": round(seconds, 3),
     }
@@ -132,11 +136,11 @@ def run(config: DictConfig) -> bool:
         raise ValueError(f"save={config.save} animates one puzzle; write it in place of {text}")
     programs = open_for(puzzles, config.weights)
     hot = {"temperature": config.temperature, "num_hot": config.num_hot, "halt_at": config.halt_at}
-    size = (partial(hot_start, **hot), config.num_particles, config.num_segments)
+    size, more = (partial(hot_start, **hot), config.num_particles, config.num_segments), {"most": config.most}
     if not is_file:
         (puzzle,), ((task, program),) = puzzles, programs
         if config.save is None:
-            outcome = solve(task, program, puzzle.x, *size, seed=config.seed)
+            outcome = solve(task, program, puzzle.x, *size, **more, seed=config.seed)
         else:
             from gram_pyro.plots.animation import animate  # pyplot takes a fifth of the start-up time
 
@@ -147,7 +151,7 @@ def run(config: DictConfig) -> bool:
     tables = []
     for line, (puzzle, (task, program)) in enumerate(zip(tqdm(puzzles, unit="puzzle"), programs, strict=True), 1):
         began = time.monotonic()
-        outcome = solve(task, program, puzzle.x, *size, seed=config.seed)
+        outcome = solve(task, program, puzzle.x, *size, **more, seed=config.seed)
         tables.append(rows_of(line, puzzle, outcome, time.monotonic() - began))
     write_table(tables, config)
     return all(table[0]["votes"] for table in tables)

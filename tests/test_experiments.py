@@ -15,6 +15,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
 from scripts import ROOT, script
+from test_search import check_search
 
 from gram_pyro.build import build_guide, build_heads, build_model, build_sampler, build_task
 from gram_pyro.evaluate import roll_out, selected
@@ -197,6 +198,14 @@ def test_inference_experiments_leave_a_table_and_figures(smoke_run, tmp_path, na
     for file in files:
         assert (tmp_path / file).stat().st_size > 0
     json.loads((tmp_path / files[0]).read_text(), parse_constant=pytest.fail)  # strict JSON: no NaN
+
+
+def test_a_search_leaves_an_account(smoke_run, tmp_path):
+    checkpoint = f"checkpoint={smoke_run[0] / 'GRAM.safetensors'}"
+    options = ("at_once=2", "most=5", "num_segments=2", f"run_dir={tmp_path}", "device=cpu")
+    done = script("search", checkpoint, *options)
+    assert "| limit | solved | solved_se | trajectories |" in done.stdout
+    check_search(tmp_path, ("minimal", "several"), most=5)
 
 
 def test_scaling_counts_what_halting_saves(smoke_run, tmp_path):

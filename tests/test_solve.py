@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from contextlib import contextmanager
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -108,6 +109,22 @@ def test_watching_changes_nothing():
     assert torch.equal(watched.answers, alone.answers) and torch.equal(watched.halt, alone.halt)
 
 
+@pytest.mark.parametrize("right_after, wanted", [(1, 1), (3, 3), (9, 4)])
+def test_others_are_drawn_as_long_as_none_is_right(right_after, wanted):
+    parts, calls = small(), []
+
+    def is_solved(x, answers):
+        calls.append(answers.shape)
+        return torch.full(answers.shape[:-1], len(calls) >= right_after)
+
+    outcome = solve(SimpleNamespace(is_solved=is_solved), parts, X, sample, K, N, seed=3, most=3 * K + 2)
+    torch.manual_seed(3)
+    for size in (K, K, K, 2)[:wanted]:
+        expected = sample(parts.model, X[None], size, N, heads=parts.heads)
+    assert torch.equal(outcome.answers, expected.answers[:, 0]) and outcome.earlier == (wanted - 1) * K
+    assert bool(outcome.solutions) == (right_after <= wanted)
+
+
 def test_a_halted_trajectory_stays_as_it_was():
     parts = small()
     free = think(AnyBoard, parts, X, sample, K, N, seed=3)[1]
@@ -189,7 +206,7 @@ needs = lambda name: pytest.mark.skipif(name not in released(), reason=f"no weig
 @needs("sudoku_6x6")
 def test_a_file_of_puzzles_gets_a_table_and_abstains_honestly(tmp_path):
     (tmp_path / "puzzles.txt").write_text(f"{TWENTY_ONE}\n{NONE}\n")
-    overrides = [f"puzzle=@{tmp_path / 'puzzles.txt'}", "num_particles=8", f"run_dir={tmp_path}"]
+    overrides = [f"puzzle=@{tmp_path / 'puzzles.txt'}", "num_particles=8", "most=24", f"run_dir={tmp_path}"]
     done = script("solve", *overrides, check=False)
     assert done.returncode == 1 and "1 of 2 puzzles solved" in done.stdout and "Traceback" not in done.stderr
     with (tmp_path / "solve.csv").open(newline="") as file:
@@ -203,6 +220,7 @@ def test_a_file_of_puzzles_gets_a_table_and_abstains_honestly(tmp_path):
     assert all(sudoku_is_right(TWENTY_ONE, answer, 2, 3) for answer in answers)
     votes = [int(row["votes"]) for row in solved]
     assert votes == sorted(votes, reverse=True) and sum(votes) == round(8 * float(solved[0]["right"]))
+    assert solved[0]["drawn"] == "8" and abstained["drawn"] == "24"
     assert all(0 < float(row["confidence"]) <= 1 for row in solved)
 
 

@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gram_pyro.build import build_task
-from gram_pyro.inference.sampler import Sampler
+from gram_pyro.inference.sampler import Sampler, check_sizes
+from gram_pyro.inference.search import search
 from gram_pyro.inference.trajectories import Trajectories
 from gram_pyro.inference.watch import Thoughts, Watch
 from gram_pyro.inference.weights import normalise
@@ -37,7 +38,8 @@ class Outcome(NamedTuple):
     """What K trajectories found for one puzzle.
 
     answers [K, L]; right [K] bool, whether each obeys the rules; halt [K], probabilities; weight [K], normalised;
-    depth [K], segments run; entropy [L], of every cell, nats; solutions, distinct ones, by votes: none if it abstains.
+    depth [K], segments run; entropy [L], of every cell, nats; solutions, distinct ones, by votes: none if it abstains;
+    earlier, trajectories that were drawn before these K, none of them right.
     """
 
     answers: Tensor
@@ -47,6 +49,7 @@ class Outcome(NamedTuple):
     depth: Tensor
     entropy: Tensor
     solutions: list[Solution]
+    earlier: int = 0
 
 
 def open_weights(weights: str) -> tuple[Task, Program]:
@@ -58,6 +61,39 @@ def open_weights(weights: str) -> tuple[Task, Program]:
 
 
 def draw(
+    program: Program, x: Tensor, sampler: Sampler, num_particles: int, num_segments: int, **options: Any
+) -> Trajectories:
+    """K trajectories of puzzles x [B, L]; `options` are the sampler's.  Raises: ValueError, as the sampler."""
+    with autocast(AUTO, x.device):
+        return sampler(program.model, x, num_particles, num_segments, heads=program.heads, **options)
+
+
+def solve(
+    task: Task,
+    program: Program,
+    x: Tensor,
+    sampler: Sampler,
+    num_particles: int,
+    num_segments: int,
+    *,
+    most: int = 0,
+    seed: int = 0,
+    **options: Any,
+) -> Outcome:
+    """Run K trajectories of puzzle x [L], options as for `draw`, and judge them by the rules; K others as long as none
+    is right, until there were `most`."""
+    check_sizes(num_particles, num_segments)
+    torch.manual_seed(seed)
+
+    def draw_more(x: Tensor, num_particles: int) -> Trajectories:
+        return draw(program, x, sampler, num_particles, num_segments, **options)
+
+    *_, last = search(draw_more, task.is_solved, x[None], num_particles, max(most, num_particles))
+    return judge(task, x, last.trajectories)._replace(earlier=last.earlier)
+
+
+def think(
+    task: Task,
     program: Program,
     x: Tensor,
     sampler: Sampler,
@@ -66,26 +102,11 @@ def draw(
     *,
     seed: int = 0,
     **options: Any,
-) -> Trajectories:
-    """K trajectories of puzzle x [L]; `options` are the sampler's.  Raises: ValueError, as the sampler."""
-    torch.manual_seed(seed)
-    with autocast(AUTO, x.device):
-        return sampler(program.model, x[None], num_particles, num_segments, heads=program.heads, **options)
-
-
-def solve(
-    task: Task, program: Program, x: Tensor, sampler: Sampler, num_particles: int, num_segments: int, **options: Any
-) -> Outcome:
-    """Run K trajectories of puzzle x [L], options as for `draw`, and judge them by the rules."""
-    return judge(task, x, draw(program, x, sampler, num_particles, num_segments, **options))
-
-
-def think(
-    task: Task, program: Program, x: Tensor, sampler: Sampler, num_particles: int, num_segments: int, **options: Any
 ) -> tuple[Outcome, Thoughts]:
-    """The same, watched: all K trajectories are in memory at once."""
+    """K trajectories, watched: all are in memory at once."""
+    torch.manual_seed(seed)
     with Watch(program) as watch:
-        found = draw(program, x, sampler, num_particles, num_segments, chunk=num_particles, **options)
+        found = draw(program, x[None], sampler, num_particles, num_segments, chunk=num_particles, **options)
     return judge(task, x, found), watch.replay(found)
 
 

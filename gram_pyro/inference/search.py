@@ -1,0 +1,77 @@
+"""As many trajectories as a puzzle needs: drawn in rounds, and a puzzle with a right answer leaves the batch.
+
+    tries(x) = min {k : y^k solves x}
+
+Where the rules tell a solution, width is a search, and tries is what it costs. Source: ours.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gram_pyro.inference.trajectories import Trajectories
+
+
+class Round(NamedTuple):
+    """Trajectories of the puzzles `index` [B'] that were open before it; right [K', B'] bool; earlier ones each had."""
+
+    index: Tensor
+    trajectories: Trajectories
+    right: Tensor
+    earlier: int
+
+
+def search(
+    draw: Callable[[Tensor, int], Trajectories],
+    is_solved: Callable[[Tensor, Tensor], Tensor],
+    x: Tensor,
+    at_once: int,
+    most: int,
+) -> Iterator[Round]:
+    """Rounds of at most `at_once` trajectories for each open puzzle of x [B, L], until all are solved or had `most`.
+
+    Args: draw(x, K) samples K trajectories per puzzle; is_solved(x, answers) judges answers [K, B, L] by the rules.
+    Raises: ValueError unless at_once and most are at least 1.
+    """
+    if at_once < 1 or most < 1:
+        raise ValueError(f"at_once={at_once}, most={most} came; both must be at least 1")
+    index = torch.arange(len(x))
+    for earlier in range(0, most, at_once):
+        trajectories = draw(x[index], min(at_once, most - earlier))
+        right = is_solved(x[index], trajectories.answers)
+        yield Round(index, trajectories, right, earlier)
+        index = index[~right.any(0)]
+        if not len(index):
+            return
+
+
+class Found(NamedTuple):
+    """What a search came to so far.
+
+    answers [B, L], the first right one, of unsolved puzzles any; tries [B] int64, trajectories up to the right one, of
+    unsolved puzzles all that were drawn; solved [B] bool; drawn [B] int64, whole rounds.
+    """
+
+    answers: Tensor
+    tries: Tensor
+    solved: Tensor
+    drawn: Tensor
+
+    @classmethod
+    def nothing(cls, x: Tensor) -> "Found":
+        count = torch.zeros(len(x), dtype=torch.int64)
+        return cls(torch.zeros_like(x), count, count.bool(), count.clone())
+
+    def after(self, round: Round) -> "Found":
+        """With what another round brought."""
+        index, (num_drawn, _) = round.index, round.right.shape
+        solved, first = round.right.any(0), round.right.int().argmax(0)
+        one = first[None, :, None].expand(1, -1, round.trajectories.answers.shape[-1])
+        return Found(
+            self.answers.index_copy(0, index, round.trajectories.answers.gather(0, one)[0]),
+            self.tries.index_copy(0, index, round.earlier + torch.where(solved, first + 1, num_drawn)),
+            self.solved.index_copy(0, index, solved),
+            self.drawn.index_copy(0, index, torch.full_like(index, round.earlier + num_drawn)),
+        )

@@ -133,10 +133,14 @@ class Task(ABC):
         """Apply to every puzzle and all its solutions one symmetry of the rules, drawn uniformly and independently."""
 
     def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
-        """Endless augmented batches; puzzles are drawn uniformly with replacement."""
+        """Endless augmented batches."""
         while True:
-            index = torch.randint(self.train.num_puzzles, (batch_size,), generator=generator)
+            index = self.draw_puzzles(batch_size, generator)
             yield self.augment(draw_batch(self.train, index, generator), generator)
+
+    def draw_puzzles(self, count: int, generator: torch.Generator) -> Tensor:
+        """Training puzzles for a batch, [count] int64: uniformly, with replacement."""
+        return torch.randint(self.train.num_puzzles, (count,), generator=generator)
 
 
 class ImplicitTask(Task):

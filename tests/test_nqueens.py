@@ -21,6 +21,7 @@ from omegaconf import OmegaConf
 
 from gram_pyro.tasks.base import draw_batch
 from gram_pyro.tasks.nqueens import BLACK, BLUE, RED, NQueens, read_excluded
+from gram_pyro.tasks.nqueens_pairs import NQueensPairs
 from gram_pyro.tasks.nqueens_rules import Board
 
 DATA = Path(os.environ.get("GRAM_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -290,6 +291,23 @@ def test_batches_draw_puzzles_of_train_up_to_symmetry(task8):
     batch = next(task8.batches(200, torch.Generator().manual_seed(0)))
     assert all(canonical(x, 8) in train for x in batch.x.tolist())
     assert task8.is_solved(batch.x, batch.y).all() and task8.is_solved(batch.x[:, None], batch.solutions).all()
+
+
+def test_pairs_of_puzzle_and_solution_are_uniform():
+    """Every one of the pairs about equally often, by Pearson's statistic."""
+    task, count = NQueensPairs(n=7, removed=(4, 5, 6), split="input"), 40_000
+    pairs = {
+        (tuple(x.tolist()), tuple(y.tolist())): 0
+        for i, x in enumerate(task.train.x)
+        for y in task.train.solutions_of(i)
+    }
+    batch = next(task.batches(count, torch.Generator().manual_seed(0)))
+    for pair in zip(map(tuple, batch.x.tolist()), map(tuple, batch.y.tolist()), strict=True):
+        pairs[pair] += 1
+    mean = count / len(pairs)
+    statistic = sum((seen - mean) ** 2 / mean for seen in pairs.values())
+    assert task.train.num_solutions.max() > task.train.num_solutions.min()
+    assert abs(statistic - (len(pairs) - 1)) < 5 * (2 * len(pairs)) ** 0.5  # chi-squared: mean d, variance 2 d
 
 
 @pytest.mark.parametrize("split", ["class", "input"])

@@ -13,6 +13,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 from torch.nn import functional as F
+from tqdm import tqdm
 
 from gram_pyro.build import build_task
 from gram_pyro.inference.sampler import Sampler, check_sizes
@@ -88,7 +89,10 @@ def solve(
     def draw_more(x: Tensor, num_particles: int) -> Trajectories:
         return draw(program, x, sampler, num_particles, num_segments, **options)
 
-    *_, last = search(draw_more, task.is_solved, x[None], num_particles, max(most, num_particles))
+    most = max(most, num_particles)
+    rounds = search(draw_more, task.is_solved, x[None], num_particles, most)
+    bar = {"total": -(-most // num_particles), "desc": "none right yet", "unit": "round", "leave": False, "delay": 3}
+    *_, last = tqdm(rounds, **bar)
     return judge(task, x, last.trajectories)._replace(earlier=last.earlier)
 
 

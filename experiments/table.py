@@ -38,15 +38,18 @@ WIDE = ("accuracy", "any", "vote", "distinct", "entropy", "coverage", "ceiling")
 
 # What seeds of a row may differ in: where a run lies, what it began from (updates count both), how it was computed.
 ASIDE = set("seed run_dir checkpoint start resume device precision compile cuda_graph chunk watch".split())
+OF_GRAM = ("model", "core", "prior", "guide", "objective")
 AS_TRAINED = {"sampler_name": "ancestral", "halt_at": None, "task": {"test": None, "num_test": None}}
 
 
 def settings_of(program: dict) -> dict[str, list]:
     """What seeds of one row have in common, by dotted key: how they were trained, and how they were judged.
 
-    Of parts the name alone, as modules move.
+    Of parts the name alone, as modules move; of a peer, not what it leaves unused.
     """
     config = dict(program["config"])
+    if config.get("peer"):
+        config = {key: value for key, value in config.items() if key not in OF_GRAM}
     config["evaluate"] = program.get("evaluation", AS_TRAINED | config.get("evaluate", {}))
     settings: dict[str, list] = {}
     for place, name, value in leaves(config):

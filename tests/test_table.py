@@ -153,6 +153,10 @@ def test_seeds_of_one_row_are_of_one_kind(table, tmp_path):
     change(other, {"train": {"updates": 4, "precision": "fp32", "accumulate": 1}, "prior": {"_target_": "new.Flow"}})
     ((_, rows),) = together().items()  # computed otherwise, a part that moved, an option that came later
     assert len(rows) == 2
+    for path, prior in ((first, "Flow"), (other, "Gaussian")):
+        change(path, {"seed": int(path == other), "peer": {"_target_": "p.Peer"}, "prior": {"_target_": prior}})
+    assert len(together()) == 1  # a peer has no prior
+    change(first, {"seed": 0, "train": {"updates": 4}, "prior": {"_target_": "old.place.Flow"}})
     change(other, {"train": {"updates": 5}, "prior": {"_target_": "new.Gaussian"}})
     with pytest.raises(
         ValueError, match=r"differ in prior\._target_, train\.updates; give one of them another method_n"

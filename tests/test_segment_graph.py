@@ -129,6 +129,7 @@ def test_a_segment_looks_at_no_number_and_brings_none(part, local_params, monkey
 
 def test_what_fails_while_it_is_recorded_is_told(monkeypatch, local_params):
     def fails(*args):
+        assert not pyro.distributions.is_validation_enabled()  # it looks at every number
         try:
             raise RuntimeError("Cannot copy between CPU and CUDA tensors\nand more")
         finally:
@@ -136,7 +137,7 @@ def test_what_fails_while_it_is_recorded_is_told(monkeypatch, local_params):
 
     monkeypatch.setattr(segment_graph, "Recording", fails)
     sentence = r"under the prior Gaussian and the guide Concat \(Cannot copy between CPU and CUDA tensors\); write"
-    with pytest.raises(ValueError, match=sentence):
+    with pyro.validation_enabled(True), pytest.raises(ValueError, match=sentence):
         segment_graph.record(trainer_of(), None, None, None)
 
 

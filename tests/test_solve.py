@@ -125,6 +125,14 @@ def test_others_are_drawn_as_long_as_none_is_right(right_after, wanted):
     assert bool(outcome.solutions) == (right_after <= wanted)
 
 
+@pytest.mark.parametrize("size", [(0, N), (K, 0)])
+def test_nothing_is_not_run(size):
+    with pytest.raises(
+        ValueError, match=f"num_particles={size[0]}, num_segments={size[1]} came; both must be at least"
+    ):
+        solve(AnyBoard, small(), X, sample, *size)
+
+
 def test_a_halted_trajectory_stays_as_it_was():
     parts = small()
     free = think(AnyBoard, parts, X, sample, K, N, seed=3)[1]

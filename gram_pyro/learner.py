@@ -84,7 +84,7 @@ class Learner(ABC):
         groups = decay_groups(program, settings.weight_decay)
         self.optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.95), fused=True)
         self.updates = 0
-        self.unchecked: list[Tensor] = []  # [2] per step, its loss and the norm of its gradient
+        self.unchecked: list[tuple[int, Tensor]] = []  # per step its update; [2], its loss and the norm of its gradient
 
     @abstractmethod
     def trajectory(self, batch: Batch) -> dict[str, Tensor]:
@@ -130,7 +130,7 @@ class Learner(ABC):
     def descend(self, loss: Tensor) -> Tensor:
         """Move the weights.  Returns: the loss and the norm of its gradient, [2]."""
         loss.backward()
-        loss = loss.detach()
+        loss = loss.detach().clone()  # add_up writes to it, and others may hold it
         add_up([loss, *(p.grad for p in self.program.parameters() if p.grad is not None)])
         numbers = torch.stack([loss, self.clip()])
         self.optimiser.step()
@@ -139,12 +139,16 @@ class Learner(ABC):
 
     def count(self, numbers: Tensor) -> None:
         """What follows on the step that returned `numbers`."""
-        self.unchecked.append(numbers)
+        self.note(numbers)
         if self.updates == 0:
             self.ema.update_parameters(self.program)  # starts the average
         else:  # the same without its count of updates, which it copies to the GPU, and the GPU has to wait
             self.ema.multi_avg_fn(list(self.ema.module.parameters()), list(self.program.parameters()), None)
         self.updates += 1
+
+    def note(self, numbers: Tensor) -> None:
+        """Keep what a step returned for `check_finite`."""
+        self.unchecked.append((self.updates, numbers))
 
     def check_finite(self) -> None:
         """Called at the end of every trajectory; what was finite then may be saved.
@@ -152,8 +156,8 @@ class Learner(ABC):
         Raises: FloatingPointError if a loss or gradient of the steps since the last call was not; the weights have
         moved by it.
         """
-        numbers, self.unchecked = [step.tolist() for step in self.unchecked], []
-        for update, step in enumerate(numbers, self.updates - len(numbers)):
+        steps, self.unchecked = [(update, numbers.tolist()) for update, numbers in self.unchecked], []
+        for update, step in steps:
             for name, number in zip(("loss", "gradient"), step, strict=True):
                 if not math.isfinite(number):
                     raise FloatingPointError(

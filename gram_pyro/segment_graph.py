@@ -150,7 +150,7 @@ def copy_to(fields: Batch | State, target: Batch | State) -> None:
 
 def check(trainer: Trainer) -> None:
     """Raises: ValueError unless every segment of `trainer` is the same sequence of kernels."""
-    device = trainer.learners[0].device.type
+    device = next(trainer.program.parameters()).device.type
     reasons = {
         "the task searches for solutions on the CPU in every segment": trainer.implicit is not None,
         f"train.accumulate={trainer.settings.accumulate} is more than 1": trainer.settings.accumulate > 1,

@@ -3,7 +3,7 @@
     loss = (1 - rho) E_q[...]: the segment ELBO with y ~ uniform(S(x))   guided rows: they learn to cover S(x)
          + rho  E_prior[-log p(S | h_T)]                                 free rows: they learn to end in S(x)
 
-The heads learn, once per trajectory, from the states of the free rows: these are prior rollouts.
+The heads learn by a step of their own, once per trajectory, from the states of the free rows: these are prior rollouts.
 Source: paper section 3 for the first line (rho = 0); ours for the second (a share rho of prior rollouts).
 """
 
@@ -44,8 +44,7 @@ class Trainer(Learner):
         super().__init__(nn.ModuleDict({"model": model, "guide": guide, "heads": heads}), settings)
         self.model, self.guide, self.heads, self.objective = model, guide, heads, objective
         self.implicit, self.near = implicit, implicit.near if implicit else None
-        self.learners = [*model.parameters(), *guide.parameters()]
-        self.graph: SegmentGraph | None = None  # if given, it runs every segment but the last
+        self.graph: SegmentGraph | None = None  # if given, it runs the segments
 
     @property
     def averaged(self) -> GRAM:
@@ -55,11 +54,6 @@ class Trainer(Learner):
     def averaged_heads(self) -> Heads:
         """The heads that go with it."""
         return self.ema.module["heads"]
-
-    def clip(self) -> Tensor:
-        # Apart from each other: the heads' gradient must not shrink the model's.
-        parts = [[p for p in part if p.grad is not None] for part in (self.learners, self.heads.parameters())]
-        return torch.stack([nn.utils.clip_grad_norm_(part, self.settings.clip) for part in parts if part]).amax()
 
     def sample(self, x: Tensor, num_particles: int, num_segments: int, **options: object) -> Trajectories:
         """Prior trajectories of the averaged model."""
@@ -73,7 +67,7 @@ class Trainer(Learner):
         rollouts = [Rollout(self, batch, part) for part in parts(self.settings.accumulate)]
         for segment in range(self.settings.num_segments):
             self.guide.segment = segment
-            if self.graph and segment < self.settings.num_segments - 1:
+            if self.graph:
                 self.graph.step(rollouts[0])
                 rollouts[0].show(segment)
                 continue
@@ -81,10 +75,18 @@ class Trainer(Learner):
                 with random_state_kept(batch.x.device):
                     rollout.loss(segment).backward()
             self.step(rollouts[-1].loss(segment))
+        self.teach_heads(rollouts)
         self.check_finite()
         means = {name: sum(rollout.means[name] for rollout in rollouts) for name in rollouts[0].means}
         add_up(list(means.values()))
         return means
+
+    def teach_heads(self, rollouts: list["Rollout"]) -> None:
+        """One step on what the heads see of the whole trajectory. It is their own, so that their gradient cannot shrink
+        that of the model when it is clipped; other weights have none and stay."""
+        for rollout in rollouts[:-1]:
+            rollout.critics().backward()
+        self.note(self.descend(rollouts[-1].critics()))
 
 
 class Rollout:
@@ -105,15 +107,14 @@ class Rollout:
         self.means: dict[str, Tensor] = {}
 
     def loss(self, segment: int) -> Tensor:
-        """Run one segment.  Returns: this part's share of its loss."""
-        settings = self.trainer.settings
-        with settings.autocast(self.free.x.device):
+        """Run one segment, seen by the heads.  Returns: this part's share of its loss."""
+        with self.trainer.settings.autocast(self.free.x.device):
             loss = self.advance()
-            self.show(segment)
-            return loss + self.critics() if segment == settings.num_segments - 1 else loss
+        self.show(segment)
+        return loss
 
     def advance(self) -> Tensor:
-        """Move both states on by a segment.  Returns: this part's share of the loss, without that of the heads."""
+        """Move both states on by a segment.  Returns: this part's share of the loss."""
         with self.part.noise(self.num_guided):
             loss = (1 - self.free_share) * self.bound()
         with self.part.noise(self.num_watched):
@@ -145,11 +146,13 @@ class Rollout:
         return share * miss
 
     def critics(self) -> Tensor:
+        """This part's share of the loss of the heads over the states they saw."""
         t, (x, _, solutions, valid) = self.trainer, self.free
         states = State(*(torch.stack(stream) for stream in zip(*self.seen, strict=True)))
-        answers = t.model.readout.answer(states)
-        right = t.implicit.is_solved(x, answers) if t.implicit else is_solution(answers, solutions, valid)
-        critics = len(x) / self.num_watched * heads_loss(t.heads, states, right)
+        with t.settings.autocast(x.device):
+            answers = t.model.readout.answer(states)
+            right = t.implicit.is_solved(x, answers) if t.implicit else is_solution(answers, solutions, valid)
+            critics = len(x) / self.num_watched * heads_loss(t.heads, states, right)
         self.means["heads_loss"] = critics.detach()
         return critics
 

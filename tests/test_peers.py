@@ -342,7 +342,7 @@ def test_a_restored_peer_continues_bit_for_bit(make, tmp_path):
     def go(trainer, generator, steps=3):
         for _ in range(steps):
             trainer.trajectory(copies(generator))
-        state = trainer.program.state_dict() | {f"average.{n}": v for n, v in trainer.ema.state_dict().items()}
+        state = trainer.program.state_dict() | {f"average.{n}": v for n, v in trainer.ema.module.state_dict().items()}
         return {n: v.clone() for n, v in state.items()} | {"rng": torch.get_rng_state()}
 
     trainer, generator = start(1)

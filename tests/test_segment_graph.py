@@ -72,7 +72,7 @@ class Unrecorded:
 
 @pytest.mark.parametrize("num_segments", [1, 5])
 def test_a_trainer_that_leaves_its_segments_to_a_graph_computes_the_same(num_segments, local_params):
-    """The heads see the same states, the last segment is the trainer's own, and all steps are counted."""
+    """The heads see the same states, and all steps are counted."""
     records = []
     for graph in (None, Unrecorded):
         pyro.set_rng_seed(0)

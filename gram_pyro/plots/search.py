@@ -26,10 +26,10 @@ def search_figure(
     if difficulty is not None:
         name, numbers = difficulty
         for solved, color, marker, label in ((True, BLUE, "o", "solved"), (False, RED, "x", "not solved")):
-            mine = found.solved == solved
-            axes[0, 1].scatter(
-                1 + numbers[mine], found.tries[mine], s=14, c=color, marker=marker, label=label, alpha=0.7
-            )
+            if (mine := found.solved == solved).any():
+                axes[0, 1].scatter(
+                    1 + numbers[mine], found.tries[mine], s=14, c=color, marker=marker, label=label, alpha=0.7
+                )
         axes[0, 1].set(xscale="log", yscale="log", xlabel=f"1 + {name}", ylabel="trajectories drawn")
         axes[0, 1].legend(fontsize=8)
     for axis in axes[0]:

@@ -25,7 +25,7 @@ from gram_pyro.metrics import standard_error
 from gram_pyro.plots.search import search_figure
 from gram_pyro.report import write_rows
 from gram_pyro.runs.command import plain_errors
-from gram_pyro.runs.study import Study, open_study, write_study
+from gram_pyro.runs.study import Study, open_study, save_study
 from gram_pyro.tasks.base import Puzzles, subset
 
 COLUMNS = ("limit", "solved", "solved_se", "trajectories")
@@ -65,17 +65,21 @@ def puzzle_rows(puzzles: Puzzles, found: Found, difficulty: tuple[str, Tensor] |
     return rows
 
 
-def report(study: Study, config: DictConfig, name: str, puzzles: Puzzles, found: Found, seconds: float) -> None:
-    """Write all of it for a set of puzzles; of a search that is not over, up to the trajectories all open ones had."""
+def save(
+    study: Study, config: DictConfig, name: str, puzzles: Puzzles, found: Found, seconds: float
+) -> list[dict[str, float]]:
+    """Write all there is of a set of puzzles; of a search that is not over, up to the trajectories all open ones had.
+
+    Returns: the curve.
+    """
     rows, hard = curve(found, int(found.drawn.max())), study.task.difficulty(puzzles.x)
     prefix = "" if len(study.task.test) == 1 else f"{name}_"
+    title = f"{name}: {puzzles.num_puzzles} unseen puzzles"
     write_rows(study.folder / f"{prefix}puzzles.csv", puzzle_rows(puzzles, found, hard))
-    search_figure(
-        rows, found, hard, f"{name}: {puzzles.num_puzzles} unseen puzzles", study.folder / f"{prefix}search.png"
-    )
-    write_study(
-        study, config, f"{prefix}search", rows, rows=rows, num_puzzles=puzzles.num_puzzles, seconds=round(seconds, 1)
-    )
+    search_figure(rows, found, hard, title, study.folder / f"{prefix}search.png")
+    extra = {"rows": rows, "num_puzzles": puzzles.num_puzzles, "seconds": round(seconds, 1)}
+    save_study(study, config, f"{prefix}search", rows, **extra)
+    return rows
 
 
 def run(config: DictConfig) -> None:
@@ -97,11 +101,11 @@ def run(config: DictConfig) -> None:
                 found = found.after(round)
                 bar.update(int(round.right.any(0).sum()))
                 bar.set_postfix(drawn=round.earlier + len(round.right))
-                report(study, config, name, puzzles, found, time.monotonic() - began)
-        rows = curve(found, config.most)
+                rows = save(study, config, name, puzzles, found, time.monotonic() - began)
         print("| " + " | ".join(COLUMNS) + " |\n" + "| --- " * len(COLUMNS) + "|")
         for row in rows:
             print("| " + " | ".join(f"{row[c]:.4g}" for c in COLUMNS) + " |")
+    print(f"\ntables and figures are in {study.folder}")
 
 
 @hydra.main(version_base=None, config_path="conf", config_name="search")

@@ -36,9 +36,14 @@ def open_study(config: DictConfig) -> Study:
     return Study(task, program, device, autocast(precision, device), folder)
 
 
-def write_study(study: Study, config: DictConfig, name: str, rows: Sequence[Mapping], /, **summary: object) -> None:
+def save_study(study: Study, config: DictConfig, name: str, rows: Sequence[Mapping], /, **summary: object) -> None:
     """Write `rows` as NAME.csv, and the configuration, the device and `summary` (the rows if empty) as NAME.json."""
     write_rows(study.folder / f"{name}.csv", rows)
     head = {"config": OmegaConf.to_container(config, resolve=True), "device": str(study.device)}
     (study.folder / f"{name}.json").write_text(json.dumps(head | (summary or {"rows": list(rows)}), indent=1))
+
+
+def write_study(study: Study, config: DictConfig, name: str, rows: Sequence[Mapping], /, **summary: object) -> None:
+    """`save_study`, and say where."""
+    save_study(study, config, name, rows, **summary)
     print(f"\ntables and figures are in {study.folder}")

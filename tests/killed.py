@@ -57,6 +57,12 @@ def lifetime(config, task):
     return time.monotonic() - start
 
 
+def longest_life(beginning, work):
+    """M such that a life of uniform length up to M leaves `work` seconds after its beginning, in the mean:
+    (M - beginning)^2 / 2 M = work."""
+    return beginning + work + ((beginning + work) ** 2 - beginning**2) ** 0.5
+
+
 def updates(folder):
     """Of the checkpoint in `folder`, which must be whole."""
     path = folder / "GRAM.safetensors"
@@ -71,7 +77,8 @@ def main(folder, kills):
     task = instantiate(whole.task)
     build_learner(whole, task, CPU), task.train, task.test  # what takes long the first time
     training, beginning = lifetime(whole, task), lifetime(whole, task)  # the second one finds all done
-    longest, clock, found = 1.6 * (beginning + training / kills), random.Random(0), []
+    clock, found = random.Random(0), []
+    longest = longest_life(beginning, 0.6 * training / kills)
     while len(found) < kills:
         child = spawn(broken, task)
         time.sleep(clock.uniform(0, longest))

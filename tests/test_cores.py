@@ -162,7 +162,7 @@ def test_a_restored_run_continues_bit_for_bit(local_params, tmp_path, core):
         for _ in range(trajectories):
             x, y = torch.randint(V, (2, 8, L), generator=generator)
             trainer.trajectory(Batch(x, y, y[:, None], torch.ones(8, 1, dtype=torch.bool)))
-        state = trainer.program.state_dict() | {f"average.{n}": v for n, v in trainer.ema.state_dict().items()}
+        state = trainer.program.state_dict() | {f"average.{n}": v for n, v in trainer.ema.module.state_dict().items()}
         return {name: value.clone() for name, value in state.items()}
 
     def network(model):

@@ -5,8 +5,9 @@
 
 Trajectories are drawn `at_once` for every puzzle without a right answer; the rules are the judge, so the answer of a
 solved puzzle needs no vote and no head. The run folder receives, after every round: search.csv, a row per limit K with
-the share of puzzles solved by their first K trajectories and the mean number drawn until solved or K; puzzles.csv, what
-became of every puzzle; search.json and search.png. An interrupted search leaves those of its last round.
+the share of puzzles solved by their first K trajectories and the mean number needed, K where that did not do;
+puzzles.csv, what became of every puzzle; search.json, with the mean number drawn in whole rounds; search.png. An
+interrupted search leaves those of its last round.
 """
 
 import time
@@ -77,8 +78,8 @@ def save(
     title = f"{name}: {puzzles.num_puzzles} unseen puzzles"
     write_rows(study.folder / f"{prefix}puzzles.csv", puzzle_rows(puzzles, found, hard))
     search_figure(rows, found, hard, title, study.folder / f"{prefix}search.png")
-    extra = {"rows": rows, "num_puzzles": puzzles.num_puzzles, "seconds": round(seconds, 1)}
-    save_study(study, config, f"{prefix}search", rows, **extra)
+    extra = {"drawn": found.drawn.double().mean().item(), "num_puzzles": puzzles.num_puzzles, "seconds": seconds}
+    save_study(study, config, f"{prefix}search", rows, rows=rows, **extra)
     return rows
 
 

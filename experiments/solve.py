@@ -136,11 +136,11 @@ def run(config: DictConfig) -> bool:
         raise ValueError(f"save={config.save} animates one puzzle; write it in place of {text}")
     programs = open_for(puzzles, config.weights)
     hot = {"temperature": config.temperature, "num_hot": config.num_hot, "halt_at": config.halt_at}
-    size, more = (partial(hot_start, **hot), config.num_particles, config.num_segments), {"most": config.most}
+    size = (partial(hot_start, **hot), config.num_particles, config.num_segments)
     if not is_file:
         (puzzle,), ((task, program),) = puzzles, programs
         if config.save is None:
-            outcome = solve(task, program, puzzle.x, *size, **more, seed=config.seed)
+            outcome = solve(task, program, puzzle.x, *size, most=config.most, seed=config.seed)
         else:
             from gram_pyro.plots.animation import animate  # pyplot takes a fifth of the start-up time
 
@@ -151,7 +151,7 @@ def run(config: DictConfig) -> bool:
     tables = []
     for line, (puzzle, (task, program)) in enumerate(zip(tqdm(puzzles, unit="puzzle"), programs, strict=True), 1):
         began = time.monotonic()
-        outcome = solve(task, program, puzzle.x, *size, **more, seed=config.seed)
+        outcome = solve(task, program, puzzle.x, *size, most=config.most, seed=config.seed)
         tables.append(rows_of(line, puzzle, outcome, time.monotonic() - began))
     write_table(tables, config)
     return all(table[0]["votes"] for table in tables)

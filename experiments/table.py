@@ -36,10 +36,15 @@ METRICS = {
 
 WIDE = ("accuracy", "any", "vote", "distinct", "entropy", "coverage", "ceiling")  # of widths.csv
 
-# What seeds of a row may differ in: where a run lies, what it began from (updates count both), how it was computed.
+# What seeds of a row may differ in: where a run lies, what it began from (its updates count), how it was computed.
 ASIDE = set("seed run_dir checkpoint start resume device precision compile cuda_graph chunk watch".split())
 OF_GRAM = ("model", "core", "prior", "guide", "objective")
 AS_TRAINED = {"sampler_name": "ancestral", "halt_at": None, "task": {"test": None, "num_test": None}}
+
+
+def all_updates(program: dict) -> int:
+    """With those of the run it started from."""
+    return program.get("before", {"updates": 0})["updates"] + program["updates"]
 
 
 def settings_of(program: dict) -> dict[str, list]:
@@ -51,7 +56,7 @@ def settings_of(program: dict) -> dict[str, list]:
     if config.get("peer"):
         config = {key: value for key, value in config.items() if key not in OF_GRAM}
     config["evaluate"] = program.get("evaluation", AS_TRAINED | config.get("evaluate", {}))
-    settings: dict[str, list] = {}
+    settings = {"updates": [all_updates(program)]}
     for place, name, value in leaves(config):
         if not ASIDE & set(place.split(".")):
             settings.setdefault(place, []).append(value.split(".")[-1] if name == "_target_" and value else value)
@@ -71,10 +76,10 @@ def read_run(path: Path, width: int) -> list[dict]:
             row = {"task": config["task_name"], "method": method, "puzzles": test, "seed": config["seed"]}
             for column, (metric, at, scale) in METRICS.items():
                 row[column] = scale * table[metric][str(at or width)]
-            before = program.get("before", {"updates": 0, "seconds": 0})  # of the run it started from
+            before = program.get("before", {"seconds": 0})  # of the run it started from
             row |= {
                 "parameters": sum(program["parameters"].values()),
-                "updates": before["updates"] + program["updates"],
+                "updates": all_updates(program),
                 "minutes": (before["seconds"] + program["seconds"]) / 60,
                 "device": program["device"],
                 "path": path,

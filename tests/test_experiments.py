@@ -205,7 +205,7 @@ def test_a_search_leaves_an_account(smoke_run, tmp_path):
     options = ("at_once=2", "most=5", "num_segments=2", f"run_dir={tmp_path}", "device=cpu")
     done = script("search", checkpoint, *options)
     assert "| limit | solved | solved_se | trajectories |" in done.stdout
-    check_search(tmp_path, ("minimal", "several"), most=5)
+    check_search(tmp_path, ("minimal", "several"), at_once=2, most=5)
 
 
 def test_scaling_counts_what_halting_saves(smoke_run, tmp_path):

@@ -87,7 +87,7 @@ def test_the_curve_counts_the_puzzles():
         assert row["trajectories"] == pytest.approx(sum(tries for tries, _, _ in each) / B)
 
 
-def check_search(folder, names, most):
+def check_search(folder, names, at_once, most):
     """What experiments/search.py left is one account of the same puzzles."""
     for name in names:
         summary = json.loads((folder / f"{name}_search.json").read_text())
@@ -98,4 +98,6 @@ def check_search(folder, names, most):
         assert last["limit"] <= most
         assert last["solved"] == pytest.approx(sum(p["solved"] == "True" for p in puzzles) / len(puzzles))
         assert last["trajectories"] == pytest.approx(sum(int(p["tries"]) for p in puzzles) / len(puzzles))
+        whole = [min(most, -(-int(p["tries"]) // at_once) * at_once) for p in puzzles]
+        assert summary["drawn"] == pytest.approx(sum(whole) / len(puzzles))
         assert all((p["answer"] != "") == (p["solved"] == "True") for p in puzzles)

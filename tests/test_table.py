@@ -88,7 +88,7 @@ def test_read_run(table, tmp_path):
         ("hrm", "a"), ("hrm", "b"), ("deterministic", "a"), ("deterministic", "b")
     ]  # fmt: skip
     assert rows[0].pop("path") == path and rows[0].pop("settings") == {
-        "task_name": ["sudoku"], "method_name": ["hrm"], "evaluate.halt_at": [None],
+        "updates": [4000], "task_name": ["sudoku"], "method_name": ["hrm"], "evaluate.halt_at": [None],
         "evaluate.sampler_name": ["ancestral"], "evaluate.task.test": [None], "evaluate.task.num_test": [None],
     }  # fmt: skip
     assert rows[0].pop("widths")["entropy"] == {"1": 0.0, "20": 1.2}
@@ -162,6 +162,15 @@ def test_seeds_of_one_row_are_of_one_kind(table, tmp_path):
         ValueError, match=r"differ in prior\._target_, train\.updates; give one of them another method_n"
     ):
         together()
+    change(first, {"seed": 0})
+    change(other, {})
+    text = json.loads(other.read_text())
+    text["programs"]["GRAM"]["before"] = {"updates": 10, "seconds": 1.0}
+    other.write_text(json.dumps(text))
+    with pytest.raises(ValueError, match="differ in updates; give"):  # one began from another run
+        together()
+    del text["programs"]["GRAM"]["before"]
+    other.write_text(json.dumps(text))
     change(other, {}, {"seed": 0, "checkpoint": "c", "task": {"test": "f"}, "halt_at": 0.9, "sampler_name": "sir"})
     with pytest.raises(
         ValueError, match=r"differ in evaluate\.halt_at, evaluate\.sampler_name, evaluate\.task\.test; .*sampler_name"

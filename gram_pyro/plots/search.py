@@ -30,7 +30,7 @@ def search_figure(
                 axes[0, 1].scatter(
                     1 + numbers[mine], found.tries[mine], s=14, c=color, marker=marker, label=label, alpha=0.7
                 )
-        axes[0, 1].set(xscale="log", yscale="log", xlabel=f"1 + {name}", ylabel="trajectories drawn")
+        axes[0, 1].set(xscale="log", yscale="log", xlabel=f"1 + {name}", ylabel="trajectories until solved")
         axes[0, 1].legend(fontsize=8)
     for axis in axes[0]:
         axis.grid(alpha=0.3)

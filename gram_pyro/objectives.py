@@ -11,9 +11,11 @@ from typing import Any
 from pyro.distributions import TorchDistribution
 from pyro.distributions.util import scale_and_mask
 from pyro.infer import ELBO, TraceMeanField_ELBO
+from pyro.infer.util import is_validation_enabled
 from pyro.poutine.messenger import Messenger
 from pyro.poutine.runtime import Message
 from pyro.poutine.trace_struct import Trace
+from pyro.poutine.util import prune_subsample_sites
 from torch import Tensor
 from torch.distributions import kl_divergence
 
@@ -35,6 +37,14 @@ class MeanField_ELBO(TraceMeanField_ELBO):
     def differentiable_loss(self, model: GRAM, guide: Guide, *args: object, **kwargs: object) -> Tensor:
         traces = self._get_traces(model, guide, args, kwargs)
         return sum(self._differentiable_loss_particle(*pair)[1] for pair in traces) / self.num_particles
+
+    def _get_trace(self, model: GRAM, guide: Guide, args: tuple, kwargs: dict) -> tuple[Trace, Trace]:
+        if is_validation_enabled():
+            return super()._get_trace(model, guide, args, kwargs)  # it looks at every site
+        guide(*args, **kwargs)
+        model_trace, guide_trace = map(prune_subsample_sites, guide.get_traces())
+        model_trace.compute_log_prob(lambda name, site: site["is_observed"])  # of latents the KL is asked for, no more
+        return model_trace, guide_trace
 
     def _differentiable_loss_particle(self, model_trace: Trace, guide_trace: Trace) -> tuple[Tensor, Tensor]:
         loss = 0.0

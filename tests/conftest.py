@@ -53,3 +53,11 @@ def local_params():
     """The parameters of a module belong to it, as in training (outside, Pyro's global store owns them)."""
     with pyro.settings.context(module_local_params=True):
         yield
+
+
+@pytest.fixture
+def single_precision():
+    """New tensors are float32, as in training."""
+    torch.set_default_dtype(torch.float32)
+    yield
+    torch.set_default_dtype(torch.float64)

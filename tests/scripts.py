@@ -17,6 +17,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 
 ROOT = Path(__file__).parents[1]
+CONF = ROOT / "experiments" / "conf"
 
 
 def experiment(name: str) -> ModuleType:

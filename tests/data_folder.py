@@ -1,0 +1,13 @@
+"""Where the data sets lie (GRAM_DATA), and what to skip where they do not."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+DATA = Path(os.environ.get("GRAM_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+def needs(part: str) -> pytest.MarkDecorator:
+    """Skips a test where there is no DATA/part."""
+    return pytest.mark.skipif(not (DATA / part).exists(), reason=f"needs {part} in the data folder (GRAM_DATA)")

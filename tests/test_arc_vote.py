@@ -1,0 +1,202 @@
+"""Votes over augmented copies of ARC against answers known by construction; figure, paper size and experiment."""
+
+import itertools
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from arc_files import make_file, small_task
+from data_folder import DATA, needs
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from scripts import CONF, experiment
+from tiny import close
+
+from gram_pyro.arc_vote import Answers, Guesses, answer_copies, draw_copies, score, score_all, vote
+from gram_pyro.build import build_guide, build_learner, build_model
+from gram_pyro.inference.trajectories import Trajectories
+from gram_pyro.plots.arc import COLOURS as PALETTE
+from gram_pyro.plots.arc import guesses_figure, plt
+from gram_pyro.plots.trial import GREEN, RED
+from gram_pyro.tasks.arc import NAME_CELLS
+from gram_pyro.tasks.arc_canvas import SAME
+
+needs_data = needs("arc")
+
+
+@pytest.fixture
+def small(tmp_path):
+    return small_task(tmp_path)
+
+
+# ---- the vote
+
+
+def answers_of(boards, log_likelihood=None):
+    """Boards [A, K, B] as letters, every letter a canvas of one colour."""
+    letters = torch.tensor([[["abcdefg".index(c) for c in row] for row in copy] for copy in boards])
+    log_likelihood = torch.zeros(letters.shape) if log_likelihood is None else torch.tensor(log_likelihood)
+    return Answers((letters + 3)[..., None].expand(*letters.shape, 4), log_likelihood)
+
+
+def test_the_two_most_voted():
+    # votes for input 0: a b a c b b; for input 1: b b c b a b
+    answer = answers_of([["ab", "bb"], ["ac", "cb"], ["ba", "bb"]])
+    guesses = vote(answer)
+    assert guesses.boards[0, :, 0].tolist() == [4, 3] and guesses.boards[1, 0, 0] == 4
+    assert guesses.votes.tolist() == [[3, 2], [4, 1]]
+    first = vote(answer.few(1, 1))
+    assert first.votes.tolist() == [[1, 0], [1, 0]] and first.boards[:, 0, 0].tolist() == [3, 4]
+    two = vote(answer.few(2, 1))
+    assert two.votes.tolist() == [[2, 0], [1, 1]]
+
+
+def test_ties_go_to_the_more_probable():
+    log_likelihood = [[[-1.0]], [[-5.0]], [[-2.0]], [[-2.5]], [[-0.5]]]
+    guesses = vote(answers_of([["a"], ["a"], ["b"], ["b"], ["c"]], log_likelihood))  # means: a -3, b -2.25
+    assert guesses.boards[0, :, 0].tolist() == [4, 3] and guesses.votes.tolist() == [[2, 2]]
+
+
+def draw_by(rule):
+    """A program that answers by a function of x [B, 11 + L], the same in every trajectory."""
+
+    def draw(x, num_particles, num_segments):
+        answers = rule(x).expand(num_particles, -1, -1)
+        zeros = torch.zeros(answers.shape[:2])
+        return Trajectories(answers, zeros, zeros[0], zeros, zeros.long(), zeros)
+
+    return draw
+
+
+def test_a_program_that_knows_the_rule_scores_one(small):
+    """Copying commutes with every symmetry and recolouring; keeping the first column does not."""
+    puzzles, device = small.test["asked"], torch.device("cpu")
+    answers = answer_copies(draw_by(lambda x: x[:, NAME_CELLS:]), small, puzzles, 16, 2, 1, 0, device)
+    assert answers.boards.shape == (16, 2, 4, 16)
+    guesses = vote(answers)
+    result = score(small, puzzles, guesses)
+    assert result.hit.tolist() == [True, True, False, False] and result.tasks == {"copy": True, "column": False}
+    assert guesses.votes[:, 0].tolist() == [32] * 4
+    summary = result.summary()
+    assert (summary["tasks_solved"], summary["inputs_hit"], summary["num_tasks"]) == (0.5, 0.5, 2)
+    assert result.cells.tolist() == [1.0] * 4  # where it should be there, the column is
+
+
+def test_misuse_of_the_vote_and_the_experiment_is_one_sentence(small):
+    with pytest.raises(ValueError, match="0 augmented copies were asked for; give 1"):
+        answer_copies(None, small, small.test["asked"], 0, 1, 1, 0, torch.device("cpu"))
+    with pytest.raises(ValueError, match="peer=.*MaskedDiffusion reads puzzles .* leave peer=null"):
+        experiment("svi_arc").run(configuration("method=masked_diffusion"))
+
+
+def test_inputs_in_groups_are_inputs_together(small, monkeypatch):
+    ask = partial(answer_copies, draw_by(lambda x: x[:, NAME_CELLS:].flip(1)), small, small.test["asked"])
+    together = ask(5, 2, 1, 0, torch.device("cpu"))
+    monkeypatch.setattr("gram_pyro.arc_vote.COPIES_AT_ONCE", 7)
+    for one, other in zip(together, ask(5, 2, 1, 0, torch.device("cpu")), strict=True):
+        assert one.equal(other)
+
+
+def test_a_vote_over_copies_corrects_what_one_copy_gets_wrong(small):
+    """Wrong where the grid is as it was; right in every other symmetry."""
+    puzzles = small.test["asked"]
+
+    def mostly(x):
+        blank = small.canvas.place(((1,),))
+        return torch.where(x[:, 1:2] == 0, blank, x[:, NAME_CELLS:])
+
+    answers = answer_copies(draw_by(mostly), small, puzzles, 8, 1, 1, 0, torch.device("cpu"))
+    rows = score_all(small, puzzles, answers, [1, 8], [1])
+    assert [(r["A"], r["K"], r["inputs_hit"], r["first_guess"]) for r in rows] == [(1, 1, 0, 0), (8, 1, 0.5, 0.5)]
+    assert vote(answers).votes[:2, 0].eq(7).all()
+
+
+def test_a_task_needs_all_of_its_inputs(small):
+    puzzles = small.test["asked"]
+    boards = torch.stack([small.canvas.place(((0,),)).expand(4, -1), puzzles.solutions], 1)
+    boards[0, 1] = boards[0, 0]  # of the first task, one input is missed
+    result = score(small, puzzles, Guesses(boards, torch.tensor([[2, 1]] * 4)))
+    assert result.hit.tolist() == [False, True, True, True] and result.tasks == {"copy": False, "column": True}
+    assert not result.first.any()
+    nothing = score(small, puzzles, Guesses(boards, torch.tensor([[2, 0]] * 4)))
+    assert not nothing.hit.any()  # a guess that nobody voted for is none
+
+
+def test_copies_begin_with_the_input_and_share_out_the_symmetries():
+    symmetry, recolouring = draw_copies(24, seed=0)
+    assert symmetry[0] == 0 and recolouring[0].equal(SAME)
+    assert all((symmetry[8 * i + 1 : 8 * i + 8].unique(return_counts=True)[1] == 1).all() for i in range(3))
+    assert len(recolouring.unique(dim=0)) == 24
+
+
+# ---- figures, configurations, the experiment
+
+
+def test_the_figure_shows_the_grids_and_frames_what_is_right(small, tmp_path, monkeypatch):
+    puzzles, made = small.test["asked"], []
+    boards = torch.stack([puzzles.solutions, small.canvas.place(((5, 5),)).expand(4, -1)], 1)
+    monkeypatch.setattr(plt, "close", made.append)
+    guesses_figure(
+        small, puzzles, Guesses(boards, torch.tensor([[3, 2], [3, 2], [4, 1], [5, 0]])), [0, 3], 5, tmp_path / "f.png"
+    )
+    (figure,) = made
+    axes = np.array(figure.axes).reshape(2, 8)
+    for row, b in zip(axes, (0, 3), strict=True):
+        one = next(p for p in small.tasks[2 if b == 0 else 3].tests
+                   if small.canvas.place(p.input).equal(puzzles.x[b, 11:]))  # fmt: skip
+        for axis, grid in zip(row[4:7], (one.input, one.output, one.output), strict=True):
+            close(torch.tensor(axis.images[0].get_array()), PALETTE[torch.tensor(grid)])
+        assert plt.matplotlib.colors.to_hex(row[6].spines["top"].get_edgecolor()).upper() == GREEN
+    assert plt.matplotlib.colors.to_hex(axes[0, 7].spines["top"].get_edgecolor()).upper() == RED
+    assert "3 of 5" in axes[0, 6].get_title() and "wrong" in axes[0, 7].get_title()
+    assert axes[1, 7].get_title() == "no second guess" and not axes[1, 7].images
+    assert (tmp_path / "f.png").stat().st_size > 0
+
+
+def configuration(*overrides):
+    with initialize_config_dir(str(CONF), version_base=None):
+        return compose("svi_arc", overrides=["run_dir=x", "task_name=arc", "method_name=gram", *overrides])
+
+
+@needs_data
+@pytest.mark.parametrize(("name", "beta", "asked", "count"), [("paper", 0.04, 400, 3987), ("paper_2", 0.1, 120, 5573)])
+def test_the_paper_size_composes_and_takes_a_step(
+    name, beta, asked, count, monkeypatch, local_params, single_precision
+):
+    monkeypatch.setenv("GRAM_DATA", str(DATA))
+    full = configuration(f"experiment=arc/{name}")
+    assert full.dim == 512 and full.train.beta == beta and full.evaluate.augmentations == [1, 1000]
+    task = instantiate(full.task)
+    assert len(task.tasks) == full.task.num_names and task.num_cells == 900
+    assert sum(t.source in task._asked for t in task.tasks) == asked and task.train.num_puzzles == count
+    model = build_model(full, task)
+    table = model.embed.task.weight.numel()
+    size = sum(p.numel() for part in (model, build_guide(full, model)) for p in part.parameters()) - table
+    assert 10.4e6 < size < 10.6e6 and table == full.task.num_names * 6 * 512
+    reduced = ["dim=32", "core.num_updates=1", "core.hidden=32", "core.num_layers=1", "train.batch_size=2",
+               "train.num_segments=1", "train.precision=fp32", "compile=false"]  # fmt: skip
+    trainer = build_learner(configuration(f"experiment=arc/{name}", *reduced), task, torch.device("cpu"))
+    record = trainer.trajectory(next(task.batches(2, torch.Generator().manual_seed(0))))
+    assert trainer.updates == 1 and all(torch.isfinite(value).all() for value in record.values())
+
+
+def test_the_experiment_runs_end_to_end(tmp_path, capsys, local_params, single_precision):
+    file = make_file(tmp_path, "asked", {"copy": np.copy, "turn": np.flipud}, tests=2)
+    files = ["task.shown=[]", f"task.asked=[{file}]", "task.side=4", "task.num_names=2", "embed.num_prefix=11"]
+    config = configuration("experiment=arc/smoke", *files)
+    OmegaConf.update(config, "run_dir", str(tmp_path / "run"))
+    experiment("svi_arc").run(config)
+    folder = tmp_path / "run"
+    for name in ("config.yaml", "results.csv", "training.png", "arc_GRAM.png", "arc_deterministic.png"):
+        assert (folder / name).stat().st_size > 0
+    rows = json.loads((folder / "results.json").read_text())["rows"]
+    found = {(r["program"], r["puzzles"], r["A"], r["K"]) for r in rows}
+    programs = ("GRAM", "deterministic")
+    assert found == set(itertools.product(programs, ["asked"], (1, 3), (1, 2))) | set(
+        itertools.product(programs, ["shown"], (1,), (1, 2))
+    )
+    assert all(0 <= r["tasks_solved"] <= 1 and r["num_inputs"] == (4 if r["puzzles"] == "asked" else 6) for r in rows)
+    assert "tasks_solved" in capsys.readouterr().out

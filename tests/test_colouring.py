@@ -1,12 +1,8 @@
 """Graph colouring: every claim is checked against brute force, networkx or a theorem."""
 
-import csv
 import itertools
 import logging
-import math
-import os
 from collections import Counter
-from pathlib import Path
 from random import Random
 
 import matplotlib.pyplot as plt
@@ -15,56 +11,13 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.colors import to_hex
+from plain_graphs import brute_force, edges_of, graph_of, hashes_of, pairs_of, relabelled
 
 from gram_pyro.tasks import graphs
 from gram_pyro.tasks.base import Batch, draw_batch
 from gram_pyro.tasks.canonical_colouring import CanonicalColouring
 from gram_pyro.tasks.colouring import OKABE_ITO, RED, Colouring
-from gram_pyro.tasks.graphs import class_hash, draw_split, find_colourings, read_graphs
-from gram_pyro.tasks.sudoku_files import PuzzleFileError
-
-DATA = Path(os.environ.get("GRAM_DATA", Path(__file__).parents[2] / "shared" / "data"))
-ALL8 = DATA / "graphs" / "n8_3colourable.csv"
-needs_data = pytest.mark.skipif(not ALL8.is_file(), reason="needs the data folder (GRAM_DATA)")
-
-
-def pairs_of(n):
-    return list(itertools.combinations(range(n), 2))
-
-
-def edges_of(graph):
-    return [graph.has_edge(*pair) for pair in pairs_of(len(graph))]
-
-
-def graph_of(n, x):
-    graph = nx.empty_graph(n)
-    graph.add_edges_from(pair for pair, symbol in zip(pairs_of(n), x, strict=False) if symbol == 2)
-    return graph
-
-
-def hashes_of(n, puzzles):
-    return class_hash((puzzles.x[:, : n * (n - 1) // 2] == 2).numpy(), n).tolist()
-
-
-def relabelled(colours):
-    names = {}
-    return [names.setdefault(c, len(names)) for c in colours]
-
-
-def brute_force(graph, k):
-    """All k^n assignments; the proper ones, up to renaming."""
-    proper = (c for c in itertools.product(range(k), repeat=len(graph)) if all(c[a] != c[b] for a, b in graph.edges))
-    return sorted({tuple(relabelled(c)) for c in proper})
-
-
-def count_named(graph, k):
-    """P(G, k), the chromatic polynomial, from canonical colourings: m colours have k (k - 1) .. (k - m + 1) names."""
-    return sum(math.perm(k, max(c) + 1) for c in find_colourings(edges_of(graph), len(graph), k, 10**6))
-
-
-def random_graphs(n, count, seed=0):
-    rng = Random(seed)
-    return [nx.gnp_random_graph(n, rng.uniform(0.1, 0.8), seed=rng.randrange(10**6)) for _ in range(count)]
+from gram_pyro.tasks.graphs import class_hash, draw_split, find_colourings
 
 
 @pytest.fixture(scope="module")
@@ -84,67 +37,6 @@ def test_cells_and_relations():
         shares = pairs == 2 and len(a & b) == 1
         assert task.relations[:, i, j].tolist() == [holds, shares]
         assert ordered[:, i, j].tolist() == [holds, shares, vertices and a > b, vertices and a < b]
-
-
-@pytest.mark.parametrize("n, k", [(1, 1), (4, 2), (5, 3), (6, 3), (6, 4), (7, 3)])
-def test_solver_against_brute_force(n, k):
-    for graph in random_graphs(n, 15, seed=n):
-        assert list(map(tuple, find_colourings(edges_of(graph), n, k, 10**6))) == brute_force(graph, k)
-
-
-@pytest.mark.parametrize("k", [1, 2, 3, 4, 5])
-def test_solver_against_chromatic_polynomials(k):
-    for n in (3, 4, 5, 8):
-        assert count_named(nx.complete_graph(n), k) == math.perm(k, n)
-        assert count_named(nx.cycle_graph(n), k) == (k - 1) ** n + (-1) ** n * (k - 1)
-        assert count_named(nx.random_labeled_tree(n, seed=n), k) == k * (k - 1) ** (n - 1)
-        assert count_named(nx.empty_graph(n), k) == k**n
-        wheel = k * ((k - 2) ** (n - 1) + (-1) ** (n - 1) * (k - 2))
-        assert n < 4 or count_named(nx.wheel_graph(n), k) == wheel
-    petersen = [0, 0, 120, 12960, 332880]  # the Petersen graph, known values of its polynomial at 1..5
-    assert k == 5 or count_named(nx.petersen_graph(), k) == petersen[k - 1]
-
-
-@needs_data
-def test_solver_and_hash_on_all_classes_of_8_vertices():
-    """6024 classes: the number of colourings of each, and no two with one hash."""
-    with ALL8.open(newline="") as file:
-        expected = [int(row["canonical_3colourings"]) for row in csv.DictReader(file)]
-    puzzles = read_graphs(ALL8, 8, 3, 10_000)
-    assert puzzles.num_solutions.tolist() == expected and len(expected) == 6024
-    assert len(set(hashes_of(8, puzzles))) == 6024
-    owner = torch.repeat_interleave(torch.arange(6024), puzzles.num_solutions)
-    assert Colouring().is_solved(puzzles.x[owner], puzzles.solutions).all()
-
-
-@needs_data
-@pytest.mark.parametrize("name, count", [("myciel3", 520), ("myciel4", None), ("queen5_5", 2), ("queen7_7", 4)])
-def test_chromatic_numbers_of_dimacs(name, count):
-    """None with one colour less; queen n x n: the ways to part the board into n solutions of n queens."""
-    file = DATA / "dimacs" / f"{name}.col"
-    with (DATA / "dimacs" / "index.csv").open(newline="") as table:
-        (known,) = (row for row in csv.DictReader(table) if row["name"] == name)
-    n, k = int(known["vertices"]), int(known["chromatic_number"])
-    with pytest.raises(PuzzleFileError, match=f"has no colouring with {k - 1} colours"):
-        read_graphs(file, n, k - 1, 10)
-    if count is None:
-        with pytest.raises(PuzzleFileError, match=f"row 1: a graph on {n} vertices has more than max_solutions=600"):
-            read_graphs(file, n, k, 600)
-    else:
-        task = Colouring(n=n, colours=k, num_train=0, test=file)
-        (puzzles,) = task.test.values()
-        assert puzzles.num_solutions.tolist() == [count] and task.is_solved(puzzles.x[0], puzzles.solutions).all()
-        assert (puzzles.x == 2).sum() == int(known["undirected_edges"])
-
-
-def test_solver_gives_up_with_a_sentence(monkeypatch):
-    with pytest.raises(ValueError, match="on 30 vertices has more than max_solutions=50 colourings with 3 colours"):
-        find_colourings([False] * 435, 30, 3, 50)
-    assert len(find_colourings([False] * 3, 3, 3, 5)) == 5
-    monkeypatch.setattr(graphs, "MAX_STEPS", 1000)
-    hard = nx.mycielskian(nx.mycielskian(nx.mycielskian(nx.cycle_graph(5))))
-    with pytest.raises(ValueError, match="on 47 vertices with 5 colours was given up after 1000 steps"):
-        find_colourings(edges_of(hard), 47, 5, 10)
 
 
 def judge(n, k, x, y):
@@ -283,17 +175,6 @@ def test_canonical_augmentation_moves_answers_with_the_graph():
     assert statistic < images - 1 + 5 * (2 * (images - 1)) ** 0.5  # uniform: within 5 standard deviations
 
 
-def test_hash_is_invariant_and_separates():
-    rng = np.random.default_rng(0)
-    graphs = random_graphs(7, 60) + [nx.cycle_graph(7), nx.disjoint_union(nx.cycle_graph(3), nx.cycle_graph(4))]
-    hashes = class_hash(np.array([edges_of(g) for g in graphs]), 7)
-    for _ in range(3):
-        shuffled = [nx.relabel_nodes(g, dict(enumerate(rng.permutation(7).tolist()))) for g in graphs]
-        assert (class_hash(np.array([edges_of(g) for g in shuffled]), 7) == hashes).all()
-    for (a, g), (b, h) in itertools.combinations(zip(hashes.tolist(), graphs, strict=True), 2):
-        assert (a == b) == nx.is_isomorphic(g, h)
-
-
 def test_split_shares_no_class(task8):
     train = [graph_of(8, x) for x in task8.train.x.tolist()]
     test = [graph_of(8, x) for x in task8.test["graphs"].x.tolist()]
@@ -353,88 +234,6 @@ def test_generated_task(tmp_path, monkeypatch):
     file.write_bytes(b"half a file")
     with pytest.raises(ValueError, match="cannot be read .*; delete it"):
         _ = Colouring(**arguments).train
-
-
-SQUARE, PATH3, K4 = "Cl", "Bg", "C~"  # graph6
-
-
-def write(folder, name, text):
-    file = folder / name
-    file.write_text(text)
-    return file
-
-
-def test_files(tmp_path, monkeypatch, caplog):
-    g6 = write(tmp_path, "a.g6", f">>graph6<<{SQUARE}\nC?\n")
-    table = write(tmp_path, "b.csv", f"edges,graph6\n4,{SQUARE}\n0,C?\n")
-    col = write(tmp_path, "c.col", "c a square\n\np edge 4 8\ne 1 2\ne 2 1\ne 2 3\ne 3 4\ne 1 4\n")
-    task = Colouring(n=4, num_train=0, test={"lines": g6, "table": table, "square": col})
-    assert list(task.test) == ["lines", "table", "square"]
-    for puzzles in task.test.values():
-        assert nx.is_isomorphic(graph_of(4, puzzles.x[0].tolist()), nx.cycle_graph(4))
-    assert task.test["square"].x.tolist() == [[2, 1, 2, 2, 1, 2, 0, 0, 0, 0]]
-    assert task.test["square"].num_solutions.tolist() == [3]  # one diagonal alike, or the other, or both
-    assert task.test["lines"].num_solutions.tolist() == task.test["table"].num_solutions.tolist() == [3, 14]
-    monkeypatch.setenv("GRAM_DATA", str(tmp_path))
-    assert Colouring(n=4, num_train=0, test="a.g6").test["a.g6"].num_puzzles == 2
-    with pytest.raises(ValueError, match="nothing to train on: num_train=0"):
-        _ = task.train
-
-
-@needs_data
-def test_files_that_share_classes_with_train(caplog):
-    with caplog.at_level(logging.WARNING):
-        task = Colouring(num_train=200, test=ALL8, cache=None)
-        (puzzles,) = task.test.values()
-    seen = set(hashes_of(8, task.train))
-    assert puzzles.num_puzzles == 6024 - len(seen) and seen.isdisjoint(hashes_of(8, puzzles))
-    assert f"{len(seen)} of 6024 graphs of" in caplog.text and "share an isomorphism class with train" in caplog.text
-
-
-@pytest.mark.parametrize(
-    "name, text, message",
-    [
-        ("a.txt", "", "a.txt is neither .g6, .csv nor .col"),
-        ("a.g6", "", "a.g6 holds no graph"),
-        ("a.g6", f"{SQUARE}\n{PATH3}", "a.g6, row 2: a graph on 3 vertices came; expected n=4; give n=3"),
-        ("a.g6", f"{SQUARE}\nC", "a.g6, row 2: 'C' is not graph6"),
-        ("a.g6", f"{SQUARE}\n\n", "a.g6, row 2: '' is not graph6"),
-        ("a.g6", "C\u00e9", "row 1: .* is not graph6"),
-        ("a.g6", f"{SQUARE}\n{K4}", "a.g6, row 2: the graph has no colouring with 3 colours; give more colours"),
-        ("a.csv", f"graph\n{SQUARE}", r"a.csv has columns \['graph'\]; expected graph6"),
-        ("a.csv", f"edges,graph6\n4,{SQUARE}\n4", "a.csv, row 2: '' is not graph6"),
-        ("a.col", "c nothing", "a.col holds no graph"),
-        ("a.col", "e 1 2", "a.col, row 1: 'e 1 2' came; expected 'p edge VERTICES EDGES' once"),
-        ("a.col", "p edge 4 1\np edge 4 1", "a.col, row 2: 'p edge"),
-        ("a.col", "p edge 4 1\ne 1 5", "a.col, row 2: 'e 1 5' came"),
-        ("a.col", "p edge 4 1\ne 0 1", "row 2: 'e 0 1' came"),
-        ("a.col", "p edge 4 1\ne 2 2", "row 2: 'e 2 2' came"),
-        ("a.col", "p edge 4 1\ne 2 x", "row 2: 'e 2 x' came"),
-        ("a.col", "p edge 0 0", "row 1: 'p edge 0 0' came"),
-    ],
-)
-def test_file_errors(tmp_path, name, text, message):
-    with pytest.raises(PuzzleFileError, match=message):
-        read_graphs(write(tmp_path, name, text), 4, 3, 100)
-
-
-def test_misuse(tmp_path):
-    wrong = {"n": 1, "edge_probability": 1.1, "colours": 0, "num_train": -1, "num_test": -1, "seed": -1}
-    for name, value in wrong.items():
-        with pytest.raises(ValueError, match=f"{name}={value}.* came; expected n >= 2, 0 <= edge_probability <= 1"):
-            Colouring(**{name: value})
-    with pytest.raises(ValueError, match="edge_probability=1.0 brought none to train on .* with 3 colours"):
-        _ = Colouring(n=5, edge_probability=1.0, cache=None).train
-    with pytest.raises(ValueError, match="more than max_solutions=20 colourings with 3 colours; raise max_solutions"):
-        _ = Colouring(edge_probability=0.1, max_solutions=20, cache=None).train
-    with pytest.raises(PuzzleFileError, match="a.g6, row 1: a graph on 4 vertices has more than max_solutions=13"):
-        _ = Colouring(n=4, num_train=0, max_solutions=13, test=write(tmp_path, "a.g6", "C?")).test
-    with pytest.raises(FileNotFoundError, match="nowhere.g6 is not there"):
-        _ = Colouring(num_train=0, test="nowhere.g6").test
-    with pytest.raises(PuzzleFileError, match="b.g6 is damaged"):
-        (tmp_path / "b.g6").write_bytes(b"\xff\xfe")
-        _ = Colouring(n=4, num_train=0, test=tmp_path / "b.g6").test
-    assert Colouring(num_train=5, num_test=0, cache=None).test == {}
 
 
 def test_render_and_draw():

@@ -5,8 +5,8 @@ from functools import partial
 import pyro
 import pytest
 import torch
+from members import given, members
 from pyro.infer import TraceMeanField_ELBO
-from test_contract import given, members
 from test_train import ragged, trainer_of
 from tiny import D, V, program, relational
 from torch.utils._python_dispatch import TorchDispatchMode

@@ -4,97 +4,33 @@ import itertools
 import logging
 import math
 from collections import Counter
-from pathlib import Path
 from random import Random
 
-import matplotlib.pyplot as plt
 import networkx as nx
-import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
-from matplotlib.colors import to_hex
-from scripts import experiment, script
+from plain_maps import (
+    BLANK,
+    GOAL,
+    OFF,
+    PATH,
+    START,
+    WALL,
+    board,
+    graph_of,
+    images,
+    judge,
+    name_of,
+    shortest_plans,
+    smallest_bridges,
+    some_maps,
+)
 
 from gram_pyro.tasks.base import Batch, draw_batch
-from gram_pyro.tasks.grids import Grid, draw_split, random_maps
-from gram_pyro.tasks.planning import BLUE, OKABE_ITO, RED, Planning
+from gram_pyro.tasks.grids import Grid, draw_split
+from gram_pyro.tasks.planning import Planning
 
-BLANK, WALL, START, GOAL, PATH, OFF = range(6)
-CONF = Path(__file__).parents[1] / "experiments" / "conf"
 SHAPES = [(2, 2), (3, 3), (3, 4), (5, 2), (6, 6)]
-
-
-def board(text):
-    """A map or an answer row by row, as render writes it."""
-    return torch.tensor([".#SG*-".index(c) for c in text if not c.isspace()])
-
-
-def graph_of(x, rows, columns):
-    """The cells that are no walls, as vertices of a networkx grid."""
-    graph = nx.grid_2d_graph(rows, columns)
-    graph = nx.relabel_nodes(graph, {(r, c): r * columns + c for r, c in graph})
-    graph.remove_nodes_from([cell for cell, symbol in enumerate(x) if symbol == WALL])
-    return graph
-
-
-def shortest_plans(x, rows, columns):
-    """All answers, by networkx."""
-    graph, start, goal = graph_of(x, rows, columns), x.index(START), x.index(GOAL)
-    if not nx.has_path(graph, start, goal):
-        return []
-    answers = []
-    for path in nx.all_shortest_paths(graph, start, goal):
-        answers.append([symbol or (PATH if cell in path else OFF) for cell, symbol in enumerate(x)])
-    return sorted(answers)
-
-
-def smallest_bridges(x, rows, columns):
-    """All answers that make start, goal and path one connected piece, and among these the smallest: brute force over
-    every way to mark the free cells, without a word on distances."""
-    graph, free = graph_of(x, rows, columns), [cell for cell, symbol in enumerate(x) if symbol == BLANK]
-    for size in range(len(free) + 1):
-        found = []
-        for path in itertools.combinations(free, size):
-            if nx.is_connected(graph.subgraph([x.index(START), x.index(GOAL), *path])):
-                found.append([symbol or (PATH if cell in path else OFF) for cell, symbol in enumerate(x)])
-        if found:
-            return sorted(found)
-    return []
-
-
-def judge(x, y, rows, columns):
-    """What is broken, in plain Python."""
-    graph, start, goal = graph_of(x, rows, columns), x.index(START), x.index(GOAL)
-    distance = nx.single_source_shortest_path_length(graph, start)
-    path = {start, goal} | {cell for cell in graph if x[cell] == BLANK and y[cell] == PATH}
-    broken = 0
-    for cell in path:
-        steps = [distance[other] - distance[cell] for other in graph[cell] if other in path and cell in distance]
-        broken += abs(steps.count(-1) - (cell != start)) + abs(steps.count(1) - (cell != goal))
-    changed = sum(a != BLANK and a != b for a, b in zip(x, y, strict=True))
-    undecided = sum(a == BLANK and b not in (PATH, OFF) for a, b in zip(x, y, strict=True))
-    return broken + changed + undecided
-
-
-def images(x, rows, columns):
-    """A map turned, reflected and walked backwards, in plain Python, as many as keep its shape."""
-    found = []
-    for way in (x, [{START: GOAL, GOAL: START}.get(symbol, symbol) for symbol in x]):
-        lines = [tuple(way[r * columns : (r + 1) * columns]) for r in range(rows)]
-        for _ in range(4):
-            lines = list(zip(*lines[::-1], strict=True))
-            found += [lines, [line[::-1] for line in lines]]
-    return [sum(lines, ()) for lines in found if len(lines) == rows]
-
-
-def name_of(x, rows, columns):
-    return min(images(x, rows, columns))
-
-
-def some_maps(rows, columns, count=40, wall_probability=0.3, seed=0):
-    return random_maps(Grid(rows, columns), wall_probability, np.random.default_rng(seed))[:count]
 
 
 @pytest.fixture(scope="module")
@@ -341,96 +277,3 @@ def test_misuse():
     with pytest.raises(ValueError, match="wall_probability=0 brought none .*max_solutions=1 plans; give a smaller"):
         _ = Planning(n=3, wall_probability=0, min_distance=4, max_solutions=1, cache=None).train
     assert Planning(num_train=5, num_test=0, cache=None).test == {}
-
-
-def test_render():
-    task = Planning(n=2, columns=3, min_distance=1)
-    x, y = board("S.. #.G"), board("S*- #*G")
-    assert task.render(x).splitlines() == ["+-------+", "| S . . |", "| # . G |", "+-------+"]
-    assert task.render(x, y).splitlines()[1:3] == ["| S . . |     | S * - |", "| # . G |     | # * G |"]
-
-
-def places(collection):
-    return [tuple(map(int, xy)) for xy in collection.get_offsets()]
-
-
-def test_draw():
-    """A fork, a wall painted over and an undecided cell; columns and rows of what is blue and red."""
-    task = Planning(n=3, min_distance=1)
-    x, y = board("S.. #.. ..G"), board("S** *** .-G")
-    figure, axes = plt.subplots()
-    task.draw(axes, x)
-    assert not axes.collections[2:] and [t.get_text() for t in axes.texts] == ["S", "G"]  # 2: the lines of the grid
-    assert axes.images[0].get_array()[:, :, 0].round(2).tolist() == [[1, 1, 1], [0.35, 1, 1], [1, 1, 1]]
-    axes.clear()
-    task.draw(axes, x, y)
-    lines, good, bad, framed, crossed = axes.collections[2:]
-    assert len(lines.get_segments()) == 6 and to_hex(lines.get_color()[0]).upper() == BLUE
-    assert (places(good), places(bad)) == ([(2, 0), (1, 1)], [(1, 0), (2, 1)])
-    assert (places(framed), places(crossed)) == ([], [(0, 1)])
-    assert [to_hex(c.get_edgecolor()[0]).upper() for c in (good, bad, crossed)] == [BLUE, RED, RED]
-    assert [(t.get_text(), t.get_position()) for t in axes.texts[2:]] == [("?", (0, 2))]
-    axes.clear()
-    task.draw(axes, x, board("S-- #-- --G"))
-    assert places(axes.collections[5]) == [(0, 0), (2, 2)]
-    plt.close(figure)
-
-
-def test_draw_plans():
-    """Lines of one plan are an even shift of the cells' centres, lines of two plans differ in shift, and the legend
-    counts answers: the six most frequent plans, the rest, and wrong ones."""
-    task = Planning(n=4)
-    x = board("S... .... .... ...G")
-    plans, wrong = task.grid.plans(x[None]).solutions, board("S--- ---- ---- ---G")
-    figure, axes = plt.subplots()
-    answers = torch.cat([plans[:8], plans[:6], plans[3:5], plans[4:5], wrong[None]])
-    task.draw_plans(axes, x, answers)
-    lines = axes.collections[2:]
-    assert [c.get_label() for c in lines] == ["4", "3", "2", "2", "2", "2", "2 in 2 others", "1 wrong"]
-    assert [t.get_text() for t in axes.get_legend().get_texts()] == [c.get_label() for c in lines]
-    assert [to_hex(c.get_color()[0]).upper() for c in lines[:6]] == list(OKABE_ITO)
-    shifts = []
-    for index, drawn in zip([4, 3], lines, strict=False):
-        ends = torch.tensor(np.array(drawn.get_segments()))  # [steps, 2, (column, row)]
-        cells, shift = ends.round(), (ends - ends.round())[0, 0, 0].item()
-        assert torch.allclose(ends - cells, torch.tensor(shift)) and len(ends) == 6
-        used = cells.flatten(0, 1).long().unique(dim=0).tolist()
-        marked = task.grid.on_path(x, plans[index]).nonzero().flatten().tolist()
-        assert sorted(row * 4 + column for column, row in used) == marked
-        shifts.append(shift)
-    assert len(lines[-2].get_segments()) == 12 and abs(shifts[0] - shifts[1]) > 0.05
-    axes.clear()
-    task.draw_plans(axes, x, wrong[None].expand(3, -1))
-    assert [c.get_label() for c in axes.collections[2:]] == ["3 wrong"]
-    plt.close(figure)
-
-
-def test_experiment(tmp_path, monkeypatch):
-    """experiment=smoke fits the task, and the figure says what was found."""
-    with initialize_config_dir(str(CONF), version_base=None):
-        task = instantiate(compose("svi_planning", overrides=["experiment=smoke", "run_dir=x"]).task)
-    assert (task.num_cells, task.train.num_puzzles, task.test["maps"].num_puzzles) == (16, 40, 8)
-    maps = task.test["maps"].select((task.test["maps"].num_solutions > 1).nonzero().flatten()[:2])
-    first, second = maps.solutions_of(0), maps.solutions_of(1)
-    answers = torch.stack(
-        [torch.stack(pair) for pair in ((first[0], second[0]), (first[0], second[1]), (maps.x[0], second[1]))]
-    )
-    svi_planning, kept = experiment("svi_planning"), []
-    with monkeypatch.context() as patch:
-        patch.setattr(svi_planning.plt, "close", kept.append)
-        svi_planning.plans_figure(task, maps, answers, tmp_path / "plans.png")
-    assert [axes.get_title() for axes in kept[0].axes] == [
-        f"2 of 3 answers right, 1 of {len(first)} plans",
-        f"3 of 3 answers right, 2 of {len(second)} plans",
-    ]
-    assert (tmp_path / "plans.png").stat().st_size > 0
-    plt.close(kept[0])
-
-
-def test_a_run_ends_with_a_picture_of_plans(tmp_path):
-    """And without one where there are no trajectories."""
-    light = ("experiment=smoke", "train.precision=fp32", "rivals.deterministic=null", "task.num_test=20")
-    script("svi_planning", *light, f"run_dir={tmp_path / 'gram'}")
-    assert (tmp_path / "gram" / "plans.png").stat().st_size > 5000
-    script("svi_planning", *light, "method=masked_diffusion", "peer.num_layers=1", f"run_dir={tmp_path / 'peer'}")
-    assert (tmp_path / "peer" / "results.json").is_file() and not (tmp_path / "peer" / "plans.png").exists()

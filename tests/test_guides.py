@@ -6,10 +6,11 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
+from draws import moments_agree
 from oracle import Exact, law_from_start, linear_gram, log_evidence
 from pyro.infer import SVI, Trace_ELBO, TraceMeanField_ELBO
 from pyro.poutine import trace
-from test_priors import CONTINUOUS, moments_agree, shaken
+from small_priors import CONTINUOUS, shaken
 from tiny import B, D, L, batch, close, parameters, program, shake
 from torch.distributions import kl_divergence
 

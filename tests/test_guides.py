@@ -1,28 +1,18 @@
-"""Guides: what each claims of itself, against closed forms; segments, gradients and training."""
+"""Guides: where they start and what they compute, against closed forms, and the sentence for what a guide cannot do."""
 
 from functools import partial
 
-import pyro
 import pyro.distributions as dist
 import pytest
 import torch
 from draws import moments_agree
-from oracle import Exact, law_from_start, linear_gram, log_evidence
-from pyro.infer import SVI, Trace_ELBO, TraceMeanField_ELBO
-from pyro.poutine import trace
+from oracle import Exact, linear_gram
+from small_guides import GUIDES, concat
 from small_priors import CONTINUOUS, shaken
-from tiny import B, D, L, batch, close, parameters, program, shake
+from tiny import B, D, L, batch, close, program, shake
 from torch.distributions import kl_divergence
 
 from gram_pyro.core import State
-from gram_pyro.heads import Heads
-from gram_pyro.importance import RWS, DReG
-from gram_pyro.inference.evidence import bound, guided_filter, log_weights
-from gram_pyro.learner import TrainSettings
-from gram_pyro.objectives import Balanced_ELBO, segment_loss
-from gram_pyro.tasks.base import Batch
-from gram_pyro.train import Trainer
-from guides.bootstrap import Bootstrap
 from guides.categorical import Categorical
 from guides.concat import Concat
 from guides.cross_attention import CrossAttention
@@ -31,25 +21,10 @@ from guides.flow import Flow
 from guides.residual import Residual
 from guides.semi_amortised import SemiAmortised
 
-concat = partial(Concat, dim=D, hidden=6)
-GUIDES = {
-    "concat": concat,
-    "residual": partial(Residual, dim=D, hidden=6),
-    "cross_attention": partial(CrossAttention, dim=D, num_heads=2, hidden=6),
-    "flow": partial(Flow, dim=D, num_layers=1, hidden=6),
-    "semi_amortised": partial(SemiAmortised, inner=concat),
-    "delayed": partial(Delayed, inner=concat),
-}
-MEAN_FIELD, TRACE = (elbo(max_plate_nesting=1) for elbo in (TraceMeanField_ELBO, Trace_ELBO))
-
 
 def posteriors(guide, x, y, state=None):
     guide(x, y, state)
     return [guide.trace.nodes[f"z_{t}"]["fn"] for t in range(guide.model.num_transitions)]
-
-
-def priors(guide):
-    return [guide.trace.nodes[f"z_{t}"]["infer"]["prior"] for t in range(guide.model.num_transitions)]
 
 
 # ---- where they start
@@ -233,173 +208,6 @@ def test_semi_amortised_needs_no_outer_gradient_and_moves_no_model():
         )
 
 
-# ---- segments
-
-
-def delayed(num_segments, **options):
-    model, _ = program(**options)
-    return model, shake(Delayed(model, concat, num_segments))
-
-
-def test_delayed_is_the_prior_and_then_the_inner_guide():
-    model, guide = delayed(2)
-    u, y = torch.randn(B, L, D), batch()[1]
-    prior = model.prior(u, 0)
-    for segment in range(4):
-        guide.segment = segment
-        law = guide.posterior(u, y, prior, 0)
-        if segment < 2:
-            assert law is prior
-        else:
-            close(law.mean, guide.q_inner.posterior(u, y, prior, 0).mean)
-
-
-@pytest.mark.parametrize(
-    "objective", [MEAN_FIELD, TRACE, DReG(num_particles=2), RWS(num_particles=2)], ids=lambda o: type(o).__name__
-)
-def test_delayed_knows_the_segment_in_training(local_params, objective):
-    """DReG runs the program twice per segment and RWS asks the guide once more: a count of calls would be wrong."""
-    model, guide = delayed(2)
-    settings = TrainSettings(updates=8, num_segments=4, batch_size=4, free_share=0.5, precision="fp32")
-    trainer = Trainer(model, guide, Heads(D), objective, settings)
-    seen, posterior = [], guide.posterior
-
-    def watched(u, y, prior, t):
-        law = posterior(u, y, prior, t)
-        seen.append((guide.segment, law is prior))
-        return law
-
-    guide.posterior = watched
-    x, y = batch(4)
-    for _ in range(2):
-        record = trainer.trajectory(Batch(x, y, y[:, None], torch.ones(4, 1, dtype=torch.bool)))
-    per_segment = len(seen) // 8
-    assert [s for s, _ in seen] == [s for _ in range(2) for s in range(4) for _ in range(per_segment)]
-    assert all(is_prior == (segment < 2) for segment, is_prior in seen)
-    assert (record["kl"] > 0).all()
-
-
-def test_delayed_knows_the_segment_in_evidence():
-    """Weights of a trajectory whose guide is the prior for m segments, on the oracle: those segments weigh nothing, a
-    guide that is exact afterwards leaves the evidence unbiased, and chunks do not count as segments."""
-    model = linear_gram(num_transitions=2, readout_scale=0.8)
-    x = torch.randint(3, (3, 2))
-    mean, variance = law_from_start(model, x, num_segments=2)
-    y = (mean + 0.7 * variance.sqrt() * torch.randn(3, 2)).detach()
-    guide = Delayed(model, Bootstrap, 1)
-    for chunk in (7, 1024):
-        weights = log_weights(model, guide, x, y, 400, 2, chunk=chunk)
-        truth = log_evidence(model, x, y, num_segments=2)
-        estimate = weights.exp()
-        assert ((estimate.mean(0) - truth.exp()).abs() < 4.5 * estimate.std(0) / 20).all()
-    segments, posterior = [], guide.posterior
-
-    def watched(*args):
-        segments.append(guide.segment)
-        return posterior(*args)
-
-    guide.posterior = watched
-    guided_filter(model, guide, x, y, 4, 3, chunk=5)
-    assert segments == [s for s in range(3) for _ in range(2 * 3)]  # 12 rows are 3 chunks
-
-
-def test_delayed_evidence_is_that_of_the_inner_guide_from_where_it_starts():
-    """A trajectory with m = 1 of N = 2: the weight is p(y | h) p / q of the last segment alone."""
-    model, guide = delayed(1, num_transitions=2)
-    x, y = batch()
-    ratios, posterior = [], guide.posterior
-
-    def watched(u, y, prior, t):
-        law = posterior(u, y, prior, t)
-        z = law.rsample()
-        ratios.append(prior.log_prob(z) - law.log_prob(z))
-        return dist.Delta(z, law.log_prob(z), event_dim=2)
-
-    guide.posterior = watched
-    particles = guided_filter(model, guide, x, y, 5, 2, threshold=0.0)
-    assert all(r.eq(0).all() for r in ratios[:2]) and all((r != 0).all() for r in ratios[2:])
-    answer = model.readout(particles.cloud.state).log_prob(y.repeat(5, 1))
-    close(particles.log_weights, (answer + sum(ratios)).view(5, 3))
-
-
-def test_a_call_without_a_state_starts_a_trajectory():
-    model, guide = delayed(1)
-    x, y = batch()
-    guide.segment = 3
-    guide(x, y)
-    assert guide.segment == 0 and guide.kl().eq(0).all()
-    guide.segment = 3
-    guide(x, y, guide.final_state())
-    assert guide.segment == 3 and (guide.kl() > 1e-3).all()
-    guide(x, y, state=None)
-    assert guide.segment == 0
-
-
-# ---- training
-
-
-@pytest.mark.parametrize("name", GUIDES)
-def test_every_parameter_trains_and_the_loss_falls(local_params, name):
-    """A trajectory of two segments per step, so that the delayed guide has its say."""
-    for objective in (MEAN_FIELD, TRACE):
-        pyro.set_rng_seed(0)
-        model, _ = program(shaken=False)
-        guide = GUIDES[name](model)
-        optimiser = torch.optim.Adam([*model.parameters(), *guide.parameters()], lr=3e-2)
-        before = {n: p.detach().clone() for n, p in parameters(model, guide).items()}
-        x, y = torch.randint(5, (8, L)), torch.randint(1, 3, (8, L))
-        losses = []
-        for _ in range(8):
-            state = None
-            for segment in range(2):
-                guide.segment = segment
-                loss, state = segment_loss(objective, model, guide, x, y, state)
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-                losses.append(loss.item())
-        assert sum(losses[-4:]) < 0.8 * sum(losses[:4])
-        assert all((p - before[n]).abs().max() > 0 for n, p in parameters(model, guide).items())
-
-
-@pytest.mark.parametrize("name", [n for n in GUIDES if n != "flow"])
-def test_gaussian_guides_train_by_the_balanced_objective(name):
-    model, _ = program()
-    guide = shake(GUIDES[name](model))
-    x, y = batch()
-    torch.manual_seed(0)
-    balanced, _ = segment_loss(Balanced_ELBO(), model, guide, x, y, None)
-    torch.manual_seed(0)
-    plain, _ = segment_loss(MEAN_FIELD, model, guide, x, y, None)
-    close(balanced, plain)
-
-
-@pytest.mark.parametrize("name", GUIDES)
-def test_stock_svi_trains_every_parameter(name):
-    """Pyro's global store keys parameters by name; a nested guide's have names of their own too."""
-    model, _ = program(shaken=False)
-    guide = GUIDES[name](model)
-    guide.segment = 1
-    x, y = batch()
-    state = State(torch.randn(B, L, D), torch.randn(B, L, D))
-    before = {n: p.detach().clone() for n, p in parameters(model, guide).items()}
-    svi = SVI(model, guide, pyro.optim.Adam({"lr": 1e-2}), Trace_ELBO())
-    for _ in range(3):
-        svi.step(x, y, state)
-    moved = {n: (p - before[n]).abs().max() for n, p in parameters(model, guide).items()}
-    assert all(m > 0 for m in moved.values()), [n for n, m in moved.items() if m == 0]
-
-
-@pytest.mark.parametrize("name", GUIDES)
-def test_bounds_are_below_the_evidence_and_rise_with_width(name):
-    """IWAE of the same weights rises where the widths divide each other; particles run side by side."""
-    model, _ = program()
-    guide = shake(GUIDES[name](model))
-    weights = log_weights(model, guide, *batch(), 16, 2)
-    values = torch.stack([bound(weights, k) for k in (1, 4, 16)])
-    assert torch.isfinite(values).all() and (values.diff(dim=0) >= -1e-9).all()
-
-
 # ---- misuse
 
 
@@ -445,11 +253,3 @@ def test_semi_amortised_needs_a_gaussian_inside():
         ValueError, match="guide=semi_amortised refines the mean of a Gaussian, and the inner guide gave Trans"
     ):
         guide(*batch())
-
-
-def test_a_guide_adds_no_site():
-    model, _ = program()
-    for make in GUIDES.values():
-        sites = trace(make(model)).get_trace(*batch())
-        names = [n for n, s in sites.nodes.items() if s["type"] == "sample" and n.startswith("z")]
-        assert names == ["z_0", "z_1", "z_2"]

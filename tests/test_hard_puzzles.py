@@ -5,8 +5,8 @@ from random import Random
 
 import pytest
 from omegaconf import OmegaConf
+from plain_sudoku import backtrack
 from scripts import experiment
-from test_sudoku import backtrack
 
 from gram_pyro.tasks.sudoku_files import read_puzzles
 from gram_pyro.tasks.sudoku_generator import minimal, symmetry_hash

@@ -1,90 +1,23 @@
 """Sudoku: every claim is checked against a slow method that shares no code with the package."""
 
 import itertools
-import logging
-import os
 from collections import Counter
-from pathlib import Path
 from random import Random
 
 import numpy as np
 import pytest
 import torch
+from draws import chi_square
+from plain_sudoku import backtrack, judge
 
-from gram_pyro.tasks import sudoku_generator
 from gram_pyro.tasks.base import draw_batch
-from gram_pyro.tasks.sudoku import Sudoku, random_symmetries
+from gram_pyro.tasks.sudoku import Sudoku
 from gram_pyro.tasks.sudoku_files import parse
 from gram_pyro.tasks.sudoku_generator import draw_bound, generate, symmetry_hash, thin
 from gram_pyro.tasks.sudoku_rules import Geometry
 
-DATA = Path(os.environ.get("GRAM_DATA", Path(__file__).parents[2] / "shared" / "data"))
-BOXES = {4: (2, 2), 6: (2, 3), 9: (3, 3)}
 FULL4 = "1234341221434321"
 PUZZLE4 = "1.34341221434321"
-
-
-def units_of(n):
-    rows, cols = BOXES[n]
-    for k in range(n):
-        yield [k * n + j for j in range(n)]
-        yield [i * n + k for i in range(n)]
-        top, left = k // rows * rows, k % rows * cols
-        yield [(top + i) * n + left + j for i in range(rows) for j in range(cols)]
-
-
-def judge(n, x, y):
-    """The rules, in plain Python."""
-    right = all(sorted(y[c] for c in unit) == list(range(1, n + 1)) for unit in units_of(n))
-    return right and all(a in (0, b) for a, b in zip(x, y, strict=True))
-
-
-def backtrack(n, clues):
-    """All solutions, cell by cell, without propagation."""
-    peers = [{c for unit in units_of(n) if cell in unit for c in unit} - {cell} for cell in range(n * n)]
-
-    def fill(board):
-        if 0 not in board:
-            yield board
-            return
-        cell = board.index(0)
-        for digit in set(range(1, n + 1)) - {board[c] for c in peers[cell]}:
-            yield from fill(board[:cell] + [digit] + board[cell + 1 :])
-
-    return sorted(fill(list(clues)))
-
-
-def chi_square(counts, expected):
-    """Whether counts fit: the statistic lies within 5 standard deviations of its mean (false alarm about 1e-5)."""
-    counts, expected = np.asarray(counts), np.asarray(expected)
-    df = len(counts) - 1
-    return ((counts - expected) ** 2 / expected).sum() < df + 5 * (2 * df) ** 0.5
-
-
-def line_orders(n, size):
-    """Every permutation of n lines that keeps groups of `size` together."""
-    inner = list(itertools.permutations(range(size)))
-    for outer in itertools.permutations(range(n // size)):
-        for inners in itertools.product(inner, repeat=n // size):
-            yield [g * size + i for g, order in zip(outer, inners, strict=True) for i in order]
-
-
-def symmetries4():
-    orders = list(line_orders(4, 2))
-    direct = [tuple(r * 4 + c for r in rows for c in cols) for rows in orders for cols in orders]
-    return direct + [tuple(c * 4 + r for r in rows for c in cols) for rows in orders for cols in orders]
-
-
-SYMMETRIES4 = symmetries4()
-
-
-def canonical4(x):
-    """The least image of a 4x4 puzzle under all its symmetries, digits named in order of appearance."""
-    images = []
-    for order in SYMMETRIES4:
-        names = {0: 0}
-        images.append(tuple(names.setdefault(x[c], len(names)) for c in order))
-    return min(images)
 
 
 @pytest.fixture(scope="module")
@@ -218,73 +151,9 @@ def test_is_solved_against_the_judge(puzzles6):
     assert torch.equal(geometry.is_solved(x[:, None, None], y[:, None, None])[:, 0, 0], expected)
 
 
-@pytest.mark.parametrize("n", [4, 6, 9])
-def test_augmentation_keeps_solutions_and_hash(n, tmp_path, monkeypatch):
-    monkeypatch.setattr(sudoku_generator, "CHUNK", 10)  # fewer puzzles of 9x9, which take long
-    task = Sudoku(n=n, num_train=20, num_test=2, cache=tmp_path)
-    generator = torch.Generator().manual_seed(0)
-    batch = draw_batch(task.train, torch.arange(20), generator)
-    moved = task.augment(batch, generator)
-    assert not torch.equal(moved.x, batch.x)
-    assert task.is_solved(moved.x, moved.y).all() and task.is_solved(moved.x[:, None], moved.solutions).all()
-    for i in range(20):
-        rows = moved.solutions[i][moved.valid[i]]
-        assert len(rows.unique(dim=0)) == len(rows) and (rows == moved.y[i]).all(-1).any()
-        assert all(judge(n, moved.x[i].tolist(), y) for y in rows.tolist())
-    for _ in range(5):
-        x = task.augment(batch, generator).x
-        assert (symmetry_hash(x, task.relations) == symmetry_hash(batch.x, task.relations)).all()
-
-
-def test_symmetries_are_uniform():
-    geometry = Geometry(4)
-    cells, digits = random_symmetries(geometry, 25_600, torch.Generator().manual_seed(0))
-    group = symmetries4()
-    counts = Counter(map(tuple, cells.tolist()))
-    assert set(counts) == set(group) and len(group) == 128
-    assert chi_square([counts[g] for g in group], [200.0] * 128)
-    names = Counter(map(tuple, digits.tolist()))
-    assert len(names) == 24 and chi_square(list(names.values()), [25_600 / 24] * 24)
-    joint = Counter((c[0] // 8, d[1]) for c, d in zip(cells.tolist(), digits.tolist(), strict=True))
-    assert chi_square(list(joint.values()), [25_600 / 8] * 8)
-
-
-def test_6x6_symmetries_without_transposition():
-    cells, _ = random_symmetries(Geometry(6), 2000, torch.Generator().manual_seed(0))
-    rows = {tuple(o) for o in line_orders(6, 2)}
-    cols = {tuple(o) for o in line_orders(6, 3)}
-    grid = cells.view(-1, 6, 6)
-    assert set(map(tuple, (grid[:, :, 0] // 6).tolist())) == rows and len(rows) == 48
-    assert set(map(tuple, (grid[:, 0] % 6).tolist())) == cols and len(cols) == 72
-    assert torch.equal(grid, grid[:, :, :1] // 6 * 6 + grid[:, :1] % 6)
-
-
-@pytest.mark.parametrize("most, classes", [(1, 36), (50, None)])
-def test_hash_is_the_class_on_4x4(most, classes):
-    """WL never separates one class (always true), and on 4x4 never merges two: 36 classes of minimal puzzles."""
-    puzzles = generate(Geometry(4), 1000, most, workers=1)
-    exact = [canonical4(x) for x in puzzles.x.tolist()]
-    hashes = symmetry_hash(puzzles.x, Geometry(4).relations).tolist()
-    assert len(set(zip(exact, hashes, strict=True))) == len(set(exact))
-    if classes:
-        assert len(set(exact)) == len(set(hashes)) == classes
-
-
 def test_hash_separates(puzzles6):
     x = torch.cat([puzzles6[1].x, puzzles6[50].x])
     assert len(np.unique(symmetry_hash(x, Geometry(6).relations))) == 200
-
-
-def test_4x4_split_shares_no_class(caplog):
-    with caplog.at_level(logging.WARNING):
-        task = Sudoku(n=4, num_train=300, num_test=50, cache=None)
-    train = {canonical4(x) for x in task.train.x.tolist()}
-    test = [canonical4(x) for name in ("minimal", "several") for x in task.test[name].x.tolist()]
-    assert train.isdisjoint(test) and len(set(test)) == len(test) > 20
-    assert task.train.num_puzzles == 300 and task.test["minimal"].num_puzzles == 9
-    assert "test set minimal has 9 puzzles, not 50" in caplog.text
-    other = Sudoku(n=4, num_train=300, num_test=50, seed=1, cache=None)
-    assert {canonical4(x) for x in other.train.x.tolist()}.isdisjoint(test)  # whatever the seed
 
 
 def test_generated_task(tmp_path):

@@ -3,17 +3,15 @@
 import gzip
 import json
 import logging
-import os
-from pathlib import Path
 
 import pytest
+from data_folder import DATA
 
 from gram_pyro.tasks.sudoku import Sudoku
 from gram_pyro.tasks.sudoku_files import parse, read_puzzles
 from gram_pyro.tasks.sudoku_generator import generate
 from gram_pyro.tasks.sudoku_rules import Geometry
 
-DATA = Path(os.environ.get("GRAM_DATA", Path(__file__).parents[2] / "shared" / "data"))
 BOXES = {4: (2, 2), 6: (2, 3), 9: (3, 3)}
 FULL4 = "1234341221434321"
 PUZZLE4 = "1.34341221434321"

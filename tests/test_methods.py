@@ -1,0 +1,123 @@
+"""Every method of the paper's table is one word on the command line, from there to its cell of the table."""
+
+from functools import cache
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from scripts import CONF, experiment
+
+from gram_pyro.build import build_learner
+from gram_pyro.core import Flat, Hierarchical
+from gram_pyro.layers import Block
+from gram_pyro.peers.autoregressive import Autoregressive
+from gram_pyro.peers.d3pm import D3PM
+from gram_pyro.peers.masked_diffusion import MaskedDiffusion
+from gram_pyro.peers.vae import VAE
+from gram_pyro.priors.noiseless import Noiseless
+from gram_pyro.runs import trial
+from gram_pyro.tasks.sudoku import Sudoku
+
+METHODS = sorted(f.stem for f in (CONF / "method").glob("*.yaml"))
+BASELINES = [m for m in METHODS if not m.startswith("ablation_")]
+PEERS = {"autoregressive": Autoregressive, "masked_diffusion": MaskedDiffusion, "vae": VAE, "d3pm": D3PM}
+SCRIPTS = ("svi_sudoku", "svi_nqueens", "svi_colouring")
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def table():
+    return experiment("table")
+
+
+@cache
+def board():
+    return Sudoku(n=4, num_train=8, num_test=0, max_solutions=12, cache=None)
+
+
+def composed(script, method, *overrides, **values):
+    values = {"task_name": "t", "method_name": method, "run_dir": "x"} | values
+    with initialize_config_dir(str(CONF), version_base=None):
+        return compose(script, [f"method={method}", *overrides, *(f"{k}={v}" for k, v in values.items() if v)])
+
+
+def test_every_number_of_the_paper_belongs_to_a_task_and_a_method():
+    paper = OmegaConf.load(CONF / "table.yaml").paper
+    for task, methods in paper.items():
+        assert (CONF / "task" / f"{task}.yaml").exists() and set(methods) <= set(METHODS)
+    assert set(BASELINES) - {"vae", "d3pm"} == set(paper.nqueens_8_input)  # ours, and of its other tables
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_composes_and_takes_a_step(script, method, local_params, single_precision):
+    small = ("dim=16", "core.hidden=16", "train.batch_size=4", "train.updates=20", "compile=false")
+    config = composed(script, method, *small)
+    assert config.get("peer") or method not in PEERS
+    learner = build_learner(config, board(), CPU)
+    record = learner.trajectory(next(board().batches(4, torch.Generator().manual_seed(0))))
+    assert next(iter(record)) == "loss" and all(torch.isfinite(value).all() for value in record.values())
+    assert learner.updates == (1 if method in PEERS else config.train.num_segments)
+    if method in PEERS:
+        assert isinstance(learner.peer, PEERS[method]) and set(learner.program) == {"peer"}
+        return
+    core = learner.model.core
+    if method in BASELINES:
+        assert isinstance(core, Flat if method in ("direct", "looped") else Hierarchical)
+        assert isinstance(learner.model.prior, Noiseless) == (method != "gram")
+        num_blocks = sum(isinstance(m, Block) for m in core.modules())
+        assert num_blocks == {"gram": 4, "hrm": 4, "trm": 2, "direct": 12, "looped": 2}[method]
+    if method in ("direct", "looped"):  # no deep supervision, the gradient through everything
+        assert config.train.num_segments == config.evaluate.num_segments == 1
+        assert config.model.num_transitions == config.model.num_grad_steps
+    for name, p in core.named_parameters():
+        assert p in learner.optimiser.state, name
+
+
+def test_every_method_differs_from_every_other():
+    """On N-Queens, where the script itself chooses objective, updates and depth: a method has the last word."""
+    configs = [OmegaConf.to_yaml(composed("svi_nqueens", m, method_name="any")) for m in METHODS]
+    assert len(set(configs)) == len(METHODS)
+    config = composed("svi_nqueens", "gram", "experiment=smoke")
+    assert config.train.updates == 8 and config.evaluate.num_segments == 2
+    assert composed("svi_nqueens", "ablation_last_kl").objective._target_.endswith("Surrogate")
+    assert composed("svi_nqueens", "gram").objective._target_.endswith("MeanField_ELBO")
+
+
+@pytest.mark.parametrize("method", ["gram", "hrm", *PEERS])
+def test_the_rival_of_every_method_is_the_deterministic_recursion(method, local_params, single_precision):
+    config = composed("svi_sudoku", method, "dim=16", "core.hidden=16", "compile=false")
+    rival = trial.rival_config(config, config.rivals.deterministic)
+    learner = build_learner(rival, board(), CPU)
+    assert set(learner.program) == {"model", "guide", "heads"} and isinstance(learner.model.prior, Noiseless)
+
+
+def test_the_folder_of_a_cell_names_task_method_and_seed():
+    config = composed("svi_nqueens", "trm", "experiment=table", run_dir=None, task_name="nqueens_8", seed=2)
+    assert config.run_dir == "runs/table/nqueens_8/trm/seed2" and config.rivals.deterministic is None
+
+
+@pytest.mark.parametrize("method", ["trm", "masked_diffusion"])
+def test_a_cell_of_the_table_from_training_to_the_figure(
+    method, table, tmp_path, monkeypatch, capsys, local_params, single_precision
+):
+    light = ("peer.num_steps=3", "peer.num_layers=1", "peer.hidden=16") if method in PEERS else ()
+    config = composed(
+        "svi_sudoku", method, "experiment=smoke", *light, "rivals.deterministic=null", "evaluate.widths=[1,20]",
+        "train.precision=fp32", run_dir=tmp_path / "run", task_name="sudoku", seed=1,
+    )  # fmt: skip
+    trial.run(config)
+    assert "VERDICT" in capsys.readouterr().out
+    files = {f: f.read_bytes() for f in (tmp_path / "run").iterdir()}
+    monkeypatch.setattr(trial, "instantiate", pytest.fail)  # nothing is built a second time
+    monkeypatch.setattr(trial, "evaluate", pytest.fail)
+    trial.run(config)
+    assert capsys.readouterr().out == "" and {f: f.read_bytes() for f in (tmp_path / "run").iterdir()} == files
+
+    (row, *_) = rows = table.read_run(tmp_path / "run" / "results.json", 20)
+    assert {r["puzzles"] for r in rows} == {"minimal", "several"}
+    assert (row["task"], row["method"], row["seed"], row["updates"]) == ("sudoku", method, 1, 8)
+    assert row["device"] == "cpu" and row["parameters"] > 1000 and 0 <= row["accuracy"] <= row["any"] <= 100
+    table.run(OmegaConf.create({"runs": str(tmp_path), "output": str(tmp_path / "out"), "width": 20, "paper": {}}))
+    assert (tmp_path / "out" / "frontier.png").stat().st_size > 5000

@@ -1,7 +1,5 @@
 """Searches against a list of what is right, tried one by one."""
 
-import csv
-import json
 from types import SimpleNamespace
 
 import pytest
@@ -85,19 +83,3 @@ def test_the_curve_counts_the_puzzles():
         assert row["solved"] == pytest.approx(share)
         assert row["solved_se"] == pytest.approx((share * (1 - share) / (B - 1)) ** 0.5)
         assert row["trajectories"] == pytest.approx(sum(tries for tries, _, _ in each) / B)
-
-
-def check_search(folder, names, at_once, most):
-    """What experiments/search.py left is one account of the same puzzles."""
-    for name in names:
-        summary = json.loads((folder / f"{name}_search.json").read_text())
-        with (folder / f"{name}_puzzles.csv").open(newline="") as file:
-            puzzles = list(csv.DictReader(file))
-        assert summary["num_puzzles"] == len(puzzles) and (folder / f"{name}_search.png").stat().st_size > 0
-        last = summary["rows"][-1]
-        assert last["limit"] <= most
-        assert last["solved"] == pytest.approx(sum(p["solved"] == "True" for p in puzzles) / len(puzzles))
-        assert last["trajectories"] == pytest.approx(sum(int(p["tries"]) for p in puzzles) / len(puzzles))
-        whole = [min(most, -(-int(p["tries"]) // at_once) * at_once) for p in puzzles]
-        assert summary["drawn"] == pytest.approx(sum(whole) / len(puzzles))
-        assert all((p["answer"] != "") == (p["solved"] == "True") for p in puzzles)

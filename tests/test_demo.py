@@ -1,20 +1,15 @@
-"""The demo page: a real server on a free port of this machine, asked over HTTP and through a headless browser."""
+"""The demo page: a real server on a free port of this machine, asked over HTTP."""
 
 import json
 import math
-import os
 import re
-import shutil
-import signal
-import subprocess
-import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-from omegaconf import OmegaConf
+from demo_server import CONFIG, FOUR, needs_weights, running
 from plain_rules import queens_solutions, queens_text, sudoku_is_right
 from scripts import ROOT, experiment
 
@@ -22,8 +17,6 @@ from gram_pyro.load import released
 from gram_pyro.tasks.sudoku_rules import Geometry
 
 PAGE = ROOT / "experiments" / "page"
-CONFIG = OmegaConf.load(ROOT / "experiments" / "conf" / "demo.yaml")
-FOUR = CONFIG.examples.sudoku_6["4 solutions"]
 WISH = {
     "kind": "sudoku",
     "text": FOUR,
@@ -34,29 +27,13 @@ WISH = {
     "seed": 0,
 }
 TEMPERED = ("hot_start", "tempered")
-
-pytestmark = pytest.mark.skipif(
-    not {"sudoku_6x6", "nqueens_8"} <= set(released()), reason="no weights for the page's examples are shipped"
-)
+pytestmark = needs_weights
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    log = tmp_path_factory.mktemp("demo") / "log"
-    command = [sys.executable, "experiments/demo.py", "port=0"]
-    with log.open("w") as file:
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, stderr=file, text=True
-        )
-        try:
-            line = process.stdout.readline()
-            assert "http://127.0.0.1:" in line, log.read_text()
-            yield line.split()[0]
-            assert process.poll() is None, log.read_text()
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.communicate(timeout=30)
-    assert "Traceback" not in log.read_text()
+    with running(tmp_path_factory.mktemp("demo") / "log") as address:
+        yield address
 
 
 def post(server, wish):
@@ -232,93 +209,3 @@ def test_an_address_that_cannot_be_had_gets_one_sentence(server):
     door = experiment("demo").listen("127.0.0.1", 0)
     with door:
         assert door.getsockname()[1] > 0
-
-
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --window-size=1280,1000"
-)
-
-
-@pytest.fixture
-def browser(tmp_path):
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in [*FLAGS.split(), f"--user-data-dir={tmp_path}"]:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    driver.implicitly_wait(5)
-    yield driver
-    driver.quit()
-
-
-@pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no chromium and chromedriver on this machine")
-def test_in_a_browser_an_example_is_solved_and_a_contradiction_refused(server, browser):
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.common.keys import Keys
-    from selenium.webdriver.support.ui import Select, WebDriverWait
-
-    one = lambda css: browser.find_element(By.CSS_SELECTOR, css)  # noqa: E731
-    every = lambda css: browser.find_elements(By.CSS_SELECTOR, css)  # noqa: E731
-    click = lambda css, text: next(e for e in every(css) if text in e.text).click()  # noqa: E731
-    until = lambda truth: WebDriverWait(browser, 30).until(lambda _: truth())  # noqa: E731
-    read = lambda css: browser.execute_script(  # noqa: E731 - one call for many boards: their cells as text
-        "return [...document.querySelectorAll(arguments[0])]"
-        ".map(b => [...b.children].map(c => c.value ?? (c.classList.contains('queen') ? '2' : c.textContent || '.')))",
-        css,
-    )
-    boards = lambda css: ["".join(cell or "." for cell in board) for board in read(css)]  # noqa: E731
-
-    browser.get(server)
-    click("#boards label", "6x6 Sudoku")
-    click("#examples button", "4 solutions")
-    assert boards("#editor .board") == [FOUR] and one("#text").get_property("value") == FOUR
-    click("button", "Solve")
-    until(lambda: "distinct valid" in one("#status").text)
-    solutions = boards("#solutions .board")
-    assert 1 <= len(solutions) == len(set(solutions)) <= 4
-    assert all(sudoku_is_right(FOUR, board, 2, 3) for board in solutions)
-    votes = [int(caption.text.split()[0]) for caption in every("#solutions .votes")]
-
-    slider = one("#segment")
-    slider.send_keys(Keys.HOME)
-    assert set(boards("#trajectories .board")) == {FOUR} and one("#segment-value").text == "the puzzle"
-    slider.send_keys(Keys.END)
-    trajectories = boards("#trajectories .board")
-    assert len(trajectories) == CONFIG.start.particles
-    assert votes == [trajectories.count(board) for board in solutions]
-    assert len(every("#trajectories figure.right")) == sum(votes)
-    one("#play").click()
-    until(lambda: "segment 1 " in one("#segment-value").text)
-    one("#play").click()
-    assert one("#play").text == "Play"
-    cells = read("#entropy .board")[0]
-    assert all((cell == clue) if clue != "." else float(cell) >= 0 for cell, clue in zip(cells, FOUR, strict=True))
-
-    first = one("#editor .cell")
-    first.send_keys("4")  # stands in row 1 already
-    assert one("#text").get_property("value").startswith("4") and first.get_attribute("aria-invalid") == "true"
-    first.send_keys(Keys.ARROW_RIGHT)
-    assert browser.switch_to.active_element.get_attribute("aria-label") == "row 1, column 2"
-    click("button", "Solve")
-    until(lambda: "clues contradict: 4 stands at row 1, column 1" in one("#error").text)
-    one("#editor .cell").send_keys("7")
-    assert "write 1 to 6" in one("#error").text
-
-    click("#boards label", "8x8 board of queens")
-    Select(one("#sampler")).select_by_value("smc")
-    assert not one("#temperature").is_enabled()
-    click("#examples button", "7 solutions")
-    every("#editor .cell")[7 * 8 + 5].click()
-    text = one("#text").get_property("value")
-    assert text == "2.1....5"
-    click("button", "Solve")
-    until(lambda: len(read("#trajectories .board")[0]) == 64)
-    found = {queens_text("".join("2" if c == "2" else "1" for c in board)) for board in read("#solutions .board")}
-    assert found <= queens_solutions(text) and bool(found) != one("#abstained").is_displayed()
-    problems = [entry for entry in browser.get_log("browser") if "status of 400" not in entry["message"]]
-    assert problems == []

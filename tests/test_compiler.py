@@ -9,7 +9,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from scripts import ROOT
-from test_peers import L, V, autoregressive
+from small_peers import L, V, autoregressive
 from tiny import MIXERS, B, batch, close, program
 from torch import nn
 

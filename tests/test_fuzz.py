@@ -9,32 +9,20 @@ import io
 import json
 import lzma
 import tarfile
-import tempfile
 from itertools import combinations
 from pathlib import Path
 
 import networkx as nx
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from fuzzing import fuzz
 from hypothesis import strategies as st
-from hypothesis.configuration import set_hypothesis_home_dir
 
 from gram_pyro import puzzle
 from gram_pyro.runs import checkpoint
 from gram_pyro.tasks import graphs, grids, nqueens, sudoku_files
 from gram_pyro.tasks.nqueens_rules import EMPTY, Board
 from gram_pyro.tasks.sudoku_files import PuzzleFileError
-
-set_hypothesis_home_dir(tempfile.mkdtemp())  # it keeps files, and none belong in the tree
-
-
-def fuzz(examples, **inputs):
-    """A test over so many inputs."""
-    steady = settings(
-        max_examples=examples, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
-    )
-    return lambda test: steady(given(**inputs)(test))
 
 
 def mostly(symbols, lengths):

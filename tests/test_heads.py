@@ -6,8 +6,8 @@ import pyro.distributions as dist
 import pytest
 import torch
 from pyro.infer import Trace_ELBO
-from test_train import ragged, trainer_of
 from tiny import D, L, V, close, shake, swiglu
+from tiny_trainer import ragged, trainer_of
 
 from gram_pyro import train
 from gram_pyro.core import State

@@ -5,7 +5,7 @@ import time
 
 import pytest
 import torch
-from test_train import ragged, trainer_of
+from tiny_trainer import ragged, trainer_of
 
 from gram_pyro.measure import step
 from gram_pyro.measure.clock import compared, now, take_turns

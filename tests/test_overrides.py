@@ -3,13 +3,13 @@
 import pyro
 import pytest
 import torch
+from fuzzing import fuzz
 from hydra import compose, initialize_config_dir
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from hypothesis import strategies as st
 from killed import CONF, CPU, OPTIONS
 from omegaconf import OmegaConf
-from test_fuzz import fuzz
 
 from gram_pyro.build import build_learner
 from gram_pyro.runs.check_config import check_numbers, leaves

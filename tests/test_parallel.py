@@ -13,10 +13,10 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from test_peers import autoregressive, copies, diffusion
-from test_peers import trainer_of as peer_trainer
-from test_train import ragged, trainer_of
+from small_peers import autoregressive, copies, diffusion
+from small_peers import trainer_of as peer_trainer
 from tiny import L, close, shake
+from tiny_trainer import ragged, trainer_of
 
 from gram_pyro.importance import IWAE
 from gram_pyro.objectives import Balanced_ELBO

@@ -1,36 +1,15 @@
-"""Peers: their losses against enumeration, their draws against their laws, and their training."""
+"""Peers: their losses against enumeration, their draws against their laws."""
 
-from itertools import permutations, product
+from itertools import permutations
 from math import prod
 
 import pytest
 import torch
-from tiny import close, mixing, relational, relations, shake
+from small_peers import ANSWERS, PUZZLES, SUBSETS, L, V, autoregressive, diffusion
+from tiny import close, shake
 
-from gram_pyro.learner import TrainSettings
-from gram_pyro.peers.autoregressive import Autoregressive, Memory
-from gram_pyro.peers.base import Peer, sample_peer
+from gram_pyro.peers.autoregressive import Memory
 from gram_pyro.peers.masked_diffusion import MaskedDiffusion
-from gram_pyro.peers.train import PeerTrainer
-from gram_pyro.runs import checkpoint
-from gram_pyro.tasks.base import Batch
-
-L, V, D = 3, 3, 8
-ANSWERS = torch.tensor(list(product(range(V), repeat=L)))  # all V^L
-SUBSETS = list(product((False, True), repeat=L))  # of cells that are known
-PUZZLES = torch.tensor([[0, 1, 2], [2, 0, 0]])
-
-
-def autoregressive(num_cells=L, num_symbols=V, **options):
-    return Autoregressive(num_cells, num_symbols, None, D, **({"num_layers": 2, "num_heads": 2} | options))
-
-
-def diffusion(num_cells=L, num_symbols=V, mixer=mixing, **options):
-    matrices = relations(2) if num_cells == 4 else None
-    return MaskedDiffusion(num_cells, num_symbols, matrices, D, mixer, **({"num_layers": 2} | options))
-
-
-PEERS = [autoregressive, diffusion, lambda *sizes: diffusion(*sizes, mixer=relational)]
 
 
 def conforms(answers, law):
@@ -244,114 +223,3 @@ def test_diffusion_never_sees_the_value_of_a_masked_cell(monkeypatch):
         moved = (logits - logits_other).abs().amax((1, 2))
         assert (moved[masked[:, j]] == 0).all() and (moved[~masked[:, j]] > 1e-6).all()
         assert 0 < masked[:, j].sum() < len(x)
-
-
-# ---------------------------------------------------------------------------------------------- sampling, training
-
-
-class Counting(Peer):
-    """Answers x + 10 i, i the number of rows drawn before: each is known by its puzzle and its place."""
-
-    def __init__(self):
-        super().__init__(L, V)
-        self.chunks = []
-
-    def loss(self, x, y):
-        raise NotImplementedError
-
-    def draw(self, x):
-        assert not torch.is_grad_enabled()
-        start = sum(self.chunks)
-        self.chunks.append(len(x))
-        return x + 10 * torch.arange(start, start + len(x))[:, None]
-
-
-@pytest.mark.parametrize(("chunk", "chunks"), [(100, [8]), (3, [3, 3, 2]), (1, [1] * 8)])
-def test_sample_peer(chunk, chunks):
-    peer = Counting()
-    result = sample_peer(peer, PUZZLES, 4, chunk=chunk)
-    assert peer.chunks == chunks and result.answers.shape == (4, 2, L)
-    assert torch.equal(result.answers % 10, PUZZLES.expand(4, 2, L))
-    assert torch.equal(result.answers[..., 0] // 10, torch.arange(8).view(4, 2))
-    for name in ("log_weights", "log_likelihood", "change"):
-        assert torch.equal(getattr(result, name), torch.zeros(4, 2))
-    assert torch.equal(result.log_evidence, torch.zeros(2)) and torch.equal(result.depth, torch.ones(4, 2).long())
-    assert result.halt is result.value is result.history is None
-
-
-def trainer_of(peer, **options):
-    settings = dict(updates=60, num_segments=1, batch_size=16, precision="fp32", warmup=2, ema=0.8, weight_decay=0.0)
-    return PeerTrainer(peer, TrainSettings(**(settings | options)))
-
-
-def copies(generator=None, size=16, num_cells=4):
-    x = torch.randint(2, (size, num_cells), generator=generator)
-    return Batch(x, x, x[:, None], torch.ones(size, 1, dtype=torch.bool))
-
-
-@pytest.mark.parametrize("make", PEERS)
-def test_peer_trainer_moves_every_parameter_and_averages(make):
-    trainer = trainer_of(make(4, 2))
-    paths = {name: [] for name, _ in trainer.peer.named_parameters()}
-    step_with, stepped = trainer.step, []
-    trainer.step = lambda loss: (stepped.append(loss.detach()), step_with(loss))
-    for step in range(3):
-        batch = copies()
-        torch.manual_seed(step)
-        expected = trainer.peer.loss(batch.x, batch.y).detach()
-        torch.manual_seed(step)
-        record = trainer.trajectory(batch)
-        assert list(record) == ["loss"] and torch.equal(record["loss"], expected)
-        assert torch.equal(stepped[-1], expected)  # Adam would not show a scale
-        for name, p in trainer.peer.named_parameters():
-            paths[name].append(p.detach().clone())
-    assert trainer.updates == 3
-    average = dict(trainer.averaged.named_parameters())
-    for name, (first, second, third) in paths.items():
-        assert not torch.equal(first, second) and not torch.equal(second, third), name
-        close(average[name], 0.8 * (0.8 * first + 0.2 * second) + 0.2 * third)
-    trainer.averaged.draw = lambda x: x + 7  # answers are those of the average
-    assert (trainer.sample(batch.x, 2, 5, chunk=3).answers == batch.x + 7).all()
-
-
-@pytest.mark.parametrize("make", PEERS)
-def test_peer_trainer_learns_to_copy(make):
-    trainer = trainer_of(make(4, 2), learning_rate=2e-2, updates=80)
-    losses = [trainer.trajectory(copies())["loss"].item() for _ in range(80)]
-    assert max(losses[:3]) > 2 and sum(losses[-5:]) / 5 < 0.3  # it starts near 4 log 2 nats
-    x = torch.tensor(list(product(range(2), repeat=4)))
-    assert (trainer.sample(x, 8, 1).answers == x).all(-1).double().mean() > 0.9
-
-
-def test_peer_trainer_in_bf16():
-    torch.set_default_dtype(torch.float32)
-    try:
-        for make in PEERS:
-            loss = trainer_of(make(4, 2), precision="bf16").trajectory(copies())["loss"]
-            assert torch.isfinite(loss) and loss.dtype == torch.float32
-    finally:
-        torch.set_default_dtype(torch.float64)
-
-
-@pytest.mark.parametrize("make", PEERS)
-def test_a_restored_peer_continues_bit_for_bit(make, tmp_path):
-    def start(seed):
-        torch.manual_seed(seed)
-        return trainer_of(make(4, 2)), torch.Generator().manual_seed(seed)
-
-    def go(trainer, generator, steps=3):
-        for _ in range(steps):
-            trainer.trajectory(copies(generator))
-        state = trainer.program.state_dict() | {f"average.{n}": v for n, v in trainer.ema.module.state_dict().items()}
-        return {n: v.clone() for n, v in state.items()} | {"rng": torch.get_rng_state()}
-
-    trainer, generator = start(1)
-    saved = go(trainer, generator)
-    checkpoint.save(tmp_path / "peer.safetensors", trainer, generator, {"seconds": 1.0})
-    expected = go(trainer, generator)
-    again, data = start(2)
-    assert checkpoint.restore(tmp_path / "peer.safetensors", again, data) == ({"seconds": 1.0, "updates": 3}, {})
-    for target, steps in ((saved, 0), (expected, 3)):
-        actual = go(again, data, steps)
-        assert [n for n in target if not torch.equal(actual[n], target[n])] == []
-    assert not torch.equal(saved["peer.logits.weight"], expected["peer.logits.weight"])

@@ -7,8 +7,8 @@ import pytest
 import torch
 from members import given, members
 from pyro.infer import TraceMeanField_ELBO
-from test_train import ragged, trainer_of
 from tiny import D, V, program, relational
+from tiny_trainer import ragged, trainer_of
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import gram_pyro.priors

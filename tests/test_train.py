@@ -4,14 +4,12 @@ import pyro
 import pytest
 import torch
 from pyro.infer import SVI, Trace_ELBO, TraceMeanField_ELBO
-from tiny import MIXERS, D, L, V, close, parameters, program, relational, shake
+from tiny import MIXERS, D, L, V, close, parameters, program, shake
+from tiny_trainer import ragged, trainer_of
 
-from gram_pyro.heads import Heads
 from gram_pyro.learner import decay_groups
 from gram_pyro.objectives import Balanced_ELBO, Surrogate, segment_loss, set_loss
 from gram_pyro.readout import CategoricalReadout
-from gram_pyro.tasks.base import Batch
-from gram_pyro.train import Trainer, TrainSettings
 
 OBJECTIVES = [Balanced_ELBO(), TraceMeanField_ELBO(), Trace_ELBO(), Surrogate(Balanced_ELBO()), Surrogate(Trace_ELBO())]
 
@@ -32,25 +30,6 @@ def test_stock_svi_moves_every_parameter(mixer, loss):
     assert all(torch.isfinite(torch.tensor(losses)))
     assert unmoved(before, named) == []
     assert len(pyro.get_param_store()) == len(named)  # nothing shared by name
-
-
-def ragged(size):
-    x, y = torch.arange(size)[:, None].expand(size, L) % V, torch.randint(V, (size, L))
-    return Batch(x, y, torch.stack([y, (y + 1) % V], 1), torch.ones(size, 2, dtype=torch.bool))
-
-
-def trainer_of(free_share=0.25, mixer=relational, objective=None, size=8, **options):
-    model, guide = program(mixer, num_transitions=2, readout=CategoricalReadout, shaken=False)
-    settings = dict(
-        updates=100,
-        num_segments=2,
-        batch_size=size,
-        free_share=free_share,
-        weight_decay=0.0,
-        precision="fp32",
-        warmup=1,
-    )
-    return Trainer(model, guide, Heads(D, 6), objective or Balanced_ELBO(), TrainSettings(**(settings | options)))
 
 
 @pytest.mark.parametrize("free_share", [0.0, 0.25])

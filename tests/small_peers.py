@@ -1,0 +1,39 @@
+"""Peers small enough to enumerate what they answer."""
+
+from itertools import product
+
+import torch
+from tiny import mixing, relational, relations
+
+from gram_pyro.learner import TrainSettings
+from gram_pyro.peers.autoregressive import Autoregressive
+from gram_pyro.peers.masked_diffusion import MaskedDiffusion
+from gram_pyro.peers.train import PeerTrainer
+from gram_pyro.tasks.base import Batch
+
+L, V, D = 3, 3, 8
+ANSWERS = torch.tensor(list(product(range(V), repeat=L)))  # all V^L
+SUBSETS = list(product((False, True), repeat=L))  # of cells that are known
+PUZZLES = torch.tensor([[0, 1, 2], [2, 0, 0]])
+
+
+def autoregressive(num_cells=L, num_symbols=V, **options):
+    return Autoregressive(num_cells, num_symbols, None, D, **({"num_layers": 2, "num_heads": 2} | options))
+
+
+def diffusion(num_cells=L, num_symbols=V, mixer=mixing, **options):
+    matrices = relations(2) if num_cells == 4 else None
+    return MaskedDiffusion(num_cells, num_symbols, matrices, D, mixer, **({"num_layers": 2} | options))
+
+
+PEERS = [autoregressive, diffusion, lambda *sizes: diffusion(*sizes, mixer=relational)]
+
+
+def trainer_of(peer, **options):
+    settings = dict(updates=60, num_segments=1, batch_size=16, precision="fp32", warmup=2, ema=0.8, weight_decay=0.0)
+    return PeerTrainer(peer, TrainSettings(**(settings | options)))
+
+
+def copies(generator=None, size=16, num_cells=4):
+    x = torch.randint(2, (size, num_cells), generator=generator)
+    return Batch(x, x, x[:, None], torch.ones(size, 1, dtype=torch.bool))

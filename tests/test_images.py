@@ -8,7 +8,7 @@ import pyro
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from image_files import COLUMNS, ROWS, L, V, write_idx, write_images
+from image_files import COLUMNS, ROWS, L, write_idx, write_images
 from scripts import CONF, experiment
 
 from gram_pyro.tasks.base import draw_batch

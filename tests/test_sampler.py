@@ -27,6 +27,16 @@ def test_chunks_do_not_change_a_deterministic_answer(chunk):
     assert torch.equal(answers, alone.expand(5, B, L))  # all K equal, each in the place of its puzzle
 
 
+@pytest.mark.parametrize("patience, shown", [(0.0, True), (3.0, False)])
+def test_a_bar_where_sampling_takes_long(monkeypatch, capsys, patience, shown):
+    monkeypatch.setattr("gram_pyro.inference.chunks.PATIENCE", patience)
+    model, _ = program()
+    x, _ = batch()
+    sample(model, x, num_particles=5, num_segments=2, chunk=1)
+    written = capsys.readouterr()
+    assert ("sampling" in written.err) == shown and (f"/{5 * B} " in written.err) == shown and not written.out
+
+
 class QuietButUndeclared(Noiseless):
     """The same point mass, without the promise that lets sampling run one trajectory for all."""
 

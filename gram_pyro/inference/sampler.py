@@ -17,6 +17,7 @@ from torch import Tensor
 
 from gram_pyro.core import State
 from gram_pyro.heads import Heads
+from gram_pyro.inference.chunks import in_chunks
 from gram_pyro.inference.cloud import Cloud, from_prior
 from gram_pyro.inference.trajectories import Trajectories, concatenate
 from gram_pyro.model import GRAM
@@ -54,7 +55,7 @@ def run(
     num_distinct = 1 if all(model.is_deterministic for model in models) else num_particles
     rows = x.expand(num_distinct, *x.shape).flatten(0, 1)
     parts = []
-    for part in rows.split(chunk):
+    for part in in_chunks(rows, chunk):
         cloud = Cloud(from_prior(models[0], part), models[0].start(part), chunk)
         for model in models:
             cloud.propose = from_prior(model, part)

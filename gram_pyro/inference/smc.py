@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gram_pyro.core import State
 from gram_pyro.heads import Heads
+from gram_pyro.inference.chunks import in_chunks
 from gram_pyro.inference.cloud import Cloud, from_prior
 from gram_pyro.inference.particle_filter import ParticleFilter
 from gram_pyro.inference.potentials import Potential
@@ -46,7 +47,7 @@ def smc(
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold={threshold} is a share of the particles: between 0 (never) and 1 (always)")
     parts = []
-    for group in x.split(max(1, chunk // num_particles)):
+    for group in in_chunks(x, max(1, chunk // num_particles)):
         rows = group.repeat(num_particles, 1)
         cloud = Cloud(from_prior(model, rows), model.start(rows), chunk)
         particles = ParticleFilter(cloud, num_particles, resample, threshold)

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from gram_pyro.inference.chunks import in_chunks
 from gram_pyro.inference.sampler import DEFAULT_CHUNK
 from gram_pyro.inference.trajectories import Trajectories
 
@@ -33,6 +34,6 @@ def sample_peer(peer: Peer, x: Tensor, num_particles: int, *, chunk: int = DEFAU
     """K answers per puzzle as Trajectories, so that a peer is evaluated like everything else. It has no depth, no heads
     and no state: depth is 1, likelihood and change are zero."""
     rows = x.repeat(num_particles, 1)
-    answers = torch.cat([peer.draw(part) for part in rows.split(chunk)]).view(num_particles, *x.shape)
+    answers = torch.cat([peer.draw(part) for part in in_chunks(rows, chunk)]).view(num_particles, *x.shape)
     zero = torch.zeros(answers.shape[:2], device=x.device)
     return Trajectories(answers, zero, zero[0], zero, torch.ones_like(zero, dtype=torch.int64), zero)

@@ -71,17 +71,20 @@ def test_trace_elbo_of_the_exact_guide_is_the_evidence(options):
 
 @pytest.mark.parametrize("prior", [Gaussian, StudentT], ids=["closed KL", "estimated KL"])
 @pytest.mark.parametrize("options", [{}, {"num_particles": 3}])
-def test_mean_field_is_pyros_own(prior, options):
-    """Value and every gradient, beta and the surrogate's mask included; only the looking is left out."""
+@pytest.mark.parametrize("validated", [True, False])
+def test_mean_field_is_pyros_own(prior, options, validated):
+    """Value and every gradient, beta and the surrogate's mask included; only the looking is left out, and where nothing
+    is validated, densities that nobody asks for."""
     model, guide = program(prior=prior(D, hidden=6))
     x, y = batch()
     named = dict(model.named_parameters(prefix="model")) | dict(guide.named_parameters(prefix="guide"))
     found = []
     for objective in (TraceMeanField_ELBO(**options), MeanField_ELBO(**options)):
-        pyro.set_rng_seed(2)
-        loss, _ = segment_loss(Surrogate(objective), model, guide, x, y, None, beta=0.3)
-        pyro.set_rng_seed(2)
-        loss = loss + segment_loss(objective, model, guide, x, y, None)[0]
+        with pyro.validation_enabled(validated):
+            pyro.set_rng_seed(2)
+            loss, _ = segment_loss(Surrogate(objective), model, guide, x, y, None, beta=0.3)
+            pyro.set_rng_seed(2)
+            loss = loss + segment_loss(objective, model, guide, x, y, None)[0]
         found.append((loss, torch.autograd.grad(loss, named.values(), allow_unused=True)))
     (theirs, expected), (ours, gradients) = found
     close(ours, theirs)

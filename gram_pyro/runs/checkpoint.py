@@ -21,8 +21,8 @@ from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from gram_pyro.runs.atomic import write_atomically
 from gram_pyro.learner import Learner
+from gram_pyro.runs.atomic import write_atomically
 from gram_pyro.runs.random_state import random_state, set_random_state
 
 FORMAT = "gram_pyro-3"

@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from gram_pyro.runs import checkpoint
-from gram_pyro.runs.interrupt import stop_on_signal
 from gram_pyro.learner import Learner
 from gram_pyro.metrics import per_puzzle, tally
+from gram_pyro.runs import checkpoint
+from gram_pyro.runs.interrupt import stop_on_signal
 from gram_pyro.runs.metrics_table import MetricsTable
 from gram_pyro.tasks.base import Puzzles, Task
 

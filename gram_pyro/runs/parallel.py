@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from gram_pyro.runs.parts import Part
 from gram_pyro.inference.trajectories import Trajectories, concatenate
+from gram_pyro.runs.parts import Part
 
 
 def this_process() -> Part:

@@ -18,20 +18,20 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from gram_pyro.runs import run_folder
-from gram_pyro.runs.atomic import write_atomically
 from gram_pyro.build import build_learner, choose_device
-from gram_pyro.runs.check_config import check_numbers
-from gram_pyro.runs.checkpoint import start_from
-from gram_pyro.runs.command import plain_errors
 from gram_pyro.evaluate import evaluate
-from gram_pyro.runs.fit import fit
 from gram_pyro.learner import Learner
 from gram_pyro.metrics import Tally, join
-from gram_pyro.runs.parallel import joined
 from gram_pyro.plots.trial import training_figure, width_figure
 from gram_pyro.precision import choose_precision
 from gram_pyro.report import flat_rows, markdown, verdict, verdict_text, write_rows
+from gram_pyro.runs import run_folder
+from gram_pyro.runs.atomic import write_atomically
+from gram_pyro.runs.check_config import check_numbers
+from gram_pyro.runs.checkpoint import start_from
+from gram_pyro.runs.command import plain_errors
+from gram_pyro.runs.fit import fit
+from gram_pyro.runs.parallel import joined
 from gram_pyro.tasks.base import Task, concatenate, subset
 
 log = logging.getLogger(__name__)

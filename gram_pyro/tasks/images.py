@@ -2,10 +2,10 @@
 
     x_i = 0 where pixel i is unknown, else y_i;   y_i in {1 (black), 2 (white)}
 
-All pixels unknown is unconditional generation, p(y); some known is inpainting. What solves such a puzzle nobody can
-list; the data are 60,000 examples. The bound on log p(y | x) trains on the image that was shown in part, and a prior
-rollout on the training image it is nearest to. Answers are judged by scores of many at once (`gram_pyro.image_scores`),
-not by rules.  Source: paper D.4 (MNIST, thresholded at one half); inpainting and nearest images are ours.
+All pixels unknown is unconditional generation, p(y); some known is inpainting. The data show one answer per puzzle of
+the many there are, so a solution set holds that one: the bound on log p(y | x) trains on it as on any other, while
+answers are judged by scores of many at once (`gram_pyro.image_scores`), not by rules.
+Source: paper D.4 (MNIST, thresholded at one half); inpainting is ours.
 """
 
 import gzip
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gram_pyro.tasks.base import Batch, ImplicitTask, Puzzles
+from gram_pyro.tasks.base import Batch, Puzzles, Task
 from gram_pyro.tasks.sudoku_files import locate
 
 UNKNOWN, BLACK, WHITE = range(3)
@@ -58,7 +58,7 @@ def read_bytes(path: str | Path) -> bytes:
         raise ValueError(f"{path} is damaged ({problem}); fetch or write it again") from None
 
 
-class Images(ImplicitTask):
+class Images(Task):
     """Images of `rows` x `columns` pixels from files under $GRAM_DATA.
 
     Of the images trained on, a share `known_share` shows one half, drawn afresh at every visit (top, bottom, left or
@@ -94,7 +94,6 @@ class Images(ImplicitTask):
                 raise ValueError(
                     f"{path} holds {len(images)} images and its labels are {len(labels)}; they must be one each"
                 )
-        self.white = (self._train == WHITE).float()
         top = self.halves[SIDES.index("top")]
         self._test = {"generation": one_each(torch.full_like(shown, UNKNOWN), shown)}
         self._test["inpainting"] = one_each(torch.where(top, shown, UNKNOWN), shown)
@@ -117,18 +116,6 @@ class Images(ImplicitTask):
     def is_solved(self, x: Tensor, y: Tensor) -> Tensor:
         """Whether y is an image that agrees with what x shows. It need not look like one of the data."""
         return self.violations(x, y) == 0
-
-    def near(self, x: Tensor, log_prob: Tensor) -> tuple[Tensor, Tensor]:
-        """The most probable of the training images that agree with what x shows, M = 1.
-
-        log p(y | h) = sum_i log p(black_i) + white_i (log p(white_i) - log p(black_i)), one product for all images.
-        """
-        self.white = self.white.to(x.device)
-        odds = (log_prob[..., WHITE] - log_prob[..., BLACK]).float()
-        most = odds.abs().sum(-1, keepdim=True) + 1  # more than all unknown pixels can outweigh
-        odds = torch.where(x == UNKNOWN, odds, torch.where(x == WHITE, most, -most))
-        found = self.white[(odds @ self.white.T).argmax(-1)].long() + BLACK
-        return found[:, None], self.is_solved(x, found)[:, None]
 
     def violations(self, x: Tensor, y: Tensor) -> Tensor:
         """Known pixels that are changed, and pixels left unknown."""

@@ -28,6 +28,7 @@ from gram_pyro.measure.figure import benchmark_figure
 from gram_pyro.measure.memory import measure_memory
 from gram_pyro.measure.products import measure_products
 from gram_pyro.measure.sampling import measure_smc, measure_throughput
+from gram_pyro.measure.stages import measure_stages
 from gram_pyro.measure.step import measure_step
 from gram_pyro.precision import PRECISIONS, autocast
 from gram_pyro.report import write_rows
@@ -65,6 +66,12 @@ class Bench:
 
     def step(self, part: DictConfig) -> list[Line]:
         return measure_step(self.trainer(), self.batch(self.config.train.batch_size), **part)
+
+    def stages(self, part: DictConfig) -> Iterator[Line]:
+        for way, changes in part.ways.items():
+            batches = self.task.batches(self.config.train.batch_size, torch.Generator().manual_seed(self.config.seed))
+            trainer = self.trainer(**changes)
+            yield from measure_stages(way, trainer, batches, part.warmup, part.repeats, self.device)
 
     def precision(self, part: DictConfig) -> list[Line]:
         batch, ways = self.batch(self.config.train.batch_size), {}
@@ -113,7 +120,7 @@ class Bench:
         return measure_products(core, **part, device=self.device, compiled=self.config.compile)
 
 
-PARTS = ("memory", "step", "precision", "sampling", "smc", "products")  # memory first: before others fill it
+PARTS = ("memory", "step", "stages", "precision", "sampling", "smc", "products")  # memory first: before others fill it
 
 
 def markdown(lines: list[Line]) -> str:

@@ -7,11 +7,13 @@ import pytest
 import torch
 from tiny_trainer import ragged, trainer_of
 
-from gram_pyro.measure import step
+from gram_pyro.measure import stages, step
 from gram_pyro.measure.clock import compared, now, take_turns
 from gram_pyro.measure.memory import peak
+from gram_pyro.train import Rollout
 
 CPU = torch.device("cpu")
+BOUND = Rollout.bound
 
 
 @pytest.mark.parametrize(("threads", "counts"), [(1, False), (2, True)])
@@ -61,3 +63,43 @@ def test_ways_that_do_other_maths_are_not_compared(local_params, monkeypatch):
     monkeypatch.setitem(step.WAYS, "other", (twice, free))
     with pytest.raises(ValueError, match="are not the same maths"):
         step.check_same_maths(trainer, batch, 0)
+
+
+def test_a_stage_within_another_stops_its_clock(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("gram_pyro.measure.stages.now", lambda device: clock[0])
+
+    def wait(seconds):
+        clock[0] += seconds
+
+    watch = stages.Stopwatch(CPU)
+    wait(1)
+    with watch.stage("outer"):
+        wait(2)
+        watch.timed("inner", wait)(4)
+        with pytest.raises(ValueError), watch.stage("inner"):
+            wait(8)
+            raise ValueError
+        wait(16)
+    wait(32)
+    watch.turn()
+    assert watch.seconds == {stages.REST: 33, "outer": 18, "inner": 12}
+
+
+def test_every_stage_of_training_is_seen_and_none_changes_it(local_params):
+    torch.manual_seed(0)
+    trainer, other = trainer_of(), trainer_of()
+    other.program.load_state_dict(trainer.program.state_dict())
+    torch.manual_seed(1)
+    batch = ragged(8)
+    lines = stages.measure_stages("as it is", trainer, iter([batch, batch]), 1, 1, CPU)
+    torch.manual_seed(1)
+    ragged(8)
+    for _ in range(2):
+        other.trajectory(batch)
+    for a, b in zip(trainer.program.parameters(), other.program.parameters(), strict=True):
+        assert torch.equal(a, b)
+    whole, *parts = lines
+    assert len({line.way for line in parts}) == 14 and all(line.value > 0 for line in parts)
+    assert sum(line.ratio for line in parts) == pytest.approx(1) and whole.ratio == 1
+    assert Rollout.bound is BOUND and "predict" not in vars(trainer.model.core)  # nothing is watched any more

@@ -1,0 +1,31 @@
+"""Sweeps through Hydra's own launchers: every job a run of its own, and what fails says why where the sweep was started."""
+
+import json
+import subprocess
+import sys
+
+from scripts import ROOT, script
+
+
+def small(tmp_path):
+    run_dir, sweep_dir = f"run_dir={tmp_path}/${{seed}}_${{train.free_share}}", f"hydra.sweep.dir={tmp_path / 'sweep'}"
+    few = ("train.updates=2", "watch.every=2", "rivals.deterministic=null", "evaluate.widths=[1]", "task.num_train=10")
+    return "-m", "experiment=smoke", *few, run_dir, sweep_dir
+
+
+def test_a_sweep_through_submitit_in_processes_of_their_own(tmp_path):
+    overrides = (*small(tmp_path), "hydra/launcher=submitit_local", "seed=0,1")
+    command = [sys.executable, "experiments/svi_sudoku.py", *overrides]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert done.returncode == 0, done.stderr
+    runs = [json.loads((tmp_path / f"{seed}_0.55" / "results.json").read_text()) for seed in (0, 1)]
+    assert [run["programs"]["GRAM"]["config"]["seed"] for run in runs] == [0, 1]
+
+
+def test_a_sweep_through_joblib_one_job_of_which_fails(tmp_path):
+    jobs = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=1", "train.free_share=0.5,2")
+    done = script("svi_sudoku", *small(tmp_path), *jobs, check=False)
+    assert done.returncode != 0
+    assert "error: free_share=2 must be at least 0 and below 1: the guide needs rows to learn from" in done.stderr
+    assert json.loads((tmp_path / "0_0.5" / "results.json").read_text())["programs"]["GRAM"]["updates"] == 2
+    assert not (tmp_path / "0_2" / "results.json").exists()

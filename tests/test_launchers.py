@@ -1,4 +1,4 @@
-"""Sweeps through Hydra's own launchers: every job a run of its own, and what fails says why where the sweep was started."""
+"""Sweeps through Hydra's own launchers: every job a run of its own; what fails says why where the sweep began."""
 
 import json
 import subprocess

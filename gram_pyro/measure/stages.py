@@ -16,7 +16,7 @@ BATCH, REST = "a batch: puzzles, symmetries", "all else"
 
 
 class Stopwatch:
-    """Seconds by stage. A stage within another stops the clock of the outer one, so that seconds add up to the whole."""
+    """Seconds by stage. A stage within another stops the clock of the outer one, so that all add up to the whole."""
 
     def __init__(self, device: torch.device) -> None:
         self.device, self.seconds = device, defaultdict(float)

@@ -19,7 +19,7 @@ from gram_pyro.core import State
 from gram_pyro.heads import Heads
 from gram_pyro.inference.chunks import in_chunks
 from gram_pyro.inference.cloud import Cloud, from_prior
-from gram_pyro.inference.trajectories import Trajectories, concatenate
+from gram_pyro.inference.trajectories import Trajectories, in_one_piece
 from gram_pyro.model import GRAM
 
 Sampler = Callable[..., Trajectories]
@@ -54,15 +54,16 @@ def run(
         raise ValueError(f"chunk={chunk} came; at least 1 row must be run at once")
     num_distinct = 1 if all(model.is_deterministic for model in models) else num_particles
     rows = x.expand(num_distinct, *x.shape).flatten(0, 1)
-    parts = []
-    for part in in_chunks(rows, chunk):
+
+    def landed(part: Tensor) -> Trajectories:
         cloud = Cloud(from_prior(models[0], part), models[0].start(part), chunk)
         for model in models:
             cloud.propose = from_prior(model, part)
             cloud.advance()
             halt(cloud, heads, halt_at)
-        parts.append(land(cloud, models[-1], heads, 1))
-    flat = concatenate(parts)  # one particle of K x B puzzles
+        return land(cloud, models[-1], heads, 1)
+
+    flat = in_one_piece(map(landed, in_chunks(rows, chunk)), len(rows))  # one particle of K x B puzzles
     shaped = flat.per_particle(lambda field: field[0].unflatten(0, (num_distinct, len(x))))
     wide = shaped.per_particle(lambda field: field.expand(num_particles, *field.shape[1:]))
     return wide._replace(log_evidence=torch.zeros_like(wide.log_weights[0]))

@@ -1,6 +1,7 @@
 """K trajectories for each of B puzzles: what sampling hands to everything after it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -81,3 +82,24 @@ def concatenate(parts: Sequence[Trajectories]) -> Trajectories:
         return torch.cat(fields, 0 if name == "log_evidence" else 1)
 
     return Trajectories(*(cat(name) for name in Trajectories._fields))
+
+
+def in_one_piece(parts: Iterable[Trajectories], num_rows: int) -> Trajectories:
+    """The trajectories of rows that come part by part, without history, as one particle of `num_rows` puzzles.
+
+    They are written where they will stay: small results kept between the large intermediates of a next part would keep
+    a CPU's allocator from using that memory again, and 10,000 rows would take half as much again as 1000.
+    Raises: StopIteration if no part comes.
+    """
+    parts = iter(parts)
+    first = next(parts)
+    whole = first.per_particle(lambda field: field.new_empty(1, num_rows, *field.shape[2:]))
+    whole = whole._replace(log_evidence=first.log_evidence.new_empty(num_rows))
+    start = 0
+    for part in chain([first], parts):
+        end = start + part.answers.shape[1]
+        for field, piece in zip(whole, part, strict=True):
+            if field is not None:
+                field.narrow(int(field.ndim > 1), start, end - start).copy_(piece)
+        start = end
+    return whole

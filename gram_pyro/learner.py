@@ -25,6 +25,7 @@ class TrainSettings:
         1  # parts of a batch that follow each other, so that one fits into memory; the numbers do not change
     )
     free_share: float = 0.0  # rho: share of rows that are prior rollouts trained on the solution set
+    covering: int = 1  # M: free rows are M rollouts of a puzzle each, which cover its solutions in the first segment
     beta: float = 1.0  # weight of the KL; 1 is the ELBO
     learning_rate: float = 1e-3
     weight_decay: float = 0.1
@@ -40,6 +41,11 @@ class TrainSettings:
             raise ValueError(
                 f"free_share={self.free_share} must be at least 0 and below 1: the guide needs rows to learn from"
             )
+        if self.covering > 1 and self.num_free < self.covering:
+            raise ValueError(
+                f"covering={self.covering} rollouts of a puzzle came, and free_share={self.free_share} of batch_size="
+                f"{self.batch_size} gives {self.num_free} free rows; write a larger free_share or batch_size"
+            )
         if self.free_share and not 0 < self.num_free < self.batch_size:
             raise ValueError(
                 f"free_share={self.free_share} of batch_size={self.batch_size} rounds to {self.num_free} free rows; "
@@ -49,7 +55,8 @@ class TrainSettings:
 
     @property
     def num_free(self) -> int:
-        return round(self.free_share * self.batch_size)
+        """Free rows, whole puzzles of `covering` rollouts each."""
+        return round(self.free_share * self.batch_size) // self.covering * self.covering
 
     @property
     def num_watched(self) -> int:

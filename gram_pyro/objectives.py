@@ -5,6 +5,7 @@
 The two KL terms have one value and different gradients: alpha of it moves the prior towards the guide.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -172,4 +173,24 @@ def set_loss(
         solutions, valid = near(x, model.readout(state).base_dist.logits.detach())
     found = valid.any(-1)
     loss = -model.readout.log_prob_of_set(state, solutions, valid | ~found[:, None]).where(found, 0.0).mean()
+    return loss, state.detach()
+
+
+def cover_loss(
+    model: GRAM, x: Tensor, solutions: Tensor, valid: Tensor, state: State | None, num_rollouts: int
+) -> tuple[Tensor, State]:
+    """One free segment of M rollouts per puzzle that are asked, together, for every solution.
+
+        mean_{y in S} log p(y | x, state) >= E_{z_1..z_M ~ prior} mean_{y in S} log 1/M sum_m p(y | h_T^m)
+
+    It is the IWAE bound on the likelihood of a solution drawn uniformly, with the bootstrap guide: log |S| nats where
+    the rollouts share the solutions out evenly, more where they agree on one.
+    Shapes: rows of a puzzle stand together: x [P * M, L], solutions [P * M, N, L], valid [P * M, N].
+    Returns: loss, a scalar in nats per puzzle; the final state, detached.  Source: ours.
+    """
+    state = model.reason(x, state)
+    each = model.readout.log_prob_each(state, solutions).unflatten(0, (-1, num_rollouts))  # [P, M, N]
+    log_p = each.logsumexp(1) - math.log(num_rollouts)
+    valid = valid[::num_rollouts]
+    loss = -(log_p.masked_fill(~valid, 0.0).sum(-1) / valid.sum(-1)).mean()
     return loss, state.detach()

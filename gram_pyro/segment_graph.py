@@ -153,6 +153,7 @@ def check(trainer: Trainer) -> None:
     device = next(trainer.program.parameters()).device.type
     reasons = {
         "the task searches for solutions on the CPU in every segment": trainer.implicit is not None,
+        f"train.covering={trainer.settings.covering} makes the first segment another": trainer.settings.covering > 1,
         f"train.accumulate={trainer.settings.accumulate} is more than 1": trainer.settings.accumulate > 1,
         "there are several processes": this_process().count > 1,
         f"the guide {type(trainer.guide).__name__} acts on the number of the segment": trainer.guide.depends_on_segment,

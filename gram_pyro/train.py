@@ -3,6 +3,9 @@
     loss = (1 - rho) E_q[...]: the segment ELBO with y ~ uniform(S(x))   guided rows: they learn to cover S(x)
          + rho  E_prior[-log p(S | h_T)]                                 free rows: they learn to end in S(x)
 
+With `covering` M > 1 the free rows are M rollouts of each of fewer puzzles, and in the first segment, where a solution
+is chosen, they are asked for all of S together: objectives.cover_loss.
+
 The heads learn by a step of their own, once per trajectory, from the states of the free rows: these are prior rollouts.
 Source: paper section 3 for the first line (rho = 0); ours for the second (a share rho of prior rollouts).
 """
@@ -20,7 +23,7 @@ from gram_pyro.inference.sampler import sample
 from gram_pyro.inference.trajectories import Trajectories
 from gram_pyro.learner import Learner, TrainSettings
 from gram_pyro.model import GRAM
-from gram_pyro.objectives import segment_loss, set_loss
+from gram_pyro.objectives import cover_loss, segment_loss, set_loss
 from gram_pyro.runs.parallel import add_up, parts, spread
 from gram_pyro.runs.parts import Part, random_state_kept
 from gram_pyro.segment_graph import SegmentGraph
@@ -43,6 +46,11 @@ class Trainer(Learner):
     ) -> None:
         super().__init__(nn.ModuleDict({"model": model, "guide": guide, "heads": heads}), settings)
         self.model, self.guide, self.heads, self.objective = model, guide, heads, objective
+        if implicit and settings.covering > 1:
+            raise ValueError(
+                f"covering={settings.covering} needs lists of all solutions, and {type(implicit).__name__} has "
+                "none: it searches for one where a rollout ended; write train.covering=1"
+            )
         self.implicit, self.near = implicit, implicit.near if implicit else None
         self.graph: SegmentGraph | None = None  # if given, it runs the segments
 
@@ -92,14 +100,16 @@ class Trainer(Learner):
 class Rollout:
     """The rows of one part of a batch on their way through the segments.
 
-    Attributes: means, of what is logged over the segments; losses and means of the parts add up to those of the batch.
+    Attributes: each, free rows of a puzzle; means, of what is logged over the segments; losses and means of the parts
+    add up to those of the batch.
     """
 
     def __init__(self, trainer: Trainer, batch: Batch, part: Part) -> None:
         self.trainer, self.part = trainer, part
-        free, watched = trainer.settings.num_free, trainer.settings.num_watched
+        free, watched, self.each = trainer.settings.num_free, trainer.settings.num_watched, trainer.settings.covering
         self.guided = Batch(*(t[free:][part.of(len(t) - free)] for t in batch))
-        self.free = Batch(*(t[:watched][part.of(watched)] for t in batch))  # where none is: the ones that are watched
+        puzzles = part.of(watched // self.each)
+        self.free = Batch(*(t[puzzles].repeat_interleave(self.each, 0) for t in batch))  # if none is: what is watched
         self.num_guided, self.num_watched, self.free_share = len(batch.x) - free, watched, free / len(batch.x)
         self.guided_state: State | None = None
         self.free_state: State | None = None
@@ -117,7 +127,7 @@ class Rollout:
         """Move both states on by a segment.  Returns: this part's share of the loss."""
         with self.part.noise(self.num_guided):
             loss = (1 - self.free_share) * self.bound()
-        with self.part.noise(self.num_watched):
+        with self.part.noise(self.num_watched // self.each, self.each):
             if self.trainer.settings.num_free:
                 return loss + self.free_share * self.miss()
             with torch.no_grad():
@@ -134,15 +144,20 @@ class Rollout:
         t, (x, y, *_) = self.trainer, self.guided
         share = len(x) / self.num_guided
         bound, self.guided_state = segment_loss(t.objective, t.model, t.guide, x, y, self.guided_state, t.settings.beta)
-        self.log("loss", share * bound)
-        self.log("kl", share * t.guide.kl())
+        self.log("loss", share * bound, t.settings.num_segments)
+        self.log("kl", share * t.guide.kl(), t.settings.num_segments)
         return share * bound
 
     def miss(self) -> Tensor:
         x, _, solutions, valid = self.free
         share = len(x) / self.num_watched
-        miss, self.free_state = set_loss(self.trainer.model, x, solutions, valid, self.free_state, self.trainer.near)
-        self.log("set_loss", share * miss)
+        model, state = self.trainer.model, self.free_state
+        if state is None and self.each > 1:
+            miss, self.free_state = cover_loss(model, x, solutions, valid, state, self.each)
+            self.log("cover_loss", share * miss, 1)
+        else:
+            miss, self.free_state = set_loss(model, x, solutions, valid, state, self.trainer.near)
+            self.log("set_loss", share * miss, self.trainer.settings.num_segments - (self.each > 1))
         return share * miss
 
     def critics(self) -> Tensor:
@@ -156,8 +171,9 @@ class Rollout:
         self.means["heads_loss"] = critics.detach()
         return critics
 
-    def log(self, name: str, value: Tensor) -> None:
-        self.means[name] = self.means.get(name, 0.0) + value.detach() / self.trainer.settings.num_segments
+    def log(self, name: str, value: Tensor, num_segments: int) -> None:
+        """Take the value into the mean over so many segments."""
+        self.means[name] = self.means.get(name, 0.0) + value.detach() / num_segments
 
 
 def is_solution(answers: Tensor, solutions: Tensor, valid: Tensor) -> Tensor:

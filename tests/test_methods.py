@@ -52,11 +52,11 @@ def test_every_number_of_the_paper_belongs_to_a_task_and_a_method():
 @pytest.mark.parametrize("script", SCRIPTS)
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_composes_and_takes_a_step(script, method, local_params, single_precision):
-    small = ("dim=16", "core.hidden=16", "train.batch_size=4", "train.updates=20", "compile=false")
+    small = ("dim=16", "core.hidden=16", "train.batch_size=10", "train.updates=20", "compile=false")
     config = composed(script, method, *small)
     assert config.get("peer") or method not in PEERS
     learner = build_learner(config, board(), CPU)
-    record = learner.trajectory(next(board().batches(4, torch.Generator().manual_seed(0))))
+    record = learner.trajectory(next(board().batches(10, torch.Generator().manual_seed(0))))
     assert next(iter(record)) == "loss" and all(torch.isfinite(value).all() for value in record.values())
     assert learner.updates == (1 if method in PEERS else config.train.num_segments)
     if method in PEERS:

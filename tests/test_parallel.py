@@ -86,15 +86,21 @@ def test_every_row_has_the_noise_of_the_whole_batch(name, lead):
 
 
 @pytest.mark.parametrize(
-    ("free_share", "objective", "updates"),
-    [(0.4, Balanced_ELBO(), 24), (0.0, Balanced_ELBO(), 4), (0.4, IWAE(num_particles=2), 4)],
+    ("free_share", "objective", "updates", "covering"),
+    [
+        (0.4, Balanced_ELBO(), 24, 1),
+        (0.4, Balanced_ELBO(), 8, 2),
+        (0.0, Balanced_ELBO(), 4, 1),
+        (0.4, IWAE(num_particles=2), 4, 1),
+    ],
 )
-def test_accumulation_changes_nothing(local_params, free_share, objective, updates):
+def test_accumulation_changes_nothing(local_params, free_share, objective, updates, covering):
     """The batch at once against three parts, uneven where rows do not divide."""
     runs = []
     for accumulate in (1, 3):
         torch.manual_seed(1)
-        trainer = trainer_of(free_share, objective=objective, size=24, accumulate=accumulate)
+        options = {"accumulate": accumulate, "covering": covering}
+        trainer = trainer_of(free_share, objective=objective, size=24, **options)
         runs.append([trainer.trajectory(ragged(24)) for _ in range(updates // 2)])
         assert trainer.updates == updates
     for one, two in zip(*runs, strict=True):

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
 from tiny import B, L, V, batch, close, parameters, program, seeded_loss
 
 from gram_pyro.core import State
-from gram_pyro.objectives import Balanced_ELBO, ScaleLatents, Surrogate, segment_loss, set_loss
+from gram_pyro.objectives import Balanced_ELBO, ScaleLatents, Surrogate, cover_loss, segment_loss, set_loss
 from gram_pyro.readout import CategoricalReadout, Readout
 
 
@@ -155,6 +156,49 @@ def test_set_loss_of_one_solution_is_its_negative_log_likelihood():
     torch.manual_seed(3)
     loss, state = set_loss(model, x, y[:, None], torch.ones(B, 1, dtype=torch.bool), None)
     close(loss, -model.readout(state).log_prob(y).mean())
+
+
+def test_cover_loss_against_enumeration():
+    """Three rollouts of each puzzle: every listed solution by hand, under the mixture of what the three believe."""
+    model, _ = program()
+    x, _ = batch()
+    lists, solutions, valid = sets_of_solutions()
+    rows = [t.repeat_interleave(3, 0) for t in (x, solutions, valid)]
+    torch.manual_seed(3)
+    loss, state = cover_loss(model, *rows, None, 3)
+    torch.manual_seed(3)
+    end = model(rows[0])
+    close(state.h, end.h)
+    p = model.readout.logits(end.h).softmax(-1).unflatten(0, (B, 3))
+    expected = 0.0
+    for b, listed in enumerate(lists):
+        for y in listed:
+            each = [math.prod(p[b, m, cell, symbol] for cell, symbol in enumerate(y)) for m in range(3)]
+            expected = expected - torch.log(sum(each) / 3) / len(listed) / B
+    close(loss, expected)
+    assert loss.requires_grad and not state.h.requires_grad and not state.l.requires_grad
+
+    padded = torch.where(rows[2][..., None], rows[1], (rows[1] + 1) % V)
+    torch.manual_seed(3)
+    close(cover_loss(model, rows[0], padded, rows[2], None, 3)[0], loss)
+
+
+def test_rollouts_that_share_solutions_out_cover_them_and_those_that_agree_do_not():
+    """Two solutions, two sure rollouts: log 2 nats where they differ, and the improbability of the other if not."""
+    first, second = torch.zeros(L, dtype=torch.int64), torch.ones(L, dtype=torch.int64)
+    readout = CategoricalReadout(V, V)
+    with torch.no_grad():
+        readout.logits.weight.copy_(torch.eye(V))
+    solutions, valid = torch.stack([first, second]).expand(2, -1, -1), torch.ones(2, 2, dtype=torch.bool)
+    nats = 20.0  # between the symbol believed and any other
+
+    def loss(*answers):
+        h = nats * torch.nn.functional.one_hot(torch.stack(answers), V).double()
+        model = SimpleNamespace(readout=readout, reason=lambda x, state: State(h, h))
+        return cover_loss(model, None, solutions, valid, None, 2)[0]
+
+    close(loss(first, second), math.log(2), 1e-6)
+    close(loss(first, first), L * nats / 2, 1e-6)
 
 
 def test_set_loss_continues_from_a_state():

@@ -154,6 +154,7 @@ def delay(trainer):
         ),
         ({"implicit": object()}, "the task searches for solutions on the CPU"),
         ({"settings": TrainSettings(1, 1, 8, accumulate=2)}, "train.accumulate=2 is more than 1"),
+        ({"settings": TrainSettings(1, 1, 8, 1, 0.5, 2)}, "train.covering=2 makes the first segment another"),
         (delay, "the guide Delayed acts on the number of the segment"),
         ({}, "device=cpu has none; a GPU is needed"),
     ],

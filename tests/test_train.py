@@ -8,8 +8,10 @@ from tiny import MIXERS, D, L, V, close, parameters, program, shake
 from tiny_trainer import ragged, trainer_of
 
 from gram_pyro.learner import decay_groups
-from gram_pyro.objectives import Balanced_ELBO, Surrogate, segment_loss, set_loss
+from gram_pyro.objectives import Balanced_ELBO, Surrogate, cover_loss, segment_loss, set_loss
 from gram_pyro.readout import CategoricalReadout
+from gram_pyro.tasks.sudoku_boards import SudokuBoards
+from gram_pyro.train import Trainer, TrainSettings
 
 OBJECTIVES = [Balanced_ELBO(), TraceMeanField_ELBO(), Trace_ELBO(), Surrogate(Balanced_ELBO()), Surrogate(Trace_ELBO())]
 
@@ -97,6 +99,39 @@ def test_segments_are_chained_through_the_detached_state(local_params, monkeypat
             assert start is end and start.h.shape == (rows, L, D)
             assert not start.h.requires_grad and not start.l.requires_grad
         assert not torch.equal(ends[kind][0].h, ends[kind][1].h)
+
+
+def test_rollouts_of_a_puzzle_cover_its_solutions_in_the_first_segment(local_params, monkeypatch):
+    trainer, calls = trainer_of(free_share=0.7, covering=2, num_segments=3), []
+
+    def watch(name, function):
+        def watched(model, x, solutions, valid, state, *rest):
+            calls.append((name, x, state is None))
+            loss, state = function(model, x, solutions, valid, state, *rest)
+            calls.append(loss.item())
+            return loss, state
+
+        return watched
+
+    for name, function in (("cover", cover_loss), ("set", set_loss)):
+        monkeypatch.setattr(f"gram_pyro.train.{name}_loss", watch(name, function))
+    batch = ragged(8)
+    record = trainer.trajectory(batch)
+    assert trainer.settings.num_free == 6 == round(0.7 * 8)
+    names, losses = [call[0] for call in calls[::2]], calls[1::2]
+    assert names == ["cover", "set", "set"] and [call[2] for call in calls[::2]] == [True, False, False]
+    for _, x, _ in calls[::2]:
+        assert torch.equal(x, batch.x[[0, 0, 1, 1, 2, 2]])
+    close(record["cover_loss"], losses[0], 1e-6)
+    close(record["set_loss"], (losses[1] + losses[2]) / 2, 1e-6)
+
+
+def test_covering_that_cannot_be(local_params):
+    with pytest.raises(ValueError, match="covering=5 rollouts of a puzzle came, and free_share=0.5 of"):
+        trainer_of(free_share=0.5, covering=5)
+    t = trainer_of()
+    with pytest.raises(ValueError, match="covering=2 needs lists of all solutions, and SudokuBoards has none"):
+        Trainer(t.model, t.guide, t.heads, t.objective, TrainSettings(1, 1, 8, 1, 0.5, 2), SudokuBoards())
 
 
 def test_bf16_step_keeps_laws_in_full_precision(local_params):

@@ -34,9 +34,13 @@ class Part(NamedTuple):
             )
         return slice(num_rows * self.index // self.count, num_rows * (self.index + 1) // self.count)
 
-    def noise(self, num_rows: int) -> AbstractContextManager:
-        """The context in which latents of those rows are what they would be in the whole batch."""
-        return nullcontext() if self.count == 1 else RowNoise(self.of(num_rows), num_rows)
+    def noise(self, num_puzzles: int, rows_each: int = 1) -> AbstractContextManager:
+        """The context in which latents of this part's puzzles, of so many rows each, are what they would be in the
+        whole batch."""
+        if self.count == 1:
+            return nullcontext()
+        mine = self.of(num_puzzles)
+        return RowNoise(slice(rows_each * mine.start, rows_each * mine.stop), rows_each * num_puzzles)
 
 
 @contextmanager

@@ -44,8 +44,8 @@ def test_ways_take_turns_under_the_same_seeds_and_medians_are_of_what_follows_th
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
 def test_peak_memory_is_that_of_what_was_allocated():
-    small, large = (peak(lambda size=size: torch.ones(size, dtype=torch.uint8), CPU) for size in (1, 200 << 20))
-    assert 195 < large - small < 260
+    small, large = (peak(lambda size=size: torch.ones(size, dtype=torch.uint8), CPU) for size in (1, 400 << 20))
+    assert 360 < large - small < 460  # a busy machine may take pages of the libraries back in between
 
 
 def test_peak_memory_elsewhere_than_on_linux(monkeypatch):

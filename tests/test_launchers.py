@@ -13,13 +13,13 @@ def small(tmp_path):
     return "-m", "experiment=smoke", *few, run_dir, sweep_dir
 
 
-def test_a_sweep_through_submitit_in_processes_of_their_own(tmp_path):
-    overrides = (*small(tmp_path), "hydra/launcher=submitit_local", "seed=0,1")
+def test_a_sweep_through_submitit_in_a_process_of_its_own(tmp_path):
+    overrides = (*small(tmp_path), "hydra/launcher=submitit_local", "seed=1")
     command = [sys.executable, "experiments/svi_sudoku.py", *overrides]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
     assert done.returncode == 0, done.stderr
-    runs = [json.loads((tmp_path / f"{seed}_0.55" / "results.json").read_text()) for seed in (0, 1)]
-    assert [run["programs"]["GRAM"]["config"]["seed"] for run in runs] == [0, 1]
+    run = json.loads((tmp_path / "1_0.55" / "results.json").read_text())["programs"]["GRAM"]
+    assert run["config"]["seed"] == 1 and list((tmp_path / "sweep" / ".submitit").glob("*/*_result.pkl"))
 
 
 def test_a_sweep_through_joblib_one_job_of_which_fails(tmp_path):

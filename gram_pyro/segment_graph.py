@@ -27,8 +27,8 @@ WARM_UP = 3  # segments run as they are before one is recorded: what is made whe
 
 
 class SegmentGraph:
-    """Runs segments of `trainer` for it, one recording per shape of the batch; lists of solutions are padded to the
-    next power of two, so that there are few.
+    """Runs segments of `trainer` for it, one recording per shape of the batch, and one more where the first segment is
+    another; lists of solutions are padded to the next power of two, so that there are few.
 
     Raises: ValueError where a segment cannot be recorded.
     """
@@ -57,7 +57,7 @@ class SegmentGraph:
                 numbers = advance(trainer, rollout)
             torch.cuda.current_stream().wait_stream(self.stream)
         else:
-            key = tuple(field.shape for field in rollout.free)
+            key = (rollout.covers, *(field.shape for field in rollout.free))
             if key not in self.recordings:
                 self.recordings[key] = record(trainer, rollout, self.stream, self.pool)
             numbers = self.recordings[key].replay(rollout)
@@ -112,6 +112,7 @@ class Recording:
             copy_to(rollout.free_state, own.free_state)
         self.graph.replay()
         rollout.guided_state, rollout.free_state = own.guided_state, copied(own.free_state)
+        rollout.covers = own.covers
         for name, mean in own.means.items():
             rollout.means[name] = rollout.means.get(name, 0.0) + mean
         return self.numbers.clone()
@@ -149,11 +150,10 @@ def copy_to(fields: Batch | State, target: Batch | State) -> None:
 
 
 def check(trainer: Trainer) -> None:
-    """Raises: ValueError unless every segment of `trainer` is the same sequence of kernels."""
+    """Raises: ValueError unless segments of `trainer` are sequences of kernels known beforehand."""
     device = next(trainer.program.parameters()).device.type
     reasons = {
         "the task searches for solutions on the CPU in every segment": trainer.implicit is not None,
-        f"train.covering={trainer.settings.covering} makes the first segment another": trainer.settings.covering > 1,
         f"train.accumulate={trainer.settings.accumulate} is more than 1": trainer.settings.accumulate > 1,
         "there are several processes": this_process().count > 1,
         f"the guide {type(trainer.guide).__name__} acts on the number of the segment": trainer.guide.depends_on_segment,

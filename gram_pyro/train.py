@@ -100,8 +100,8 @@ class Trainer(Learner):
 class Rollout:
     """The rows of one part of a batch on their way through the segments.
 
-    Attributes: each, free rows of a puzzle; means, of what is logged over the segments; losses and means of the parts
-    add up to those of the batch.
+    Attributes: each, free rows of a puzzle; covers, whether they are asked for all its solutions in the next segment;
+    means, of what is logged over the segments; losses and means of the parts add up to those of the batch.
     """
 
     def __init__(self, trainer: Trainer, batch: Batch, part: Part) -> None:
@@ -111,6 +111,7 @@ class Rollout:
         puzzles = part.of(watched // self.each)
         self.free = Batch(*(t[puzzles].repeat_interleave(self.each, 0) for t in batch))  # if none is: what is watched
         self.num_guided, self.num_watched, self.free_share = len(batch.x) - free, watched, free / len(batch.x)
+        self.covers = self.each > 1
         self.guided_state: State | None = None
         self.free_state: State | None = None
         self.seen: list[State] = []  # by the heads
@@ -152,7 +153,8 @@ class Rollout:
         x, _, solutions, valid = self.free
         share = len(x) / self.num_watched
         model, state = self.trainer.model, self.free_state
-        if state is None and self.each > 1:
+        if self.covers:
+            self.covers = False
             miss, self.free_state = cover_loss(model, x, solutions, valid, state, self.each)
             self.log("cover_loss", share * miss, 1)
         else:

@@ -83,7 +83,7 @@ def read_run(path: Path, width: int) -> list[dict]:
                 "minutes": (before["seconds"] + program["seconds"]) / 60,
                 "device": program["device"],
                 "path": path,
-                "settings": settings,
+                "settings": settings | {"evaluate.num_puzzles": [table["num_puzzles"]]},  # not how many were wanted
                 "widths": {metric: table[metric] for metric in WIDE},
             }
             rows.append(row)

@@ -167,8 +167,7 @@ def test_what_cannot_be_recorded_is_told(change, reason, local_params):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("covering", [1, 2])
-def test_the_graph_computes_what_it_recorded(covering, local_params):
-    torch.set_default_dtype(torch.float32)
+def test_the_graph_computes_what_it_recorded(covering, local_params, single_precision):
     histories = []
     for graphed in (False, True):
         pyro.set_rng_seed(0)

@@ -31,6 +31,7 @@ def write(folder, task, method, seed, accuracy, coverage, minutes=2.0, tests=("a
             "distinct": {"1": 0.08, "20": 3 + accuracy},
             "entropy": {"1": 0.0, "20": 1.2},
             "violations": {"1": 1.5, "20": 7.0},
+            "num_puzzles": 255,
         }
 
     def program(shift):
@@ -58,6 +59,7 @@ def test_read_run(table, tmp_path):
     assert rows[0].pop("path") == path and rows[0].pop("settings") == {
         "updates": [4000], "task_name": ["sudoku"], "method_name": ["hrm"], "evaluate.halt_at": [None],
         "evaluate.sampler_name": ["ancestral"], "evaluate.task.test": [None], "evaluate.task.num_test": [None],
+        "evaluate.num_puzzles": [255],
     }  # fmt: skip
     assert rows[0].pop("widths")["entropy"] == {"1": 0.0, "20": 1.2}
     assert rows[0] == pytest.approx(
@@ -130,6 +132,9 @@ def test_seeds_of_one_row_are_of_one_kind(table, tmp_path):
         ValueError, match=r"differ in prior\._target_, train\.updates; give one of them another method_n"
     ):
         together()
+    change(first, {"seed": 0, "evaluate": {"num_puzzles": 300}})  # of 255 that there are
+    change(other, {"evaluate": {"num_puzzles": 500}})
+    assert len(together()) == 1
     change(first, {"seed": 0})
     change(other, {})
     text = json.loads(other.read_text())
@@ -138,6 +143,11 @@ def test_seeds_of_one_row_are_of_one_kind(table, tmp_path):
     with pytest.raises(ValueError, match="differ in updates; give"):  # one began from another run
         together()
     del text["programs"]["GRAM"]["before"]
+    text["programs"]["GRAM"]["tests"]["a"]["num_puzzles"] = 200
+    other.write_text(json.dumps(text))
+    with pytest.raises(ValueError, match=r"differ in evaluate\.num_puzzles; give"):
+        together()
+    text["programs"]["GRAM"]["tests"]["a"]["num_puzzles"] = 255
     other.write_text(json.dumps(text))
     change(other, {}, {"seed": 0, "checkpoint": "c", "task": {"test": "f"}, "halt_at": 0.9, "sampler_name": "sir"})
     with pytest.raises(

@@ -113,7 +113,7 @@ def frontier_figure(table: Sequence[Mapping], path: Path) -> None:
                 [row["accuracy"] for row in mine],
                 xerr=[100 / row["ceiling"] * (row["coverage_se"] or 0) for row in mine],
                 yerr=[row["accuracy_se"] or 0 for row in mine],
-                fmt="osD^v*"[index % 6] + "-",
+                fmt="osD^v*P"[index % 7] + "-",  # 7 and 4 share no factor: 28 methods look different
                 color=STYLES[index % 4][0],
                 capsize=2,
                 label=method,

@@ -18,7 +18,7 @@ notebooks: $(READY)
 	PYTHONWARNINGS="ignore:IProgress" $(VENV)/bin/jupyter-execute --output=../runs/notebooks/{notebook_name} notebooks/*.ipynb
 
 test: $(READY)
-	$(RUN) -m pytest
+	$(RUN) -m pytest --numprocesses=auto --maxprocesses=8 --dist=loadfile
 
 lint: $(READY)
 	$(RUN) -m ruff check .

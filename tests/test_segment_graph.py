@@ -24,7 +24,7 @@ from gram_pyro.priors.gaussian import Gaussian
 from gram_pyro.priors.student_t import StudentT
 from gram_pyro.readout import CategoricalReadout
 from gram_pyro.runs.parts import Part
-from gram_pyro.segment_graph import SegmentGraph, advance, begin, padded
+from gram_pyro.segment_graph import WARM_UP, SegmentGraph, advance, begin, padded
 from gram_pyro.tasks.base import Batch
 from gram_pyro.train import Rollout, Trainer, TrainSettings
 from guides.concat import Concat
@@ -57,29 +57,37 @@ def test_a_trajectory_begins_where_it_would(local_params):
     assert losses[0] == losses[1]
 
 
-class Unrecorded:
-    """What a graph does, without one."""
+class Played:
+    """What a recording does, without a graph: the sequence that was recorded, and no other."""
 
-    def __init__(self, trainer):
-        self.trainer = trainer
+    def __init__(self, trainer, rollout, *_):
+        self.trainer, self.recorded = trainer, (rollout.covers, rollout.free.valid.shape)
 
-    def step(self, rollout):
-        if rollout.guided_state is None:
-            begin(rollout)
-        self.trainer.set_learning_rate()
-        self.trainer.count(advance(self.trainer, rollout))
+    def replay(self, rollout):
+        assert self.recorded == (rollout.covers, rollout.free.valid.shape)
+        return advance(self.trainer, rollout)
 
 
-@pytest.mark.parametrize("num_segments, covering", [(1, 1), (5, 1), (3, 2)])
-def test_a_trainer_that_leaves_its_segments_to_a_graph_computes_the_same(num_segments, covering, local_params):
-    """The heads see the same states, and all steps are counted."""
+def without_gpu(trainer):
+    graph = object.__new__(SegmentGraph)
+    graph.trainer, graph.recordings, graph.warm, graph.stream, graph.pool = trainer, {}, WARM_UP, None, None
+    return graph
+
+
+@pytest.mark.parametrize("num_segments, covering, recordings", [(1, 1, 1), (5, 1, 1), (3, 2, 2)])
+def test_a_trainer_that_leaves_its_segments_to_a_graph_computes_the_same(
+    num_segments, covering, recordings, local_params, monkeypatch
+):
+    """The heads see the same states, all steps are counted, and there are no more recordings than kinds of segments."""
+    monkeypatch.setattr(segment_graph, "record", Played)
     records = []
-    for graph in (None, Unrecorded):
+    for graph in (None, without_gpu):
         pyro.set_rng_seed(0)
         trainer = trainer_of(num_segments=num_segments, covering=covering)
         trainer.graph = graph and graph(trainer)
         records.append([trainer.trajectory(ragged(8)) for _ in range(2)])
         assert trainer.updates == 2 * num_segments
+    assert len(trainer.graph.recordings) == recordings
     for one, two in zip(*records, strict=True):
         assert one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
 

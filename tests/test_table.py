@@ -235,3 +235,16 @@ def test_run_writes_the_table_and_the_frontier(table, tmp_path, monkeypatch):
     points = {c.get_label(): c.lines[0].get_xydata()[0].tolist() for c in panels[2].containers}
     assert points.keys() == {"gram", "hrm"}  # x: coverage as a share of the ceiling of 80 per cent
     assert points["gram"] == pytest.approx([75, 93]) and points["hrm"] == pytest.approx([25, 40])
+
+
+def test_no_two_methods_look_alike(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(plots.plt, "close", figures.append)
+    numbers = {"accuracy": 90.0, "coverage": 50.0, "ceiling": 60.0, "accuracy_se": None, "coverage_se": None}
+    rows = [{"task": "q", "puzzles": "a", "method": f"method {k:02}"} | numbers for k in range(20)]
+    plots.frontier_figure(rows, tmp_path / "frontier.png")
+    monkeypatch.undo()
+    (figure,) = figures
+    looks = {(c[0].get_marker(), c[0].get_color()) for c in figure.axes[0].containers}
+    plots.plt.close(figure)
+    assert len(looks) == len(rows)

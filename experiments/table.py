@@ -7,7 +7,8 @@ Methods without noise need one name per colouring: task=colouring_8_canonical ta
 samplers come from evaluate.py, with run_dir below the same folder.
 
 Writes table.md and table.csv; widths.md and widths.csv, what 1, 5, 10, 20 trajectories are worth; and frontier.png,
-accuracy of one answer against coverage, per task. Coverage is pooled over (puzzle, solution) rows, as the paper seems
+accuracy of one answer against coverage, per task, a curve per trained method if it has rows of several samplers (of
+several temperatures, say: evaluate.py sampler=hot_start sampler.temperature=2 sampler_name="hot 2"). Coverage is pooled over (puzzle, solution) rows, as the paper seems
 to count, and its ceiling is that of a perfect sampler on the same puzzles.
 """
 
@@ -189,6 +190,12 @@ def write(table: list[dict], text: str, path: Path) -> None:
     write_rows(path.with_suffix(".csv"), table)
 
 
+def curves(table: list[dict]) -> list[dict]:
+    """The same rows as points of a curve per trained method, each with its sampler for a note."""
+    names = [line["method"].partition(", ") for line in table]
+    return [line | {"method": method, "note": note} for line, (method, _, note) in zip(table, names, strict=True)]
+
+
 def run(config: DictConfig) -> None:
     files = sorted(Path(config.runs).glob("**/results.json"))
     if not files:
@@ -202,7 +209,7 @@ def run(config: DictConfig) -> None:
     print(markdown(table))
     write(table, markdown(table), output / "table")
     write(widths, widths_markdown(widths), output / "widths")
-    frontier_figure(table, output / "frontier.png")
+    frontier_figure(curves(table), output / "frontier.png")
     print(f"\n{len(files)} runs; table and figure are in {output}")
 
 

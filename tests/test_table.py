@@ -237,6 +237,25 @@ def test_run_writes_the_table_and_the_frontier(table, tmp_path, monkeypatch):
     assert points["gram"] == pytest.approx([75, 93]) and points["hrm"] == pytest.approx([25, 40])
 
 
+def test_rows_of_one_method_under_several_samplers_are_one_curve(table, tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(plots.plt, "close", figures.append)
+    rows = [
+        {"task": "q", "puzzles": "a", "method": method, "accuracy": 90.0, "coverage": coverage, "ceiling": 50.0}
+        | {"accuracy_se": None, "coverage_se": None}
+        for method, coverage in (("gram", 30.0), ("gram, hot 2", 40.0), ("trm", 10.0), ("trm, hot 2", 15.0))
+    ]
+    plots.frontier_figure(table.curves(rows), tmp_path / "frontier.png")
+    monkeypatch.undo()
+    (figure,) = figures
+    (axis,) = figure.axes
+    shares = {c.get_label(): c.lines[0].get_xdata().tolist() for c in axis.containers}
+    notes = [text.get_text() for text in axis.texts]
+    plots.plt.close(figure)
+    assert shares == {"gram": [60, 80], "trm": [20, 30]} and notes == ["", "hot 2", "", "hot 2"]
+    assert [row["method"] for row in rows] == ["gram", "gram, hot 2", "trm", "trm, hot 2"]  # of the tables: as they were
+
+
 def test_no_two_methods_look_alike(tmp_path, monkeypatch):
     figures = []
     monkeypatch.setattr(plots.plt, "close", figures.append)

@@ -8,6 +8,7 @@ from tiny import D
 from guides.concat import Concat
 from guides.cross_attention import CrossAttention
 from guides.delayed import Delayed
+from guides.encoder import Encoder
 from guides.flow import Flow
 from guides.residual import Residual
 from guides.semi_amortised import SemiAmortised
@@ -17,6 +18,7 @@ GUIDES = {
     "concat": concat,
     "residual": partial(Residual, dim=D, hidden=6),
     "cross_attention": partial(CrossAttention, dim=D, num_heads=2, hidden=6),
+    "encoder": partial(Encoder, dim=D, hidden=6),
     "flow": partial(Flow, dim=D, num_layers=1, hidden=6),
     "semi_amortised": partial(SemiAmortised, inner=concat),
     "delayed": partial(Delayed, inner=concat),

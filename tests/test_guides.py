@@ -17,6 +17,7 @@ from guides.categorical import Categorical
 from guides.concat import Concat
 from guides.cross_attention import CrossAttention
 from guides.delayed import Delayed
+from guides.encoder import Encoder
 from guides.flow import Flow
 from guides.residual import Residual
 from guides.semi_amortised import SemiAmortised
@@ -113,12 +114,29 @@ def test_cross_attention_by_hand():
     close(law.stddev, truth.stddev)
 
 
-def test_a_target_cell_moves_other_cells_only_through_attention():
+def test_encoder_by_hand():
+    """The core of a guide runs one transition of its own: here two updates of l, then one of h, written out."""
+    model, _ = program()
+    guide = shake(Encoder(model, D, 6), 0.3)
+    u, y = torch.randn(2, B, L, D), batch()[1]
+    e, core = guide.q_embed(y).expand_as(u), guide.q_core
+    low = core.l0.expand_as(u)
+    for _ in range(core.num_updates):
+        low = core.low(low + u + e)
+    truth = guide.q_head(torch.cat([u, core.high(u + low)], -1))
+    law = guide.posterior(u, y, None, 0)
+    close(law.mean, truth.mean)
+    close(law.stddev, truth.stddev)
+    assert not {id(p) for p in core.parameters()} & {id(p) for p in model.parameters()}
+
+
+def test_a_target_cell_moves_other_cells_only_through_attention_or_a_core():
     model, plain = program()
     u, y = torch.randn(B, L, D), torch.zeros(B, L, dtype=torch.int64)
     other = y.clone()
     other[:, 0] = 1
-    for guide, reaches in ((plain, False), (shake(CrossAttention(model, D, 2, 6), 0.3), True)):
+    wide = [shake(CrossAttention(model, D, 2, 6), 0.3), shake(Encoder(model, D, 6), 0.3)]
+    for guide, reaches in ((plain, False), *((guide, True) for guide in wide)):
         moved = (guide.posterior(u, y, None, 0).mean - guide.posterior(u, other, None, 0).mean).abs().amax(-1)
         assert (moved[:, 0] > 1e-6).all() and ((moved[:, 1:] > 1e-9).all() if reaches else (moved[:, 1:] == 0).all())
 
@@ -139,8 +157,8 @@ def test_draws_have_the_moments_of_the_law(name):
     model, _ = program()
     guide = shake(GUIDES[name](model))
     guide.segment = 1
-    u = torch.randn(1, 2, D)
-    law = guide.posterior(u, torch.zeros(1, 2, dtype=torch.int64), model.prior(u, 0), 0)
+    u = torch.randn(1, L, D)
+    law = guide.posterior(u, torch.zeros(1, L, dtype=torch.int64), model.prior(u, 0), 0)
     moments_agree(law.rsample((10000,)).detach(), law.mean.detach(), law.variance.detach())
 
 

@@ -227,8 +227,10 @@ def test_run_writes_the_table_and_the_frontier(table, tmp_path, monkeypatch):
         assert len(list(csv.DictReader(file))) == 2 * len(rows)
     assert (out / "widths.md").read_text().startswith("| task | method | K |")
     (figure,) = drawn
-    legends = {a.get_title(): [text.get_text() for text in a.get_legend().get_texts()] for a in figure.axes}
-    assert legends == {"colouring_8: a": ["gram"], "colouring_8: b": ["gram"], "nqueens_8: a": ["gram", "hrm"]}
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["gram", "hrm"]
+    shown = {a.get_title(): [c.get_label() for c in a.containers] for a in figure.axes}
+    assert shown == {"colouring_8: a": ["gram"], "colouring_8: b": ["gram"], "nqueens_8: a": ["gram", "hrm"]}
     assert (out / "frontier.png").stat().st_size > 5000
     panels = drawn[0].axes
     assert [p.get_title() for p in panels] == ["colouring_8: a", "colouring_8: b", "nqueens_8: a"]
@@ -237,30 +239,33 @@ def test_run_writes_the_table_and_the_frontier(table, tmp_path, monkeypatch):
     assert points["gram"] == pytest.approx([75, 93]) and points["hrm"] == pytest.approx([25, 40])
 
 
-def test_rows_of_one_method_under_several_samplers_are_one_curve(table, tmp_path, monkeypatch):
+def test_temperatures_of_a_sampler_are_a_curve_from_the_point_without_one(table, tmp_path, monkeypatch):
     figures = []
     monkeypatch.setattr(plots.plt, "close", figures.append)
+    points = {"gram": 30.0, "gram, hot 2": 40.0, "gram, hot 3": 45.0, "gram, ptrm 0.3": 20.0, "trm": 10.0}
     rows = [
         {"task": "q", "puzzles": "a", "method": method, "accuracy": 90.0, "coverage": coverage, "ceiling": 50.0}
         | {"accuracy_se": None, "coverage_se": None}
-        for method, coverage in (("gram", 30.0), ("gram, hot 2", 40.0), ("trm", 10.0), ("trm, hot 2", 15.0))
+        for method, coverage in points.items()
     ]
     plots.frontier_figure(table.curves(rows), tmp_path / "frontier.png")
     monkeypatch.undo()
     (figure,) = figures
     (axis,) = figure.axes
     shares = {c.get_label(): c.lines[0].get_xdata().tolist() for c in axis.containers}
+    joined = [line.get_xdata() for line in axis.lines if line.get_linestyle() == "-" and line.get_marker() == "None"]
     notes = [text.get_text() for text in axis.texts]
     plots.plt.close(figure)
-    assert shares == {"gram": [60, 80], "trm": [20, 30]} and notes == ["", "hot 2", "", "hot 2"]
-    assert [row["method"] for row in rows] == ["gram", "gram, hot 2", "trm", "trm, hot 2"]  # of the tables: as they were
+    assert shares == {"gram": [60, 80, 90, 40], "trm": [20]} and notes == ["", "hot 2", "hot 3", "ptrm 0.3", ""]
+    assert [list(x) for x in joined if len(x) > 1][:2] == [[60, 80, 90], [60, 40]]
+    assert [row["method"] for row in rows] == list(points)  # of the tables: as they were
 
 
 def test_no_two_methods_look_alike(tmp_path, monkeypatch):
     figures = []
     monkeypatch.setattr(plots.plt, "close", figures.append)
     numbers = {"accuracy": 90.0, "coverage": 50.0, "ceiling": 60.0, "accuracy_se": None, "coverage_se": None}
-    rows = [{"task": "q", "puzzles": "a", "method": f"method {k:02}"} | numbers for k in range(20)]
+    rows = [{"task": "q", "puzzles": "a", "method": f"method {k:02}"} | numbers for k in range(36)]
     plots.frontier_figure(rows, tmp_path / "frontier.png")
     monkeypatch.undo()
     (figure,) = figures

@@ -93,14 +93,17 @@ def width_figure(results: Mapping[str, Tally], path: Path, title: str) -> None:
 def frontier_figure(table: Sequence[Mapping], path: Path) -> None:
     """Accuracy of one answer against the share of a perfect sampler's coverage, per set of puzzles: both at once are
     the aim. Rows have: task, puzzles, method, accuracy, coverage, ceiling (per cent), their standard errors, and if
-    wanted a note to write beside the point. Several points of one method are joined."""
+    wanted a note to write beside the point. Points of one method look alike; those whose notes differ in a number are
+    joined, and to the point without a note."""
     groups = sorted({(row["task"], row["puzzles"]) for row in table})
     methods = sorted({row["method"] for row in table})
     columns = min(3, len(groups))
     rows = -(-len(groups) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(5.2 * columns, 4.2 * rows), layout="constrained", squeeze=False)
+    width = 5.2 * columns + 2.6 * -(-len(methods) // (26 * rows))  # a column of the legend holds 26 lines in a row
+    figure, axes = plt.subplots(rows, columns, figsize=(width, 4.2 * rows), layout="constrained", squeeze=False)
     for axis in axes.flat[len(groups) :]:
         axis.remove()
+    entries = {}
     for axis, (task, puzzles) in zip(axes.flat, groups, strict=False):
         here = [row for row in table if (row["task"], row["puzzles"]) == (task, puzzles)]
         for index, method in enumerate(methods):
@@ -108,26 +111,32 @@ def frontier_figure(table: Sequence[Mapping], path: Path) -> None:
             if not mine:
                 continue
             share = [100 * row["coverage"] / row["ceiling"] for row in mine]
-            axis.errorbar(
+            color = STYLES[index % 4][0]
+            entries[method] = axis.errorbar(
                 share,
                 [row["accuracy"] for row in mine],
                 xerr=[100 / row["ceiling"] * (row["coverage_se"] or 0) for row in mine],
                 yerr=[row["accuracy_se"] or 0 for row in mine],
-                fmt="osD^v*P"[index % 7] + "-",  # 7 and 4 share no factor: 28 methods look different
-                color=STYLES[index % 4][0],
+                fmt="osD^v*P<X"[index % 9],  # 9 and 4 share no factor: 36 methods look different
+                color=color,
                 capsize=2,
                 label=method,
             )
+            curves: dict[str, list[tuple[float, float]]] = {}
             for at, row in zip(share, mine, strict=True):
-                axis.annotate(
-                    row.get("note", ""), (at, row["accuracy"]), (4, 4), textcoords="offset points", fontsize=8
-                )
+                note = row.get("note", "")
+                axis.annotate(note, (at, row["accuracy"]), (4, 4), textcoords="offset points", fontsize=7)
+                curves.setdefault(note.rstrip(".0123456789"), []).append((at, row["accuracy"]))
+            plain = curves.pop("", [])
+            for curve in curves.values() or [[]]:
+                axis.plot(*zip(*plain, *curve, strict=True), color=color, lw=1)
         axis.axvline(100, color=BLACK, lw=1)
         axis.axhline(100, color=BLACK, lw=1)
         for low, high, limit in ((*axis.get_xlim(), axis.set_xlim), (*axis.get_ylim(), axis.set_ylim)):
             limit(low, min(high, 100 + (100 - low) / 20))
         axis.set(title=f"{task}: {puzzles}", xlabel="coverage, % of a perfect sampler's", ylabel="one answer right, %")
         axis.grid(alpha=0.3)
-        axis.legend(fontsize=8)
+    handles = [entries[method] for method in methods]
+    figure.legend(handles, methods, loc="outside right upper", fontsize=8, ncols=-(-len(methods) // (26 * rows)))
     figure.savefig(path, dpi=150)
     plt.close(figure)

@@ -101,6 +101,22 @@ def verdict(stochastic: Tally, deterministic: Tally | None, width: int) -> tuple
     return rulings, all(ruling.holds for ruling in rulings.values())
 
 
+def gains_over(stochastic: Tally, rival: Tally, width: int) -> dict[str, Gain]:
+    """What GRAM gains over another sampler, paired over puzzles: one answer right, any of `width`, and on puzzles with
+    several solutions how many it finds. Beside the verdict, not a part of it."""
+    several = stochastic.num_solutions > 1
+    mine, its = per_puzzle(stochastic, width), per_puzzle(rival, width)
+    gains = {name: gain(mine[name], its[name]) for name in ("accuracy", "any")}
+    return gains | ({"distinct": gain(mine["distinct"][several], its["distinct"][several])} if several.any() else {})
+
+
+def gains_text(name: str, gains: Mapping[str, Gain], width: int) -> str:
+    """The same in a sentence."""
+    titles = {"accuracy": "one answer right", "any": f"any of {width} right", "distinct": "distinct solutions"}
+    parts = [f"{titles[metric]} {mean:+.4f} ± {se:.4f}" for metric, (mean, se) in gains.items()]
+    return f"  beside it, GRAM over {name}: {', '.join(parts)}"
+
+
 def verdict_text(rulings: Mapping[str, Ruling], supported: bool) -> str:
     """The verdict in sentences."""
     lines = [

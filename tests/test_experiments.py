@@ -46,7 +46,7 @@ def test_a_run_leaves_tables_figures_checkpoints_and_a_verdict(smoke_run):
     ):
         assert (folder / name).stat().st_size > 0
     summary = json.loads((folder / "results.json").read_text())
-    assert set(summary["programs"]) == {"GRAM", "deterministic"}
+    assert list(summary["programs"]) == ["GRAM", "deterministic", "deterministic, random starts"]
     for program in summary["programs"].values():
         assert (
             program["updates"] == 8
@@ -65,6 +65,21 @@ def test_the_deterministic_rival_gives_one_answer_however_wide(smoke_run):
     tests = json.loads((smoke_run[0] / "results.json").read_text())["programs"]["deterministic"]["tests"]
     for table in tests.values():
         assert table["entropy"]["2"] == 0 and table["distinct"]["2"] == table["accuracy"]["1"]
+
+
+def test_random_starts_of_the_rival_stand_beside_the_verdict(smoke_run):
+    folder, output = smoke_run
+    summary = json.loads((folder / "results.json").read_text())
+    gram, _, noisy = (program["tests"] for program in summary["programs"].values())
+    beside = summary["verdict"]["beside"]["deterministic, random starts"]
+    sizes = {test: table["num_puzzles"] for test, table in gram.items()}
+    for metric in ("accuracy", "any"):
+        gains = {test: gram[test][metric]["2"] - noisy[test][metric]["2"] for test in gram}
+        mean = sum(sizes[test] * gains[test] for test in gram) / sum(sizes.values())
+        assert beside[metric]["mean"] == pytest.approx(mean)
+    distinct = gram["several"]["distinct"]["2"] - noisy["several"]["distinct"]["2"]
+    assert beside["distinct"]["mean"] == pytest.approx(distinct)
+    assert "beside it, GRAM over deterministic, random starts: one answer right" in output
 
 
 def test_a_finished_run_is_not_trained_again(smoke_run):

@@ -95,6 +95,23 @@ def test_the_rival_of_every_method_is_the_deterministic_recursion(method, local_
     assert set(learner.program) == {"model", "guide", "heads"} and isinstance(learner.model.prior, Noiseless)
 
 
+def test_only_a_recursion_without_noise_is_sampled_from_random_starts_too(local_params, single_precision):
+    """Eight of its trajectories end in eight states, where those of the recursion as it is end in one."""
+    x, small = board().train.x[:2], ("dim=16", "core.hidden=16", "compile=false")
+    config = composed("svi_sudoku", "gram", *small)
+    assert config.evaluate.random_start == 0.3
+    rivals = {"gram": config, "deterministic": trial.rival_config(config, config.rivals.deterministic)}
+    rivals["autoregressive"] = composed("svi_sudoku", "autoregressive", *small)
+    learners = {name: build_learner(rival, board(), CPU) for name, rival in rivals.items()}
+    found = {name: list(trial.samplers(name, learner, 0.3)) for name, learner in learners.items()}
+    assert found.pop("deterministic") == ["deterministic", "deterministic, random starts"]
+    assert found == {"gram": ["gram"], "autoregressive": ["autoregressive"]}
+    assert list(trial.samplers("deterministic", learners["deterministic"], None)) == ["deterministic"]
+    draws = trial.samplers("r", learners["deterministic"], 0.3).values()
+    plain, noisy = (draw(x, 8, 1).log_likelihood for draw in draws)
+    assert (plain == plain[:1]).all() and all(len(column.unique()) == 8 for column in noisy.T)
+
+
 def test_the_folder_of_a_cell_names_task_method_and_seed():
     config = composed("svi_nqueens", "trm", "experiment=table", run_dir=None, task_name="nqueens_8", seed=2)
     assert config.run_dir == "runs/table/nqueens_8/trm/seed2" and config.rivals.deterministic is None

@@ -19,20 +19,22 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from gram_pyro.build import build_learner, choose_device
-from gram_pyro.evaluate import evaluate
+from gram_pyro.evaluate import Draw, evaluate
+from gram_pyro.inference.noise import random_start
 from gram_pyro.learner import Learner
 from gram_pyro.metrics import Tally, join
 from gram_pyro.plots.trial import training_figure, width_figure
 from gram_pyro.precision import choose_precision
-from gram_pyro.report import flat_rows, markdown, verdict, verdict_text, write_rows
+from gram_pyro.report import flat_rows, gains_over, gains_text, markdown, verdict, verdict_text, write_rows
 from gram_pyro.runs import run_folder
 from gram_pyro.runs.atomic import write_atomically
 from gram_pyro.runs.check_config import check_numbers
 from gram_pyro.runs.checkpoint import start_from
 from gram_pyro.runs.command import plain_errors
 from gram_pyro.runs.fit import fit
-from gram_pyro.runs.parallel import joined
+from gram_pyro.runs.parallel import joined, spread
 from gram_pyro.tasks.base import Task, concatenate, subset
+from gram_pyro.train import Trainer
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +120,15 @@ def rival_config(config: DictConfig, replacements: DictConfig) -> DictConfig:
     return rival
 
 
+def samplers(name: str, learner: Learner, deviation: float | None) -> dict[str, Draw]:
+    """How a program is sampled, by the name of its results. A deterministic recursion is asked twice: as it is, and from
+    starts of its own for every trajectory, which may bring out more solutions than one (None: not)."""
+    draws = {name: learner.sample}
+    if deviation is not None and isinstance(learner, Trainer) and learner.averaged.is_deterministic:
+        draws[f"{name}, random starts"] = partial(spread, partial(random_start, learner.averaged, scale=deviation))
+    return draws
+
+
 def run(config: DictConfig) -> None:
     folder, device = claim_folder(config), choose_device(config.device)
     if (folder / "results.json").exists():
@@ -131,28 +142,32 @@ def run(config: DictConfig) -> None:
     results, rows = {}, []
     for name, program in programs.items():
         learner, description = train(name, program, task, folder, device)
-        results[name] = description | {"tests": {}}
         log.info("%s: %d updates in %.0f s on %s", name, description["updates"], description["seconds"], device)
-        for test, puzzles in tests.items():
-            with learner.settings.autocast(device):
-                _, tallies[test][name], table = evaluate(
-                    partial(learner.sample, chunk=config.evaluate.chunk),
-                    task,
-                    puzzles,
-                    config.evaluate.num_segments,
-                    widths,
-                    config.seed,
-                    device,
+        deviation = config.evaluate.get("random_start") if name != "GRAM" else None
+        for label, draw in samplers(name, learner, deviation).items():
+            results[label] = description | {"tests": {}}
+            for test, puzzles in tests.items():
+                with learner.settings.autocast(device):
+                    _, tallies[test][label], table = evaluate(
+                        partial(draw, chunk=config.evaluate.chunk),
+                        task,
+                        puzzles,
+                        config.evaluate.num_segments,
+                        widths,
+                        config.seed,
+                        device,
+                    )
+                results[label]["tests"][test] = table
+                rows += flat_rows(label, test, table, widths)
+                print(
+                    f"\n{label} on {table['num_puzzles']} unseen puzzles '{test}', "
+                    f"{config.evaluate.num_segments} segments deep\n{markdown(table, widths)}"
                 )
-            results[name]["tests"][test] = table
-            rows += flat_rows(name, test, table, widths)
-            print(
-                f"\n{name} on {table['num_puzzles']} unseen puzzles '{test}', "
-                f"{config.evaluate.num_segments} segments deep\n{markdown(table, widths)}"
-            )
-    judged = {name: join([by_program[name] for by_program in tallies.values()]) for name in programs}
-    rulings, supported = verdict(judged.pop("GRAM"), next(iter(judged.values()), None), max(widths))
-    print(f"\n{verdict_text(rulings, supported)}")
+    judged = {label: join([by_label[label] for by_label in tallies.values()]) for label in results}
+    gram, deterministic = judged["GRAM"], next((judged[name] for name in programs if name != "GRAM"), None)
+    rulings, supported = verdict(gram, deterministic, max(widths))
+    beside = {label: gains_over(gram, judged[label], max(widths)) for label in results if label not in programs}
+    print("\n".join(["", verdict_text(rulings, supported), *(gains_text(n, g, max(widths)) for n, g in beside.items())]))
 
     training_figure({name: folder / f"{name}.csv" for name in programs}, folder / "training.png")
     for test, by_program in tallies.items():
@@ -163,6 +178,7 @@ def run(config: DictConfig) -> None:
         "verdict": {
             "supported": supported,
             "gains": {name: r.gain._asdict() | {"at_limit": r.at_limit} for name, r in rulings.items()},
+            "beside": {label: {name: g._asdict() for name, g in gains.items()} for label, gains in beside.items()},
         },
     }
     write_atomically(folder / "results.json", json.dumps(summary, indent=1).encode())  # half of it would look finished

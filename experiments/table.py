@@ -8,8 +8,9 @@ samplers come from evaluate.py, with run_dir below the same folder.
 
 Writes table.md and table.csv; widths.md and widths.csv, what 1, 5, 10, 20 trajectories are worth; and frontier.png,
 accuracy of one answer against coverage, per task, a curve per trained method if it has rows of several samplers (of
-several temperatures, say: evaluate.py sampler=hot_start sampler.temperature=2 sampler_name="hot 2"). Coverage is pooled over (puzzle, solution) rows, as the paper seems
-to count, and its ceiling is that of a perfect sampler on the same puzzles.
+several temperatures, say: evaluate.py sampler=hot_start sampler.temperature=2 sampler_name="hot 2"). Coverage is pooled
+over (puzzle, solution) rows, as the paper seems to count, and its ceiling is that of a perfect sampler on the same
+puzzles.
 """
 
 import json

@@ -121,8 +121,8 @@ def rival_config(config: DictConfig, replacements: DictConfig) -> DictConfig:
 
 
 def samplers(name: str, learner: Learner, deviation: float | None) -> dict[str, Draw]:
-    """How a program is sampled, by the name of its results. A deterministic recursion is asked twice: as it is, and from
-    starts of its own for every trajectory, which may bring out more solutions than one (None: not)."""
+    """How a program is sampled, by the name of its results. A deterministic recursion is asked twice: as it is, and
+    every trajectory from a start of its own, which may bring out more solutions than one (None: not)."""
     draws = {name: learner.sample}
     if deviation is not None and isinstance(learner, Trainer) and learner.averaged.is_deterministic:
         draws[f"{name}, random starts"] = partial(spread, partial(random_start, learner.averaged, scale=deviation))
@@ -167,7 +167,9 @@ def run(config: DictConfig) -> None:
     gram, deterministic = judged["GRAM"], next((judged[name] for name in programs if name != "GRAM"), None)
     rulings, supported = verdict(gram, deterministic, max(widths))
     beside = {label: gains_over(gram, judged[label], max(widths)) for label in results if label not in programs}
-    print("\n".join(["", verdict_text(rulings, supported), *(gains_text(n, g, max(widths)) for n, g in beside.items())]))
+    print(f"\n{verdict_text(rulings, supported)}")
+    for label, gains in beside.items():
+        print(gains_text(label, gains, max(widths)))
 
     training_figure({name: folder / f"{name}.csv" for name in programs}, folder / "training.png")
     for test, by_program in tallies.items():

@@ -45,13 +45,13 @@ def test_gains_over_another_sampler_by_hand():
     """Four puzzles, the last with one solution; two answers each."""
     solutions, label = torch.tensor([2, 2, 2, 1]), torch.tensor([[0, 2, 3, 5], [1, 4, 3, 5]])
     mine = torch.tensor([[1, 0, 1, 1], [1, 1, 1, 1]])
-    its = torch.tensor([[1, 0, 0, 0], [0, 0, 0, 1]])
+    its = torch.tensor([[1, 0, 0, 1], [0, 0, 0, 1]])
     gains = gains_over(Tally(1 - mine, label, solutions), Tally(1 - its, label, solutions), 2)
-    assert math.isclose(gains["accuracy"].mean, (0.5 + 0.5 + 1 + 0.5) / 4)
+    assert math.isclose(gains["accuracy"].mean, (0.5 + 0.5 + 1 + 0) / 4)
     assert math.isclose(gains["any"].mean, (0 + 1 + 1 + 0) / 4)
     assert math.isclose(gains["distinct"].mean, (1 + 1 + 1) / 3) and gains["distinct"].se == 0
     text = gains_text("a rival", gains, 2)
-    assert text.startswith("  beside it, GRAM over a rival: one answer right +0.6250 ± ")
+    assert text.startswith("  beside it, GRAM over a rival: one answer right +0.5000 ± ")
     assert "any of 2 right +0.5000 ± 0.2887" in text and text.endswith("distinct solutions +1.0000 ± 0.0000")
     unique = Tally(1 - mine, label, torch.ones(4, dtype=torch.int64))
     assert list(gains_over(unique, unique, 2)) == ["accuracy", "any"]

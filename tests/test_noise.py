@@ -25,7 +25,6 @@ from gram_pyro.inference.sampler import sample
 from gram_pyro.inference.smc import smc
 from gram_pyro.priors.base import Prior
 from gram_pyro.priors.noiseless import Noiseless
-from gram_pyro.priors.standard import Standard
 
 
 class Family(Prior):
@@ -257,14 +256,6 @@ def test_rebuilt_leaves_the_model_as_it_is():
     assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
     assert all(same is part for same, part in zip(rebuilt(model).children(), model.children(), strict=True))
     assert sample(model, x, 2, 1).answers.shape == (2, B, L)
-
-
-def test_standard_noise_does_not_depend_on_the_state():
-    law = Standard(0.5)(torch.randn(3, 4, 8), 0)
-    assert law.batch_shape == (3,) and law.event_shape == (4, 8)
-    close(law.log_prob(torch.zeros(3, 4, 8)), torch.full((3,), 32 * (math.log(2) - 0.5 * math.log(2 * math.pi))))
-    with pytest.raises(ValueError, match="scale=0 must be positive; for no noise use prior=noiseless"):
-        Standard(0)
 
 
 def test_a_hot_start_is_hot_for_so_many_segments_and_no_longer():

@@ -37,6 +37,14 @@ def test_student_t_is_scipys():
     close(StudentT(D, 5.0, 6, scale=0.3)(u, 0).stddev, torch.full((B, L, D), 0.3))
 
 
+def test_standard_noise_does_not_depend_on_the_state():
+    law = Standard(0.5)(torch.randn(3, 4, 8), 0)
+    assert law.batch_shape == (3,) and law.event_shape == (4, 8)
+    close(law.log_prob(torch.zeros(3, 4, 8)), torch.full((3,), 32 * (math.log(2) - 0.5 * math.log(2 * math.pi))))
+    with pytest.raises(ValueError, match="scale=0 must be positive; for no noise use prior=noiseless"):
+        Standard(0)
+
+
 def test_zero_mean_is_the_gaussian_of_its_deviation():
     law = shaken("zero_mean")(torch.randn(B, L, D), 1)
     assert law.mean.eq(0).all() and law.stddev.std() > 1e-3

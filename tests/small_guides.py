@@ -10,6 +10,7 @@ from guides.cross_attention import CrossAttention
 from guides.delayed import Delayed
 from guides.encoder import Encoder
 from guides.flow import Flow
+from guides.glimpse import Glimpse
 from guides.residual import Residual
 from guides.semi_amortised import SemiAmortised
 
@@ -22,5 +23,6 @@ GUIDES = {
     "flow": partial(Flow, dim=D, num_layers=1, hidden=6),
     "semi_amortised": partial(SemiAmortised, inner=concat),
     "delayed": partial(Delayed, inner=concat),
+    "glimpse": partial(Glimpse, inner=concat, share=0.5),
 }
 MEAN_FIELD, TRACE = (elbo(max_plate_nesting=1) for elbo in (TraceMeanField_ELBO, Trace_ELBO))

@@ -30,7 +30,7 @@ class Glimpse(Guide):
     Raises: ValueError unless 0 < r <= 1.  Source: ours; after masked diffusion, whose forward process hides cells.
     """
 
-    def __init__(self, model: GRAM, inner: Callable[[GRAM], Guide], share: float = 0.15) -> None:
+    def __init__(self, model: GRAM, inner: Callable[[GRAM], Guide], share: float = 0.12) -> None:
         super().__init__(model)
         if not 0 < share <= 1:
             raise ValueError(f"share={share} must be above 0 and at most 1, the share of cells seen at a transition")

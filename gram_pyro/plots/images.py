@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 from torch import Tensor
 
 from gram_pyro.plots.trial import BLACK, STYLES, plt
@@ -79,6 +80,8 @@ def score_figure(rows: Sequence[Mapping]) -> Figure:
                 axis.axhline(value[0], color=colour, ls=style, lw=1.2, label=program)
     axes[0].set(ylabel="class score (higher is better)")
     axes[1].set(ylabel="Frechet distance (lower is better)", yscale="log")
+    axes[1].yaxis.set_major_formatter(LogFormatter())  # 20, not 2 x 10^1
+    axes[1].yaxis.set_minor_formatter(LogFormatter())
     for axis in axes:
         axis.set_xscale("log", base=2)
         axis.set_xticks(depths, [str(d) for d in depths])

@@ -155,7 +155,7 @@ def train_and_score(config: DictConfig) -> None:
     write_rows(folder / "scores.csv", rows)
     score_figure(rows).savefig(folder / "depth.png", dpi=150)
     grid_figure({title: images[:SHOWN] for title, images in pictures.items()}, task).savefig(
-        folder / "generation.png", dpi=150
+        folder / "generation.png", dpi=150, bbox_inches="tight"
     )
     few = asked.select(torch.arange(COMPLETED))
     completions_figure(few, completed["GRAM"], task).savefig(folder / "inpainting.png", dpi=150)

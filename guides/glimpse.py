@@ -1,6 +1,6 @@
 """A guide that sees a few cells of the target at a time, so that an answer of many nats arrives over many transitions.
 
-    m_i = 1 where frac(<w_i, mean_cells u_t>) < r, else 0
+    m_i = 1 where frac(1000 |<w_i, mean_cells u_t>|) < r, else 0,   w_i drawn once from N(0, 1)
     q(z_t | u_t, y) = inner(z_t | u_t, y'),   y'_i = y_i where m_i = 1, else blank
 
 A guide that sees all of the target tells all of it in the first transition, and a prior that draws the latents of cells

@@ -49,7 +49,7 @@ def by_depth(model: GRAM, x: Tensor, depths: Sequence[int], chunk: int, desc: st
         for depth in range(1, max(depths) + 1):
             state = model.reason(part, state)
             if depth in answers:
-                answers[depth].append(model.readout.answer(state).cpu())
+                answers[depth].append(model.readout.answer(state, part).cpu())
     return {depth: torch.cat(parts)[back.cpu()] for depth, parts in answers.items()}
 
 

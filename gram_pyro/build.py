@@ -6,7 +6,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from gram_pyro.compiler import compile_blocks
+from gram_pyro.compiler import compile_parts
 from gram_pyro.guide import Guide
 from gram_pyro.heads import Heads
 from gram_pyro.inference.sampler import Sampler
@@ -22,7 +22,7 @@ def build_model(config: DictConfig, task: Task) -> GRAM:
     """The generative program that `config` (keys dim, embed, core, prior, readout, model) describes, for `task`."""
     embed = instantiate(config.embed, _partial_=True)(num_symbols=task.num_symbols, dim=config.dim)
     core = instantiate(config.core, _partial_=True)(
-        dim=config.dim, num_cells=embed.num_tokens(task.num_cells), relations=embed.relations(task.relations)
+        dim=config.dim, num_cells=embed.num_tokens(task.num_cells), relations=embed.structure(task)
     )
     prior = instantiate(config.prior)
     readout = instantiate(config.readout, _partial_=True)(num_symbols=task.num_symbols, dim=config.dim)
@@ -71,15 +71,15 @@ def build_learner(config: DictConfig, task: Task, device: torch.device) -> Learn
         peer = instantiate(config.peer, _partial_=True)(
             num_cells=task.num_cells, num_symbols=task.num_symbols, relations=task.relations, dim=config.dim
         )
-        learner, network = PeerTrainer(peer.to(device), settings), peer
+        learner = PeerTrainer(peer.to(device), settings)
     else:
         model = build_model(config, task).to(device)
         guide, heads = build_guide(config, model).to(device), build_heads(config).to(device)
+        objective, rollout_loss = instantiate(config.objective), instantiate(config.rollout_loss)
         implicit = task if isinstance(task, ImplicitTask) else None
-        learner = Trainer(model, guide, heads, instantiate(config.objective), settings, implicit)
-        network = model.core
+        learner = Trainer(model, guide, heads, objective, settings, rollout_loss, implicit)
     if config.compile:
-        compile_blocks(network, device)
+        compile_parts(learner.program, device)
     if config.get("cuda_graph"):
         if not isinstance(learner, Trainer):
             raise ValueError("cuda_graph=true records the segments of a trajectory, and a peer has none; leave it out")

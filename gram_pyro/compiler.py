@@ -1,4 +1,4 @@
-"""torch.compile for the blocks of a network, which are pure functions (Pyro programs do not compile)."""
+"""torch.compile for the parts of a network that are pure functions of tensors (Pyro programs do not compile)."""
 
 import logging
 import shutil
@@ -6,20 +6,18 @@ import shutil
 import torch
 from torch import nn
 
-from gram_pyro.layers import Block
-from gram_pyro.peers.autoregressive import MaskedBlock
-
 log = logging.getLogger(__name__)
 
 
-def compile_blocks(network: nn.Module, device: torch.device) -> None:
-    """Compile every block of `network` in place; without a C++ compiler on a CPU, say so and leave it as it is.
+def compile_parts(network: nn.Module, device: torch.device) -> None:
+    """Compile in place what modules of `network` name in their attribute `compiles`, a tuple of methods; without a C++
+    compiler on a CPU, say so and leave the network as it is.
 
-    Block by block, because all blocks share one compilation: seconds where a whole recursion takes a minute.
+    Part by part, because all modules of a class share one compilation: seconds where a whole recursion takes a minute.
     """
     if device.type == "cpu" and not any(map(shutil.which, ("g++", "clang++", "c++"))):
         log.warning("no C++ compiler was found: it runs uncompiled, about 1.3 times slower; install g++")
         return
-    for block in network.modules():
-        if isinstance(block, Block | MaskedBlock):
-            block.compile(dynamic=False)
+    for module in network.modules():
+        for name in getattr(module, "compiles", ()):
+            setattr(module, name, torch.compile(getattr(module, name), dynamic=False))

@@ -54,6 +54,12 @@ class Blocks(nn.Sequential):
     ) -> None:
         super().__init__(*(Block(dim, hidden or dim, mixer(dim, num_cells, relations)) for _ in range(num_layers)))
 
+    def forward(self, x: Tensor) -> Tensor:
+        """Under autocast the residual stream between its blocks is half precision too: what moves is half as much."""
+        kind = x.device.type
+        y = x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
+        return super().forward(y).to(x.dtype)
+
 
 class Hierarchical(Core):
     """K fast updates of l, then one slow update of h; separate weights f_L and f_H.  Source: paper; as HRM.

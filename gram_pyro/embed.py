@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
+from gram_pyro.tasks.base import Task
+
 
 class Embedding(nn.Module, ABC):
     """What the core sees of a puzzle: S tokens, here one per cell.  Shapes: [..., L] int -> [..., S, D].
@@ -23,6 +25,10 @@ class Embedding(nn.Module, ABC):
     def relations(self, relations: Tensor | None) -> Tensor | None:
         """Those of the tokens, [R', S, S], from those of the cells, [R, L, L]."""
         return relations
+
+    def structure(self, task: Task) -> object:
+        """What the mixers of the core are told of the board: here which tokens constrain each other."""
+        return self.relations(task.relations)
 
     @abstractmethod
     def for_target(self) -> nn.Module:

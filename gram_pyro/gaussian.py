@@ -38,6 +38,12 @@ class GaussianHead(nn.Module):
         for net in (self.loc, self.raw_scale):
             nn.init.zeros_(net.down.weight)
 
-    def forward(self, features: Tensor) -> dist.TorchDistribution:
+    compiles = ("moments",)
+
+    def moments(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation."""
         scale = positive(self.raw_scale(features).to(features.dtype), self.shift)
-        return dist.Normal(self.loc(features).to(features.dtype), scale).to_event(2)
+        return self.loc(features).to(features.dtype), scale
+
+    def forward(self, features: Tensor) -> dist.TorchDistribution:
+        return dist.Normal(*self.moments(features)).to_event(2)

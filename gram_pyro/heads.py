@@ -8,6 +8,7 @@ the prior gets wrong. The paper reads the first token of h and fits squared erro
 a probability is fitted by its likelihood.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -37,17 +38,22 @@ class Heads(nn.Module):
         self.badness = SwiGLU(dim, hidden, 2)
         self.bias = nn.Parameter(torch.full((2,), 3.0))
 
+    compiles = ("logits",)
+
+    def logits(self, h: Tensor) -> Tensor:
+        """Both logits, [..., 2]."""
+        return self.bias - self.badness(h).to(h.dtype).logsumexp(-2)
+
     def forward(self, state: State) -> Verdict:
-        badness = self.badness(state.h.detach()).to(state.h.dtype)
-        return Verdict(*(self.bias - badness.logsumexp(-2)).unbind(-1))
+        return Verdict(*self.logits(state.h.detach()).unbind(-1))
 
 
-def heads_loss(heads: Heads, states: State, right: Tensor) -> Tensor:
+def heads_loss(heads: Heads, states: Sequence[State], right: Tensor) -> Tensor:
     """Cross-entropy of both heads over rollouts of N segments, a scalar in nats per state.
 
-    Shapes: states with h [N, B, L, D], the end of every segment; right [N, B] bool, whether its answer is right.
+    Shapes: N states with h [B, L, D], the ends of segments; right [N, B] bool, whether their answers are right.
     """
-    verdict = heads(states)
+    verdict = Verdict(*map(torch.stack, zip(*map(heads, states), strict=True)))
     arrived = right.to(verdict.halt.dtype)
     halt = F.binary_cross_entropy_with_logits(verdict.halt, arrived)
     value = F.binary_cross_entropy_with_logits(verdict.value, arrived[-1:].expand_as(arrived))

@@ -47,6 +47,8 @@ def normalise(x: Tensor) -> Tensor:
 class Block(nn.Module):
     """Mix over cells, then over channels; each residual sum is normalised.  Shapes: [..., L, D] -> [..., L, D]."""
 
+    compiles = ("forward",)  # methods that are pure functions of tensors, for torch.compile
+
     def __init__(self, dim: int, hidden: int, mixer: nn.Module) -> None:
         super().__init__()
         self.mixer = mixer

@@ -25,7 +25,7 @@ class TrainSettings:
         1  # parts of a batch that follow each other, so that one fits into memory; the numbers do not change
     )
     free_share: float = 0.0  # rho: share of rows that are prior rollouts trained on the solution set
-    covering: int = 1  # M: free rows are M rollouts of a puzzle each, which cover its solutions in the first segment
+    rollouts_per_puzzle: int = 1  # M: free rows are M rollouts of a puzzle each
     beta: float = 1.0  # weight of the KL; 1 is the ELBO
     learning_rate: float = 1e-3
     weight_decay: float = 0.1
@@ -41,9 +41,9 @@ class TrainSettings:
             raise ValueError(
                 f"free_share={self.free_share} must be at least 0 and below 1: the guide needs rows to learn from"
             )
-        if self.covering > 1 and self.num_free < self.covering:
+        if self.rollouts_per_puzzle > 1 and self.num_free < self.rollouts_per_puzzle:
             raise ValueError(
-                f"covering={self.covering} rollouts of a puzzle came, and free_share={self.free_share} of batch_size="
+                f"got rollouts_per_puzzle={self.rollouts_per_puzzle}, and free_share={self.free_share} of batch_size="
                 f"{self.batch_size} gives {self.num_free} free rows; write a larger free_share or batch_size"
             )
         if self.free_share and not 0 < self.num_free < self.batch_size:
@@ -55,8 +55,8 @@ class TrainSettings:
 
     @property
     def num_free(self) -> int:
-        """Free rows, whole puzzles of `covering` rollouts each."""
-        return round(self.free_share * self.batch_size) // self.covering * self.covering
+        """Free rows, whole puzzles of `rollouts_per_puzzle` each."""
+        return round(self.free_share * self.batch_size) // self.rollouts_per_puzzle * self.rollouts_per_puzzle
 
     @property
     def num_watched(self) -> int:

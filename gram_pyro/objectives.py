@@ -5,8 +5,6 @@
 The two KL terms have one value and different gradients: alpha of it moves the prior towards the guide.
 """
 
-import math
-from collections.abc import Callable
 from typing import Any
 
 from pyro.distributions import TorchDistribution
@@ -24,8 +22,6 @@ from gram_pyro.core import State
 from gram_pyro.guide import Guide, divergence, family
 from gram_pyro.model import GRAM
 from gram_pyro.stop_gradient import stop_gradient
-
-Near = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # (x, log_prob) -> solutions, valid: see ImplicitTask.near
 
 
 class MeanField_ELBO(TraceMeanField_ELBO):
@@ -155,42 +151,3 @@ def segment_loss(
     with ScaleLatents(beta):
         loss = objective.differentiable_loss(model, guide, x, y, state)
     return loss / len(x), guide.final_state()
-
-
-def set_loss(
-    model: GRAM, x: Tensor, solutions: Tensor, valid: Tensor, state: State | None, near: Near | None = None
-) -> tuple[Tensor, State]:
-    """One free segment: every latent is drawn from the prior, and any solution counts: the listed ones, or those that
-    `near` finds (see ImplicitTask; a puzzle for which it finds none counts for nothing).
-
-        log p(S | x, state) >= E_{z ~ prior} log sum_{y in S} p(y | h_T)
-
-    It is the segment ELBO of the event "the answer is a solution" with the bootstrap guide, so its KL is zero.
-    Returns: loss, a scalar in nats per puzzle; the final state, detached.  Source: ours.
-    """
-    state = model.reason(x, state)
-    if near is not None:
-        solutions, valid = near(x, model.readout(state).base_dist.logits.detach())
-    found = valid.any(-1)
-    loss = -model.readout.log_prob_of_set(state, solutions, valid | ~found[:, None]).where(found, 0.0).mean()
-    return loss, state.detach()
-
-
-def cover_loss(
-    model: GRAM, x: Tensor, solutions: Tensor, valid: Tensor, state: State | None, num_rollouts: int
-) -> tuple[Tensor, State]:
-    """One free segment of M rollouts per puzzle that are asked, together, for every solution.
-
-        mean_{y in S} log p(y | x, state) >= E_{z_1..z_M ~ prior} mean_{y in S} log 1/M sum_m p(y | h_T^m)
-
-    It is the IWAE bound on the likelihood of a solution drawn uniformly, with the bootstrap guide: log |S| nats where
-    the rollouts share the solutions out evenly, more where they agree on one.
-    Shapes: rows of a puzzle stand together: x [P * M, L], solutions [P * M, N, L], valid [P * M, N].
-    Returns: loss, a scalar in nats per puzzle; the final state, detached.  Source: ours.
-    """
-    state = model.reason(x, state)
-    each = model.readout.log_prob_each(state, solutions).unflatten(0, (-1, num_rollouts))  # [P, M, N]
-    log_p = each.logsumexp(1) - math.log(num_rollouts)
-    valid = valid[::num_rollouts]
-    loss = -(log_p.masked_fill(~valid, 0.0).sum(-1) / valid.sum(-1)).mean()
-    return loss, state.detach()

@@ -99,7 +99,8 @@ class TargetTokens(nn.Module):
 
 
 class ContentReadout(Readout):
-    """Independent categorical cells, read from the tokens after the prefix (paper B.1: "prefix dropped").
+    """Independent categorical cells, read from the tokens after the prefix (paper B.1: "prefix dropped"). The puzzle is
+    of another grid than the answer, so no cell of it is kept.
 
     Shapes: h [..., P + L, D] -> batch [...], event [L], V symbols.
     """
@@ -111,14 +112,14 @@ class ContentReadout(Readout):
     def content(self, state: State) -> State:
         return State(*(stream[..., self.num_prefix :, :] for stream in state))
 
-    def forward(self, state: State) -> dist.TorchDistribution:
+    def forward(self, state: State, x: Tensor | None = None) -> dist.TorchDistribution:
         return self.cells(self.content(state))
 
-    def answer(self, state: State) -> Tensor:
+    def answer(self, state: State, x: Tensor | None = None) -> Tensor:
         return self.cells.answer(self.content(state))
 
-    def log_prob_each(self, state: State, solutions: Tensor) -> Tensor:
-        return self.cells.log_prob_each(self.content(state), solutions)
+    def log_prob_each(self, state: State, x: Tensor | None, solutions: Tensor) -> Tensor:
+        return self.cells.log_prob_each(self.content(state), None, solutions)
 
 
 def table(size: int, dim: int, std: float | None = None) -> nn.Embedding:

@@ -1,7 +1,8 @@
 """Readout: the likelihood p(y | h_T), and the probability it gives to a whole set of solutions.
 
-p(y | h)  = prod_cells softmax(W h_cell)[y_cell]             paper B.1 (linear head of its Table 4)
-p(S | h)  = sum_{y in S} p(y | h)                            ours
+p(y | h)     = prod_cells softmax(W h_cell)[y_cell]          paper B.1 (linear head of its Table 4)
+p(y | h, x)  = the same with what a cell of x shows kept     ours: a clue is known, and no answer may overwrite it
+p(S | h)     = sum_{y in S} p(y | h)                         ours
 """
 
 from abc import ABC, abstractmethod
@@ -15,31 +16,42 @@ from gram_pyro.layers import Linear
 
 
 class Readout(nn.Module, ABC):
-    """Turns a state into the law of the answer."""
+    """Turns a state into the law of the answer.
+
+    Every method takes the puzzle x [B, L] as well: a cell that it shows keeps its symbol, in the law and in the answer.
+    Without x nothing is known of the answer but the state.
+    """
 
     answers_at_random: bool = False  # True: `answer` draws
 
     @abstractmethod
-    def forward(self, state: State) -> dist.TorchDistribution:
+    def forward(self, state: State, x: Tensor | None = None) -> dist.TorchDistribution:
         """A law with batch shape [...] and event shape [L]."""
 
     @abstractmethod
-    def answer(self, state: State) -> Tensor:
+    def answer(self, state: State, x: Tensor | None = None) -> Tensor:
         """The most probable answer, [..., L]."""
 
-    def log_prob_each(self, state: State, solutions: Tensor) -> Tensor:
+    def log_prob_each(self, state: State, x: Tensor | None, solutions: Tensor) -> Tensor:
         """log p(y | h) of M answers per puzzle.  Shapes: solutions [B, M, L] -> [..., B, M], nats."""
-        law = self(state)
+        law = self(state, x)
         values = solutions.movedim(-2, 0)  # [M, B, L], so that the law broadcasts over M
         values = values.reshape(len(values), *(1,) * (len(law.batch_shape) - 1), *values.shape[1:])
         return law.log_prob(values).movedim(0, -1)
 
-    def log_prob_of_set(self, state: State, solutions: Tensor, valid: Tensor) -> Tensor:
+    def log_prob_of_set(self, state: State, x: Tensor | None, solutions: Tensor, valid: Tensor) -> Tensor:
         """log p(S | h) = log sum_{y in S} p(y | h), the probability that the answer is right.
 
         Shapes: solutions [B, M, L], valid [B, M] (False: padding) -> [..., B], nats.
         """
-        return self.log_prob_each(state, solutions).masked_fill(~valid, -torch.inf).logsumexp(-1)
+        return self.log_prob_each(state, x, solutions).masked_fill(~valid, -torch.inf).logsumexp(-1)
+
+
+def clamp(logits: Tensor, x: Tensor) -> Tensor:
+    """Logits under which every cell that x shows holds its symbol.  Shapes: [..., B, L, V], [B, L] -> [..., B, L, V]."""
+    symbols = torch.arange(logits.shape[-1], device=x.device)
+    contradicts = (x[..., None] != 0) & (x[..., None] != symbols)
+    return logits.masked_fill(contradicts, -torch.inf)
 
 
 class CategoricalReadout(Readout):
@@ -49,15 +61,24 @@ class CategoricalReadout(Readout):
         super().__init__()
         self.logits = Linear(dim, num_symbols)
 
-    def forward(self, state: State) -> dist.TorchDistribution:
-        return dist.Categorical(logits=self.logits(state.h).to(state.h.dtype)).to_event(1)
+    def scores(self, state: State, x: Tensor | None) -> Tensor:
+        """Logits of every symbol, [..., L, V], before x is looked at."""
+        return self.logits(state.h).to(state.h.dtype)
 
-    def answer(self, state: State) -> Tensor:
-        return self.logits(state.h).argmax(-1)
+    def clamped(self, state: State, x: Tensor | None) -> Tensor:
+        """Logits of every symbol, [..., L, V]."""
+        scores = self.scores(state, x)
+        return scores if x is None else clamp(scores, x)
 
-    def log_prob_each(self, state: State, solutions: Tensor) -> Tensor:
+    def forward(self, state: State, x: Tensor | None = None) -> dist.TorchDistribution:
+        return dist.Categorical(logits=self.clamped(state, x)).to_event(1)
+
+    def answer(self, state: State, x: Tensor | None = None) -> Tensor:
+        return self.clamped(state, x).argmax(-1)
+
+    def log_prob_each(self, state: State, x: Tensor | None, solutions: Tensor) -> Tensor:
         # The same as above without a copy of the logits for every solution: four times as fast with hundreds of them.
-        logits = self(state).base_dist.logits
+        logits = self(state, x).base_dist.logits
         num_symbols = logits.shape[-1]
         places = solutions + num_symbols * torch.arange(solutions.shape[-1], device=solutions.device)
         places = places.flatten(-2).expand(*logits.shape[:-2], -1)  # [..., B, M L] into [..., B, L V]

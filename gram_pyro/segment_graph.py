@@ -7,6 +7,7 @@ https://docs.pytorch.org/docs/stable/notes/cuda.html#whole-network-capture.
 
 from __future__ import annotations
 
+from collections import Counter
 from copy import copy
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,7 @@ class SegmentGraph:
             group["lr"] = torch.tensor(float(group["lr"]), device="cuda")
             group["capturable"] = True
 
-    def step(self, rollout: Rollout) -> None:
+    def step(self, rollout: Rollout, segment: int) -> None:
         """Move `rollout` on by a segment, and the weights by a step."""
         trainer = self.trainer
         if rollout.guided_state is None:
@@ -54,12 +55,12 @@ class SegmentGraph:
             self.warm += 1
             self.stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(self.stream):
-                numbers = advance(trainer, rollout)
+                numbers = advance(trainer, rollout, segment)
             torch.cuda.current_stream().wait_stream(self.stream)
         else:
-            key = (rollout.covers, *(field.shape for field in rollout.free))
+            key = (trainer.rollout_loss.label(segment), *(field.shape for field in rollout.free))
             if key not in self.recordings:
-                self.recordings[key] = record(trainer, rollout, self.stream, self.pool)
+                self.recordings[key] = record(trainer, rollout, segment, self.stream, self.pool)
             numbers = self.recordings[key].replay(rollout)
         trainer.count(numbers)
 
@@ -87,16 +88,18 @@ def first_line(error: BaseException) -> str:
 class Recording:
     """One graph and the tensors it reads and writes: a rollout of its own, into which others are copied."""
 
-    def __init__(self, trainer: Trainer, rollout: Rollout, stream: torch.cuda.Stream, pool: tuple[int, int]) -> None:
+    def __init__(
+        self, trainer: Trainer, rollout: Rollout, segment: int, stream: torch.cuda.Stream, pool: tuple[int, int]
+    ) -> None:
         self.rollout = own = copy(rollout)
         self.copy_of: Rollout | None = None
-        own.means = {}
+        own.sums, own.counts = {}, Counter()
         own.guided, own.free = copied(rollout.guided), copied(rollout.free)
         own.guided_state, own.free_state = states = copied(rollout.guided_state), copied(rollout.free_state)
         self.graph = torch.cuda.CUDAGraph()
         torch.cuda.synchronize()
         with torch.cuda.graph(self.graph, pool=pool, stream=stream):
-            self.numbers = advance(trainer, own)
+            self.numbers = advance(trainer, own, segment)
             for state, after in zip(states, (own.guided_state, own.free_state), strict=True):
                 copy_to(after, state)
         own.guided_state, own.free_state = states
@@ -112,9 +115,8 @@ class Recording:
             copy_to(rollout.free_state, own.free_state)
         self.graph.replay()
         rollout.guided_state, rollout.free_state = own.guided_state, copied(own.free_state)
-        rollout.covers = own.covers
-        for name, mean in own.means.items():
-            rollout.means[name] = rollout.means.get(name, 0.0) + mean
+        for name, value in own.sums.items():
+            rollout.log(name, value)
         return self.numbers.clone()
 
 
@@ -134,9 +136,9 @@ def padded(batch: Batch) -> Batch:
     return batch._replace(solutions=solutions, valid=F.pad(batch.valid, (0, missing)))
 
 
-def advance(trainer: Trainer, rollout: Rollout) -> Tensor:
+def advance(trainer: Trainer, rollout: Rollout, segment: int) -> Tensor:
     with trainer.settings.autocast(rollout.free.x.device):
-        loss = rollout.advance()
+        loss = rollout.advance(segment)
     return trainer.descend(loss)
 
 

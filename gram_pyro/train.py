@@ -1,15 +1,16 @@
 """Deep supervision: a trajectory of N segments, one optimiser step per segment, the state detached in between.
 
     loss = (1 - rho) E_q[...]: the segment ELBO with y ~ uniform(S(x))   guided rows: they learn to cover S(x)
-         + rho  E_prior[-log p(S | h_T)]                                 free rows: they learn to end in S(x)
+         + rho  E_prior[-log p(S | h_T)]                                 free rows: they learn to end in S(x), say
 
-With `covering` M > 1 the free rows are M rollouts of each of fewer puzzles, and in the first segment, where a solution
-is chosen, they are asked for all of S together: objectives.cover_loss.
+What the free rows are asked for is a choice, `gram_pyro.rollout_losses`; with `rollouts_per_puzzle` M > 1 they are M
+rollouts of each of fewer puzzles.
 
 The heads learn by a step of their own, once per trajectory, from the states of the free rows: these are prior rollouts.
 Source: paper section 3 for the first line (rho = 0); ours for the second (a share rho of prior rollouts).
 """
 
+from collections import Counter
 from functools import partial
 
 import torch
@@ -23,7 +24,8 @@ from gram_pyro.inference.sampler import sample
 from gram_pyro.inference.trajectories import Trajectories
 from gram_pyro.learner import Learner, TrainSettings
 from gram_pyro.model import GRAM
-from gram_pyro.objectives import cover_loss, segment_loss, set_loss
+from gram_pyro.objectives import segment_loss
+from gram_pyro.rollout_losses import RolloutLoss, Set
 from gram_pyro.runs.parallel import add_up, parts, spread
 from gram_pyro.runs.parts import Part, random_state_kept
 from gram_pyro.segment_graph import SegmentGraph
@@ -33,7 +35,8 @@ HEAD_STATES = 8  # of a trajectory the heads see about so many, so that memory d
 
 
 class Trainer(Learner):
-    """Trains a model, its guide and its heads. Args: implicit, the task if it cannot list its solutions."""
+    """Trains a model, its guide and its heads. Args: rollout_loss, what free rows are trained on; implicit, the task if
+    it cannot list its solutions."""
 
     def __init__(
         self,
@@ -42,14 +45,17 @@ class Trainer(Learner):
         heads: Heads,
         objective: ELBO,
         settings: TrainSettings,
+        rollout_loss: RolloutLoss | None = None,
         implicit: ImplicitTask | None = None,
     ) -> None:
         super().__init__(nn.ModuleDict({"model": model, "guide": guide, "heads": heads}), settings)
         self.model, self.guide, self.heads, self.objective = model, guide, heads, objective
-        if implicit and settings.covering > 1:
+        self.rollout_loss = rollout_loss or Set()
+        if implicit and self.rollout_loss.needs_lists:
             raise ValueError(
-                f"covering={settings.covering} needs lists of all solutions, and {type(implicit).__name__} has "
-                "none: it searches for one where a rollout ended; write train.covering=1"
+                f"rollout_loss={type(self.rollout_loss).__name__} needs lists of all solutions, and "
+                f"{type(implicit).__name__} has none: it searches for one where a rollout ended; write rollout_loss=set "
+                "or rollout_loss=multi_sample"
             )
         self.implicit, self.near = implicit, implicit.near if implicit else None
         self.graph: SegmentGraph | None = None  # if given, it runs the segments
@@ -76,7 +82,7 @@ class Trainer(Learner):
         for segment in range(self.settings.num_segments):
             self.guide.segment = segment
             if self.graph:
-                self.graph.step(rollouts[0])
+                self.graph.step(rollouts[0], segment)
                 rollouts[0].show(segment)
                 continue
             for rollout in rollouts[:-1]:
@@ -85,7 +91,8 @@ class Trainer(Learner):
             self.step(rollouts[-1].loss(segment))
         self.teach_heads(rollouts)
         self.check_finite()
-        means = {name: sum(rollout.means[name] for rollout in rollouts) for name in rollouts[0].means}
+        counts = rollouts[0].counts
+        means = {name: sum(rollout.sums[name] for rollout in rollouts) / counts[name] for name in counts}
         add_up(list(means.values()))
         return means
 
@@ -100,37 +107,38 @@ class Trainer(Learner):
 class Rollout:
     """The rows of one part of a batch on their way through the segments.
 
-    Attributes: each, free rows of a puzzle; covers, whether they are asked for all its solutions in the next segment;
-    means, of what is logged over the segments; losses and means of the parts add up to those of the batch.
+    Attributes: each, free rows of a puzzle; sums, of what is logged over the segments, and counts, of how many; losses
+    and sums of the parts add up to those of the batch.
     """
 
     def __init__(self, trainer: Trainer, batch: Batch, part: Part) -> None:
         self.trainer, self.part = trainer, part
-        free, watched, self.each = trainer.settings.num_free, trainer.settings.num_watched, trainer.settings.covering
+        free, watched = trainer.settings.num_free, trainer.settings.num_watched
+        self.each = trainer.settings.rollouts_per_puzzle
         self.guided = Batch(*(t[free:][part.of(len(t) - free)] for t in batch))
         puzzles = part.of(watched // self.each)
         self.free = Batch(*(t[puzzles].repeat_interleave(self.each, 0) for t in batch))  # if none is: what is watched
         self.num_guided, self.num_watched, self.free_share = len(batch.x) - free, watched, free / len(batch.x)
-        self.covers = self.each > 1
         self.guided_state: State | None = None
         self.free_state: State | None = None
         self.seen: list[State] = []  # by the heads
-        self.means: dict[str, Tensor] = {}
+        self.sums: dict[str, Tensor] = {}
+        self.counts: Counter[str] = Counter()
 
     def loss(self, segment: int) -> Tensor:
         """Run one segment, seen by the heads.  Returns: this part's share of its loss."""
         with self.trainer.settings.autocast(self.free.x.device):
-            loss = self.advance()
+            loss = self.advance(segment)
         self.show(segment)
         return loss
 
-    def advance(self) -> Tensor:
+    def advance(self, segment: int) -> Tensor:
         """Move both states on by a segment.  Returns: this part's share of the loss."""
         with self.part.noise(self.num_guided):
             loss = (1 - self.free_share) * self.bound()
         with self.part.noise(self.num_watched // self.each, self.each):
             if self.trainer.settings.num_free:
-                return loss + self.free_share * self.miss()
+                return loss + self.free_share * self.miss(segment)
             with torch.no_grad():
                 self.free_state = self.trainer.model.reason(self.free.x, self.free_state)
         return loss
@@ -145,37 +153,30 @@ class Rollout:
         t, (x, y, *_) = self.trainer, self.guided
         share = len(x) / self.num_guided
         bound, self.guided_state = segment_loss(t.objective, t.model, t.guide, x, y, self.guided_state, t.settings.beta)
-        self.log("loss", share * bound, t.settings.num_segments)
-        self.log("kl", share * t.guide.kl(), t.settings.num_segments)
+        self.log("loss", share * bound)
+        self.log("kl", share * t.guide.kl())
         return share * bound
 
-    def miss(self) -> Tensor:
-        x, _, solutions, valid = self.free
-        share = len(x) / self.num_watched
-        model, state = self.trainer.model, self.free_state
-        if self.covers:
-            self.covers = False
-            miss, self.free_state = cover_loss(model, x, solutions, valid, state, self.each)
-            self.log("cover_loss", share * miss, 1)
-        else:
-            miss, self.free_state = set_loss(model, x, solutions, valid, state, self.trainer.near)
-            self.log("set_loss", share * miss, self.trainer.settings.num_segments - (self.each > 1))
+    def miss(self, segment: int) -> Tensor:
+        t, share = self.trainer, len(self.free.x) / self.num_watched
+        miss, self.free_state = t.rollout_loss(t.model, self.free, self.free_state, segment, self.each, t.near)
+        self.log(t.rollout_loss.label(segment), share * miss)
         return share * miss
 
     def critics(self) -> Tensor:
         """This part's share of the loss of the heads over the states they saw."""
         t, (x, _, solutions, valid) = self.trainer, self.free
-        states = State(*(torch.stack(stream) for stream in zip(*self.seen, strict=True)))
         with t.settings.autocast(x.device):
-            answers = t.model.readout.answer(states)
+            answers = torch.stack([t.model.readout.answer(state, x) for state in self.seen])
             right = t.implicit.is_solved(x, answers) if t.implicit else is_solution(answers, solutions, valid)
-            critics = len(x) / self.num_watched * heads_loss(t.heads, states, right)
-        self.means["heads_loss"] = critics.detach()
+            critics = len(x) / self.num_watched * heads_loss(t.heads, self.seen, right)
+        self.log("heads_loss", critics)
         return critics
 
-    def log(self, name: str, value: Tensor, num_segments: int) -> None:
-        """Take the value into the mean over so many segments."""
-        self.means[name] = self.means.get(name, 0.0) + value.detach() / num_segments
+    def log(self, name: str, value: Tensor) -> None:
+        """Take the value of a segment into the mean."""
+        self.sums[name] = self.sums.get(name, 0.0) + value.detach()
+        self.counts[name] += 1
 
 
 def is_solution(answers: Tensor, solutions: Tensor, valid: Tensor) -> Tensor:

@@ -55,7 +55,7 @@ def guided_filter(
     for segment in range(num_segments):
         guide.segment = segment
         log_ratio = cloud.advance()
-        particles.weigh(log_ratio, cloud.read(lambda index, state: model.readout(state).log_prob(targets[index])))
+        particles.weigh(log_ratio, cloud.read(lambda index, state: model.readout(state, rows[index]).log_prob(targets[index])))
         if segment < num_segments - 1:
             particles.steer()
     return particles

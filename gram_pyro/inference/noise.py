@@ -90,11 +90,11 @@ class DrawnAnswers(Readout):
         super().__init__()
         self.readout = readout
 
-    def forward(self, state: State) -> dist.TorchDistribution:
-        return self.readout(state)
+    def forward(self, state: State, x: Tensor | None = None) -> dist.TorchDistribution:
+        return self.readout(state, x)
 
-    def answer(self, state: State) -> Tensor:
-        return self.readout(state).sample()
+    def answer(self, state: State, x: Tensor | None = None) -> Tensor:
+        return self.readout(state, x).sample()
 
 
 def rebuilt(

@@ -61,7 +61,7 @@ def run(
             cloud.propose = from_prior(model, part)
             cloud.advance()
             halt(cloud, heads, halt_at)
-        return land(cloud, models[-1], heads, 1)
+        return land(cloud, models[-1], part, heads, 1)
 
     flat = in_one_piece(map(landed, in_chunks(rows, chunk)), len(rows))  # one particle of K x B puzzles
     shaped = flat.per_particle(lambda field: field[0].unflatten(0, (num_distinct, len(x))))
@@ -91,13 +91,13 @@ def halt(cloud: Cloud, heads: Heads | None, halt_at: float | None) -> None:
         cloud.halted |= cloud.read(lambda index, state: heads(state).halt.sigmoid() > halt_at)
 
 
-def land(cloud: Cloud, model: GRAM, heads: Heads | None, num_particles: int) -> Trajectories:
-    """Read a cloud of K x B rows (particles first) as equally weighted trajectories."""
+def land(cloud: Cloud, model: GRAM, x: Tensor, heads: Heads | None, num_particles: int) -> Trajectories:
+    """Read a cloud of K x B rows (particles first) of puzzles x [K B, L] as equally weighted trajectories."""
 
-    answers = cloud.read(lambda index, state: model.readout.answer(state))
+    answers = cloud.read(lambda index, state: model.readout.answer(state, x[index]))
 
     def likelihood(index: Tensor, state: State) -> Tensor:
-        return model.readout(state).log_prob(answers[index])
+        return model.readout(state, x[index]).log_prob(answers[index])
 
     flat = {
         "answers": answers,

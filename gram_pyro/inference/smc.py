@@ -53,7 +53,7 @@ def smc(
         particles = ParticleFilter(cloud, num_particles, resample, threshold)
 
         def log_g(index: Tensor, state: State, rows: Tensor = rows) -> Tensor:
-            return potential(rows[index], state, model.readout.answer(state))
+            return potential(rows[index], state, model.readout.answer(state, rows[index]))
 
         for segment in range(num_segments):
             log_ratio = cloud.advance()
@@ -62,7 +62,7 @@ def smc(
             if segment < num_segments - 1:
                 particles.steer()
         normalise(particles.log_weights)  # raises
-        landed = land(cloud, model, heads, num_particles)
+        landed = land(cloud, model, rows, heads, num_particles)
         dtype = landed.log_weights.dtype
         parts.append(
             landed._replace(

@@ -109,7 +109,7 @@ def think(
 ) -> tuple[Outcome, Thoughts]:
     """K trajectories, watched: all are in memory at once."""
     torch.manual_seed(seed)
-    with Watch(program) as watch:
+    with Watch(program, x) as watch:
         found = draw(program, x[None], sampler, num_particles, num_segments, chunk=num_particles, **options)
     return judge(task, x, found), watch.replay(found)
 

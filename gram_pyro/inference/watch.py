@@ -2,7 +2,7 @@
 
 Any sampler can be watched, for all run the same program:
 
-    with Watch(program) as watch:
+    with Watch(program, x) as watch:
         found = sampler(program.model, x[None], num_particles, num_segments, chunk=num_particles)
     thoughts = watch.replay(found)
 
@@ -32,11 +32,11 @@ class Thoughts(NamedTuple):
 
 
 class Watch(Messenger):
-    """Sees answers and halt probabilities of the rows in flight; sites h and l end a segment."""
+    """Sees answers and halt probabilities of the rows in flight, all of the puzzle x [L]; sites h and l end a segment."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, x: Tensor) -> None:
         super().__init__()
-        self.program = program
+        self.program, self.x = program, x
         self.answers: list[Tensor] = []
         self.halt: list[Tensor] = []
 
@@ -45,7 +45,7 @@ class Watch(Messenger):
             self._h = message["value"]
         elif message["name"] == "l":
             state = State(self._h, message["value"])
-            self.answers.append(self.program.model.readout.answer(state))
+            self.answers.append(self.program.model.readout.answer(state, self.x))
             self.halt.append(self.program.heads(state).halt.sigmoid())
 
     def replay(self, found: Trajectories) -> Thoughts:

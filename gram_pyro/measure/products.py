@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from gram_pyro.compiler import compile_blocks
+from gram_pyro.compiler import compile_parts
 from gram_pyro.core import Core, State
 from gram_pyro.measure.clock import Line, take_turns
 from gram_pyro.precision import PRECISIONS
@@ -39,7 +39,7 @@ def measure_products(
             with FlopCounterMode(display=False) as counter:
                 core.predict(e, State(e, e))
             if compiled:
-                compile_blocks(core, device)
+                compile_parts(core, device)
             way = f"core, L = {length}"
             work[way] = counter.get_total_flops()
             ways[way] = lambda core=core, e=e: core.predict(e, State(e, e))

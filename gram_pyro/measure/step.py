@@ -15,7 +15,9 @@ from torch.nn import functional as F
 
 from gram_pyro.core import State
 from gram_pyro.measure.clock import Line, milliseconds, take_turns
-from gram_pyro.objectives import segment_loss, set_loss
+from gram_pyro.objectives import segment_loss
+from gram_pyro.readout import clamp
+from gram_pyro.rollout_losses import set_loss
 from gram_pyro.tasks.base import Batch
 from gram_pyro.train import Trainer
 
@@ -42,7 +44,7 @@ def by_hand_guided(trainer: Trainer, x: Tensor, y: Tensor) -> Tensor:
         q = gaussian(guide.q_head, torch.cat([state.h, guide.q_embed(y).to(state.h.dtype).expand_as(state.h)], dim=-1))
         kl = kl + balance * kl_divergence(frozen(q), p).sum() + (1 - balance) * kl_divergence(q, frozen(p)).sum()
         state = State(state.h + q.rsample(), state.l)
-    logits = model.readout.logits(state.h).float()
+    logits = clamp(model.readout.logits(state.h).float(), x)
     loss = F.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="sum") + kl
     return loss / len(x)
 
@@ -57,7 +59,7 @@ def by_hand_free(trainer: Trainer, x: Tensor, solutions: Tensor, valid: Tensor) 
         with torch.set_grad_enabled(t >= model.num_transitions - model.num_grad_steps):
             state = core.predict(e, state)
         state = State(state.h + gaussian(model.prior.head, state.h).rsample(), state.l)
-    log_p = model.readout.logits(state.h).float().log_softmax(-1)
+    log_p = clamp(model.readout.logits(state.h).float(), x).log_softmax(-1)
     each = log_p[:, None].expand(-1, solutions.shape[1], -1, -1).gather(-1, solutions[..., None]).squeeze(-1).sum(-1)
     return -each.masked_fill(~valid, -torch.inf).logsumexp(-1).mean()
 

@@ -33,6 +33,8 @@ class MaskedBlock(nn.Module):
     """A block of layers.py that attends to the tokens before its own where there is a `memory` of them, and else where
     `bias` [S, S] is not -inf."""
 
+    compiles = ("forward",)
+
     def __init__(self, dim: int, hidden: int, num_heads: int) -> None:
         super().__init__()
         check_heads(dim, num_heads, multiple=1)

@@ -63,7 +63,7 @@ class D3PM(Peer):
     def forward(self, x: Tensor, y: Tensor, t: Tensor) -> Tensor:
         """p(y_0 | x, y_t) of every cell.  Shapes: x, y [B, L]; t [B] in 1 .. N -> [B, L, V]."""
         h = self.net(self.clue(x) + self.answer(y) + self.times(t - 1)[:, None])
-        return self.readout(State(h, h)).base_dist.probs.to(self.kept.dtype)
+        return self.readout(State(h, h), x).base_dist.probs.to(self.kept.dtype)
 
     def back(self, clean: Tensor, y: Tensor, t: Tensor) -> Tensor:
         """The law of y_{t-1} given y_t, where y_0 follows `clean`.  Shapes: [B, L, V], [B, L], [B] -> [B, L, V]."""

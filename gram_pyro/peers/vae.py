@@ -69,14 +69,14 @@ class VAE(Peer):
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         q = self.posterior(x, y)
-        miss = -self.readout(self.decode(x, q.rsample())).log_prob(y)
+        miss = -self.readout(self.decode(x, q.rsample()), x).log_prob(y)
         return (miss + kl_divergence(q, self.prior(x))).mean()
 
     def draw(self, x: Tensor) -> Tensor:
-        return self.readout.answer(self.decode(x, self.prior(x).sample()))
+        return self.readout.answer(self.decode(x, self.prior(x).sample()), x)
 
     def log_weights(self, x: Tensor, y: Tensor, num_particles: int) -> Tensor:
         """log p(y, z | x) / q(z | x, y) of K draws, [K, B], nats: `evidence.bound` makes ELBO and IWAE of them."""
         q, p = self.posterior(x, y), self.prior(x)
         z = q.sample((num_particles,))
-        return self.readout(self.decode(x, z)).log_prob(y) + p.log_prob(z) - q.log_prob(z)
+        return self.readout(self.decode(x, z), x).log_prob(y) + p.log_prob(z) - q.log_prob(z)

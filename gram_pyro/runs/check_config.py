@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 AT_LEAST_ONE = (
     "dim hidden num_layers num_updates num_heads num_transitions num_grad_steps updates num_segments batch_size "
-    "accumulate covering every num_puzzles widths chunk max_solutions n num_particles num_steps num_components rank "
+    "accumulate rollouts_per_puzzle every num_puzzles widths chunk max_solutions n num_particles num_steps num_components rank "
     "num_classes"
 ).split()
 AT_LEAST_ZERO = "seed warmup num_train num_test max_plate_nesting".split()

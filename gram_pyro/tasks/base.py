@@ -94,12 +94,32 @@ def draw_batch(puzzles: Puzzles, index: Tensor, generator: torch.Generator) -> B
     return Batch(chosen.x, y, chosen.solutions[rows], valid)
 
 
+class Constraints(NamedTuple):
+    """The rules of a board whose symbols are names: each of them stands in exactly one cell of every group.
+
+    num_symbols: C, the blank not among them; families, of groups that mean the same (rows, columns, boxes), each
+    [G, L] bool: which cells are in every group.
+    """
+
+    num_symbols: int
+    families: tuple[Tensor, ...]
+
+    @property
+    def num_candidates(self) -> int:
+        """Pairs of a cell and a symbol, L C."""
+        return self.num_symbols * self.families[0].shape[-1]
+
+
 class Task(ABC):
-    """Puzzles to train on, named sets of unseen puzzles to test on, and the rules of the game."""
+    """Puzzles to train on, named sets of unseen puzzles to test on, and the rules of the game.
+
+    A cell of x that is not blank keeps its symbol in every answer, where x and y are of one grid.
+    """
 
     num_cells: int  # L
     num_symbols: int  # V, the blank included
     relations: Tensor | None  # [R, L, L] bool: which cells share a constraint, one matrix per kind of constraint
+    constraints: tuple[Constraints, ...] | None = None  # of each kind of board; None: symbols are not names
 
     @property
     @abstractmethod

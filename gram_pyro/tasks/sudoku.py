@@ -75,7 +75,7 @@ class Sudoku(Task):
         self.n = n
         self.num_cells = n * n
         self.num_symbols = n + 1
-        self.relations = self.geometry.relations
+        self.relations, self.constraints = self.geometry.relations, (self.geometry.constraints,)
         num_several = round(several_share * num_train)
         self._generated = {1: num_train - num_several, max_solutions: num_several}, num_test, seed, cache
         self._files = (

@@ -12,6 +12,8 @@ from itertools import islice
 import torch
 from torch import Tensor
 
+from gram_pyro.tasks.base import Constraints
+
 DEFAULT_BOXES = {4: (2, 2), 6: (2, 3), 9: (3, 3)}
 
 Planes = list[int]  # one int per digit; bit c is set while cell c may hold that digit
@@ -55,6 +57,12 @@ class Geometry:
     def relations(self) -> Tensor:
         member = torch.zeros(3 * self.n, self.num_cells).scatter(1, self.units, 1.0).view(3, self.n, -1)
         return (member.mT @ member).bool() & ~torch.eye(self.num_cells, dtype=torch.bool)
+
+    @cached_property
+    def constraints(self) -> Constraints:
+        """Every digit stands once in every row, in every column and in every box: three families of n groups."""
+        groups = torch.zeros(3 * self.n, self.num_cells, dtype=torch.bool).scatter(1, self.units, True)
+        return Constraints(self.n, groups.split(self.n))
 
     def violations(self, x: Tensor, y: Tensor) -> Tensor:
         """How many units of y [..., L] are wrong and how many clues of x [..., L] it changes (leading dims broadcast);

@@ -80,6 +80,7 @@ def build_learner(config: DictConfig, task: Task, device: torch.device) -> Learn
         learner = Trainer(model, guide, heads, objective, settings, rollout_loss, implicit)
     if config.compile:
         compile_parts(learner.program, device)
+        compile_parts(learner.ema.module, device)  # what sampling runs
     if config.get("cuda_graph"):
         if not isinstance(learner, Trainer):
             raise ValueError("cuda_graph=true records the segments of a trajectory, and a peer has none; leave it out")

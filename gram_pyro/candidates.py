@@ -4,14 +4,14 @@
     mix_ic = sum_f W_f s_{f(i) c} + W' s_i,   s_gc = sum_{j in g} x_jc / 3,   s_i = sum_c x_ic / 3
     p(y | h, x) = prod_i softmax_c(w . h_ic)[y_i]                                  a clue keeps its symbol
 
-A group g is a constraint of the task, "every symbol in exactly one of these cells", and f(i) the group of family f (rows,
-columns, boxes) that cell i is in; that a cell holds exactly one symbol is the other kind. A candidate hears from others
-through these alone. So the network commutes exactly with every renaming of the symbols and with every permutation of the
-cells that maps the groups of each family to each other; nothing depends on how many symbols, cells or groups there are,
-and the same weights serve boards of every size.
+A group g is a constraint of the task, "every symbol in exactly one of these cells", and f(i) the group of family f
+(rows, columns, boxes) that cell i is in; that a cell holds exactly one symbol is the other kind. A candidate hears from
+others through these alone. So the network commutes exactly with every renaming of the symbols and with every
+permutation of the cells that maps the groups of each family to each other; nothing depends on how many symbols, cells
+or groups there are, and the same weights serve boards of every size.
 
-Shapes: [..., L, C, D] inside a mixer, [..., L C, D] elsewhere; C symbols, the blank not among them.  Source: ours; digits
-as an axis with shared weights: DEC, SE-RRM (arXiv:2603.02193).
+Shapes: [..., L, C, D] inside a mixer, [..., L C, D] elsewhere; C symbols, the blank not among them.
+Source: ours; digits as an axis with shared weights: DEC, SE-RRM (arXiv:2603.02193).
 """
 
 from collections.abc import Mapping

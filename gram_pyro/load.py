@@ -18,7 +18,9 @@ RELEASED = Path(__file__).parent / "released"
 FORMER_CONSTANTS = {
     "embed": {"_target_": "gram_pyro.embed.TokenEmbedding"},
     "readout": {"_target_": "gram_pyro.readout.CategoricalReadout"},
+    "rollout_loss": {"_target_": "gram_pyro.rollout_losses.Set"},
 }
+COVERING = {"_target_": "gram_pyro.rollout_losses.Cover"}  # what train.covering above 1 meant
 
 
 class Program(NamedTuple):
@@ -34,9 +36,14 @@ def stored_config(path: str | Path) -> DictConfig:
     return complete(read(Path(path))[1]["config"])
 
 
-def complete(config: dict) -> DictConfig:
-    """A stored configuration with the choices that were no choice yet when it was written."""
-    return OmegaConf.merge(FORMER_CONSTANTS, config)
+def complete(config: dict | DictConfig) -> DictConfig:
+    """A stored configuration as it would be written today: with the choices that were none yet, and today's names."""
+    config = OmegaConf.merge(FORMER_CONSTANTS, config)
+    if "covering" in config.get("train", {}):
+        config.train.rollouts_per_puzzle = config.train.pop("covering")
+        if config.train.rollouts_per_puzzle > 1:
+            config.rollout_loss = COVERING
+    return config
 
 
 def load_program(path: str | Path, task: Task) -> Program:

@@ -48,7 +48,7 @@ class Readout(nn.Module, ABC):
 
 
 def clamp(logits: Tensor, x: Tensor) -> Tensor:
-    """Logits under which every cell that x shows holds its symbol.  Shapes: [..., B, L, V], [B, L] -> [..., B, L, V]."""
+    """Logits under which a cell that x shows holds its symbol.  Shapes: [..., B, L, V], [B, L] -> [..., B, L, V]."""
     symbols = torch.arange(logits.shape[-1], device=x.device)
     contradicts = (x[..., None] != 0) & (x[..., None] != symbols)
     return logits.masked_fill(contradicts, -torch.inf)

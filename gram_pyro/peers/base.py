@@ -11,7 +11,8 @@ from gram_pyro.inference.trajectories import Trajectories
 
 
 class Peer(nn.Module, ABC):
-    """To add one: subclass, and run it with ``peer._target_=my_module.MyPeer``.
+    """To add one: subclass, and run it with ``peer._target_=my_module.MyPeer``. A cell that x shows keeps its symbol
+    in every answer, see `gram_pyro.readout.clamp`.
 
     Attributes: num_symbols V; num_cells L.
     """

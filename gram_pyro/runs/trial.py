@@ -22,6 +22,7 @@ from gram_pyro.build import build_learner, choose_device
 from gram_pyro.evaluate import Draw, evaluate
 from gram_pyro.inference.noise import random_start
 from gram_pyro.learner import Learner
+from gram_pyro.load import complete
 from gram_pyro.metrics import Tally, join
 from gram_pyro.plots.trial import training_figure, width_figure
 from gram_pyro.precision import choose_precision
@@ -55,7 +56,7 @@ def claim_folder(config: DictConfig) -> Path:
     """
     folder = Path(config.run_dir)
     held = run_folder.claim(folder, OmegaConf.to_yaml(config, resolve=True))
-    if what_counts(OmegaConf.create(held)) != what_counts(config):
+    if what_counts(complete(OmegaConf.create(held))) != what_counts(config):
         raise ValueError(
             f"{folder} holds a run with another configuration; repeat its overrides to continue it, or choose a run_dir"
         )
@@ -82,7 +83,7 @@ def resumed(config: DictConfig) -> DictConfig:
             f"resume={config.resume} takes the configuration of that run, and {', '.join(others)} came beside it; "
             "leave that out, or start a new run"
         )
-    held = OmegaConf.load(file)
+    held = complete(OmegaConf.load(file))
     held.run_dir = config.resume
     return held
 

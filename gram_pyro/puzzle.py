@@ -1,6 +1,6 @@
 """A puzzle as people type it, and back.
 
-    sudoku   5..3.6..3...    row by row, '.' or 0 for a blank; the size is that of the text
+    sudoku   5..3.6..3...    row by row, '.' or 0 for a blank, A, B, ... from 10 on; the size is that of the text
     queens   3.......        for every row the column of its queen, from 0, or '.'
 
 Source: ours.
@@ -17,12 +17,13 @@ from gram_pyro.load import released
 from gram_pyro.tasks.base import Task
 from gram_pyro.tasks.nqueens import NQueens
 from gram_pyro.tasks.nqueens_rules import BLANK, QUEEN
-from gram_pyro.tasks.sudoku import Sudoku
+from gram_pyro.tasks.sudoku import NAMES, Sudoku
+from gram_pyro.tasks.sudoku_files import SYMBOLS, parse
 from gram_pyro.tasks.sudoku_rules import DEFAULT_BOXES
 
 TASKS = {"sudoku": Sudoku, "queens": NQueens}
 WEIGHTS = {"sudoku": "sudoku_{n}x{n}", "queens": "nqueens_{n}"}
-DIGITS = "0123456789"  # a cell or a column is one character: Sudoku up to 9x9, boards up to 10x10
+COLUMNS = "0123456789"  # a column is one character: boards up to 10x10
 SUDOKU_RECIPES = {4: "experiment=sudoku_4x4", 9: "experiment=sudoku_extreme_small"}
 
 
@@ -47,6 +48,11 @@ def one_of(choices: Iterable) -> str:
     return f"{', '.join(most)} or {last}" if most else last
 
 
+def digits(n: int) -> str:
+    """1 to 9 and A to C, for n = 12."""
+    return f"1 to {n}" if n < 10 else f"1 to 9 and A to {NAMES[n]}" if n > 10 else "1 to 9 and A"
+
+
 def read_sudoku(text: str) -> Puzzle:
     """A Sudoku.  Raises: ValueError on a length that is no board, or a character that is no digit of it."""
     sides = {n * n: n for n in DEFAULT_BOXES}
@@ -54,10 +60,10 @@ def read_sudoku(text: str) -> Puzzle:
         raise ValueError(f"a Sudoku of {len(text)} cells came; write {one_of(sides)}, row by row, '.' for a blank")
     n = sides[len(text)]
     for place, character in enumerate(text):
-        if character not in "." + DIGITS[: n + 1]:
+        if SYMBOLS.get(character, n + 1) > n:
             where = f"row {place // n + 1}, column {place % n + 1}"
-            raise ValueError(f"{where} of the Sudoku is {character!r}; write 1 to {n}, or '.' for a blank")
-    return Puzzle("sudoku", n, tensor([0 if c == "." else int(c) for c in text]))
+            raise ValueError(f"{where} of the Sudoku is {character!r}; write {digits(n)}, or '.' for a blank")
+    return Puzzle("sudoku", n, tensor(parse(text, n)))
 
 
 def read_queens(text: str) -> Puzzle:
@@ -66,13 +72,13 @@ def read_queens(text: str) -> Puzzle:
     Raises: ValueError on a number of rows that cannot be, a column outside the board, or queens that attack each other.
     """
     n = len(text)
-    if not 4 <= n <= len(DIGITS):
+    if not 4 <= n <= len(COLUMNS):
         raise ValueError(
-            f"a board of {n} rows came; write 4 to {len(DIGITS)} characters, for every row the column of its queen, "
+            f"a board of {n} rows came; write 4 to {len(COLUMNS)} characters, for every row the column of its queen, "
             "from 0, or '.'"
         )
     for row, character in enumerate(text):
-        if character not in "." + DIGITS[:n]:
+        if character not in "." + COLUMNS[:n]:
             raise ValueError(f"row {row + 1} of the board is {character!r}; write a column, 0 to {n - 1}, or '.'")
     queens = [(row, int(c)) for row, c in enumerate(text) if c != "."]
     for (row, column), (below, other) in combinations(queens, 2):
@@ -113,7 +119,7 @@ def read_file(kind: str, path: str) -> list[Puzzle]:
 def as_text(puzzle: Puzzle, cells: Tensor) -> str:
     """Clues, or an answer that obeys the rules, [L], as they would be typed."""
     if puzzle.kind == "sudoku":
-        return "".join(str(c) if c else "." for c in cells.tolist())
+        return "".join(NAMES[c] for c in cells.tolist())
     rows = (cells == QUEEN).view(puzzle.n, puzzle.n)
     return "".join(str(row.index(True)) if True in row else "." for row in rows.tolist())
 
@@ -136,7 +142,7 @@ def shipped_weights(puzzle: Puzzle) -> str:
     """The name of the weights for this puzzle.  Raises: ValueError, with those there are and how to train, if none."""
     name, known = WEIGHTS[puzzle.kind].format(n=puzzle.n), released()
     if name not in known:
-        sizes = [(kind, n) for kind in TASKS for n in range(len(DIGITS) + 1)]
+        sizes = [(kind, n) for kind in TASKS for n in range(len(COLUMNS) + 1)]
         raise ValueError(no_weights(puzzle, [title(k, n) for k, n in sizes if WEIGHTS[k].format(n=n) in known]))
     return name
 

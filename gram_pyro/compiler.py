@@ -6,6 +6,8 @@ import shutil
 import torch
 from torch import nn
 
+SHAPES = 64  # of the batches that a part may be compiled for: guided, free and sampled rows of boards of several sizes
+
 log = logging.getLogger(__name__)
 
 
@@ -18,6 +20,7 @@ def compile_parts(network: nn.Module, device: torch.device) -> None:
     if device.type == "cpu" and not any(map(shutil.which, ("g++", "clang++", "c++"))):
         log.warning("no C++ compiler was found: it runs uncompiled, about 1.3 times slower; install g++")
         return
+    torch._dynamo.config.recompile_limit = max(SHAPES, torch._dynamo.config.recompile_limit)  # above it, nothing is
     for module in network.modules():
         for name in getattr(module, "compiles", ()):
             setattr(module, name, torch.compile(getattr(module, name), dynamic=False))

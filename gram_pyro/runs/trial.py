@@ -33,7 +33,7 @@ from gram_pyro.runs.checkpoint import start_from
 from gram_pyro.runs.command import plain_errors
 from gram_pyro.runs.fit import fit
 from gram_pyro.runs.parallel import joined, spread
-from gram_pyro.tasks.base import Task, concatenate, subset
+from gram_pyro.tasks.base import Task, by_size, subset
 from gram_pyro.train import Trainer
 
 log = logging.getLogger(__name__)
@@ -91,7 +91,8 @@ def train(name: str, config: DictConfig, task: Task, folder: Path, device: torch
     """Build one program, train it (or continue, or find it finished)."""
     pyro.set_rng_seed(config.seed)
     learner = build_learner(config, task, device)
-    watched = subset(concatenate(list(task.test.values())), config.watch.num_puzzles)
+    sizes = by_size(task.test.values())
+    watched = [subset(puzzles, max(1, config.watch.num_puzzles // len(sizes))) for puzzles in sizes]
     description = {
         "config": OmegaConf.to_container(config, resolve=True),
         "commit": commit(),

@@ -13,10 +13,11 @@ from gram_pyro.tasks.base import Task
 class Embedding(nn.Module, ABC):
     """What the core sees of a puzzle: S tokens, here one per cell.  Shapes: [..., L] int -> [..., S, D].
 
-    Attributes: num_symbols V.
+    Attributes: num_symbols V; serves_every_size, whether no weight depends on how many cells or symbols a board has.
     """
 
     num_symbols: int
+    serves_every_size: bool = False
 
     def num_tokens(self, num_cells: int) -> int:
         """S, for puzzles of L cells."""

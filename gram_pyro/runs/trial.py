@@ -22,6 +22,7 @@ from gram_pyro.build import build_learner, choose_device
 from gram_pyro.evaluate import Draw, evaluate
 from gram_pyro.inference.noise import random_start
 from gram_pyro.learner import Learner
+from gram_pyro.load import weights_file
 from gram_pyro.metrics import Tally, join
 from gram_pyro.plots.trial import training_figure, width_figure
 from gram_pyro.precision import choose_precision
@@ -102,7 +103,7 @@ def train(name: str, config: DictConfig, task: Task, folder: Path, device: torch
     }
     path = folder / f"{name}.safetensors"
     if config.start is not None and not path.exists():
-        description["before"] = start_from(Path(config.start), learner)
+        description["before"] = start_from(weights_file(config.start), learner)
     return learner, fit(learner, task, watched, path, description, device, config.seed, config.watch.every)
 
 

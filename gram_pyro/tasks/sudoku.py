@@ -92,8 +92,8 @@ class Sudoku(Task):
         if self._files is None:
             if self.n > LARGEST_THIN:
                 raise ValueError(
-                    f"got n={self.n} and no files; expected n up to {LARGEST_THIN}: larger minimal puzzles take minutes "
-                    f"each to find; write test=FILE, or task=boards_{self.n} for boards with random clues"
+                    f"got n={self.n} and no files; expected n up to {LARGEST_THIN}, because it takes minutes to find a "
+                    "larger minimal puzzle; write test=FILE, or choose boards with random clues, as task=boards_16"
                 )
             return cached_split(self.geometry, *self._generated)
         return read_split(self.geometry, *self._files)

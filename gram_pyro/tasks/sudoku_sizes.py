@@ -48,7 +48,7 @@ class SudokuSizes(ImplicitTask):
 
     @property
     def train(self) -> Puzzles:
-        raise ValueError(f"puzzles of several sizes are not one set; write task.parts[NAME].train")
+        raise ValueError("puzzles of several sizes are not one set; write task.parts[NAME].train")
 
     @property
     def test(self) -> dict[str, Puzzles]:

@@ -1,9 +1,13 @@
 """Evaluate a checkpoint on its own unseen puzzles, on fresh ones, or on puzzles from a file.
 
     python experiments/evaluate.py checkpoint=runs/.../GRAM.safetensors task.test=FILE num_segments=32
+    python experiments/evaluate.py checkpoint=sudoku task.n=12 task.num_test=100
+    python experiments/evaluate.py checkpoint=sudoku +task=boards_16
     python experiments/evaluate.py checkpoint=... sampler=smc potential=violation select=best_value halt_at=0.9
 
-FILE is a CSV (question[,answer]) or JSONL (question, solutions) of Sudokus.
+A checkpoint is the path of a file, or the name of shipped weights. Weights that serve every size (embed=candidates) are
+evaluated on boards of another size by task.n, or by +task=NAME, a task of its own. FILE is a CSV (question[,answer]) or
+JSONL (question, solutions) of Sudokus.
 The run folder receives results.json and results.csv; and per test set puzzles_SET.csv, what became of every puzzle,
 width_SET.png; profile_SET.png and .csv: who is right by number of solutions, and by difficulty if the task knows it.
 table.py reads that results.json, in which the method is named after the sampler too. The last line of output is one
@@ -21,6 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gram_pyro.build import build_sampler
 from gram_pyro.evaluate import evaluate, selected
+from gram_pyro.load import weights_file
 from gram_pyro.metrics import Tally, join, per_puzzle, report
 from gram_pyro.plots.profile import profile_figure
 from gram_pyro.plots.trial import width_figure
@@ -55,7 +60,7 @@ def profile(task: Task, puzzles: Puzzles, result: Tally, width: int, folder: Pat
 
 def run(config: DictConfig) -> None:
     task, program, device, precision, folder = open_study(config)
-    _, description = read(Path(config.checkpoint))
+    _, description = read(weights_file(config.checkpoint))
     method, widths = description["config"].get("method_name", "gram"), list(config.widths)
     if config.sampler_name != "ancestral":
         method = f"{method}, {config.sampler_name}"

@@ -43,6 +43,8 @@ class CandidateEmbedding(Embedding):
     Raises: ValueError if the task publishes no constraints.
     """
 
+    serves_every_size = True
+
     def __init__(self, num_symbols: NumSymbols, dim: int) -> None:
         super().__init__()
         self.num_symbols = num_symbols

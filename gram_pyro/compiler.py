@@ -6,9 +6,9 @@ import shutil
 import torch
 from torch import nn
 
-log = logging.getLogger(__name__)
+SHAPES = 64  # a part may be compiled for: with and without a gradient, of boards of several sizes; torch stops at 8
 
-MOST_VARIANTS = 64  # of one method: with and without a gradient, of every board; torch's own limit is 8
+log = logging.getLogger(__name__)
 
 
 def compile_parts(network: nn.Module, device: torch.device) -> None:
@@ -22,7 +22,7 @@ def compile_parts(network: nn.Module, device: torch.device) -> None:
     if device.type == "cpu" and not any(map(shutil.which, ("g++", "clang++", "c++"))):
         log.warning("no C++ compiler was found: it runs uncompiled, about 1.3 times slower; install g++")
         return
-    torch._dynamo.config.recompile_limit = MOST_VARIANTS
+    torch._dynamo.config.recompile_limit = max(SHAPES, torch._dynamo.config.recompile_limit)  # above it, nothing is
     for module in network.modules():
         for name in getattr(module, "compiles", ()):
             setattr(module, name, torch.compile(getattr(module, name), dynamic=None if device.type == "cpu" else False))

@@ -34,7 +34,7 @@ def test_queens_are_columns_by_row():
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("12", "a Sudoku of 2 cells came; write 16, 36 or 81, row by row, '.' for a blank"),
+        ("12", "a Sudoku of 2 cells came; write 16, 36, 64, 81, 100, 144, 225, 256 or 625, row by row, '.' for a"),
         ("", "a Sudoku of 0 cells came"),
         ("5" + "." * 15, "row 1, column 1 of the Sudoku is '5'; write 1 to 4, or '.' for a blank"),
         ("." * 35 + "x", "row 6, column 6 of the Sudoku is 'x'; write 1 to 6"),

@@ -22,7 +22,7 @@ from gram_pyro.build import build_learner, choose_device
 from gram_pyro.evaluate import Draw, evaluate
 from gram_pyro.inference.noise import random_start
 from gram_pyro.learner import Learner
-from gram_pyro.load import complete
+from gram_pyro.load import complete, weights_file
 from gram_pyro.metrics import Tally, join
 from gram_pyro.plots.trial import training_figure, width_figure
 from gram_pyro.precision import choose_precision
@@ -34,7 +34,7 @@ from gram_pyro.runs.checkpoint import start_from
 from gram_pyro.runs.command import plain_errors
 from gram_pyro.runs.fit import fit
 from gram_pyro.runs.parallel import joined, spread
-from gram_pyro.tasks.base import Task, concatenate, subset
+from gram_pyro.tasks.base import Task, by_size, subset
 from gram_pyro.train import Trainer
 
 log = logging.getLogger(__name__)
@@ -92,7 +92,8 @@ def train(name: str, config: DictConfig, task: Task, folder: Path, device: torch
     """Build one program, train it (or continue, or find it finished)."""
     pyro.set_rng_seed(config.seed)
     learner = build_learner(config, task, device)
-    watched = subset(concatenate(list(task.test.values())), config.watch.num_puzzles)
+    sizes = by_size(task.test.values())
+    watched = [subset(puzzles, max(1, config.watch.num_puzzles // len(sizes))) for puzzles in sizes]
     description = {
         "config": OmegaConf.to_container(config, resolve=True),
         "commit": commit(),
@@ -102,7 +103,7 @@ def train(name: str, config: DictConfig, task: Task, folder: Path, device: torch
     }
     path = folder / f"{name}.safetensors"
     if config.start is not None and not path.exists():
-        description["before"] = start_from(Path(config.start), learner)
+        description["before"] = start_from(weights_file(config.start), learner)
     return learner, fit(learner, task, watched, path, description, device, config.seed, config.watch.every)
 
 

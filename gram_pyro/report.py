@@ -4,6 +4,8 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from gram_pyro.statistics import rule_of_three
+
 COLUMNS = (
     ("accuracy", "single-sample accuracy"),
     ("any", "any of K"),
@@ -15,18 +17,25 @@ COLUMNS = (
     ("entropy", "entropy (nats)"),
     ("violations", "rules broken"),
 )
+SHARES = ("accuracy", "any", "vote")
 
 
 def markdown(table: Mapping[str, Mapping[int, float]], widths: Sequence[int]) -> str:
     """One evaluation as a Markdown table: a row per width, mean and standard error over puzzles."""
     lines = ["| K | " + " | ".join(title for _, title in COLUMNS) + " |", "| --- " * (len(COLUMNS) + 1) + "|"]
     for width in widths:
-        cells = [
-            f"{table[name][width]:.4f}" + (f" ± {table[f'{name}_se'][width]:.4f}" if f"{name}_se" in table else "")
-            for name, _ in COLUMNS
-        ]
+        cells = [cell(table, name, width) for name, _ in COLUMNS]
         lines.append(f"| {width} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def cell(table: Mapping[str, Mapping[int, float]], name: str, width: int) -> str:
+    """Mean and standard error; where nothing failed (or everything), the 95 % limit of the share in its place."""
+    mean, se = table[name][width], table.get(f"{name}_se", {}).get(width)
+    if se == 0 and name in SHARES and mean in (0, 1) and "num_puzzles" in table:
+        limit = rule_of_three(table["num_puzzles"])
+        return f"{mean:.4f} ({f'> {1 - limit:.4f}' if mean else f'< {limit:.4f}'})"
+    return f"{mean:.4f}" + ("" if se is None else f" ± {se:.4f}")
 
 
 def rows_markdown(rows: Sequence[Mapping]) -> str:

@@ -8,6 +8,7 @@ Source: the delta method, with the sandwich estimator for clusters; the laws are
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -31,6 +32,7 @@ class Estimate(NamedTuple):
         return self.mean - half, self.mean + half
 
 
+@cache
 def quantile(sigmas: float, count: int) -> float:
     """Student's t, in standard errors of `count` observations, with the tail of `sigmas` normal deviations."""
     return float(stats.t.isf(stats.norm.sf(sigmas), count - 1)) if count > 1 else math.nan

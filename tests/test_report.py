@@ -3,7 +3,7 @@
 import torch
 
 from gram_pyro.metrics import Tally, join, report
-from gram_pyro.report import markdown, write_rows
+from gram_pyro.report import cell, markdown, write_rows
 
 
 def sampler(num_puzzles, num_solutions, width, right):
@@ -25,6 +25,13 @@ def test_table_has_one_row_per_width():
     assert len(lines) == 4 and lines[2].startswith("| 1 |") and f"{table['accuracy'][4]:.4f}" in lines[3]
     pooled = f"{table['coverage_pooled'][4]:.4f} ± {table['coverage_pooled_se'][4]:.4f}"
     assert pooled in lines[3]
+
+
+def test_where_nothing_failed_the_table_has_the_limit_of_the_rule_of_three():
+    table = report(sampler(300, 3, 4, 1.1), [4]) | {"num_puzzles": 300}
+    assert cell(table, "accuracy", 4) == "1.0000 (> 0.9900)" and cell(table, "violations", 4) == "0.0000 ± 0.0000"
+    table = report(sampler(300, 3, 4, -0.1), [4]) | {"num_puzzles": 300}
+    assert cell(table, "any", 4) == "0.0000 (< 0.0100)"
 
 
 def test_rows_with_other_columns_share_a_table(tmp_path):

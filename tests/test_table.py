@@ -61,7 +61,7 @@ def test_read_run(table, tmp_path):
         "evaluate.sampler_name": ["ancestral"], "evaluate.task.test": [None], "evaluate.task.num_test": [None],
         "evaluate.num_puzzles": [255],
     }  # fmt: skip
-    assert rows[0].pop("widths")["entropy"] == {"1": 0.0, "20": 1.2}
+    assert rows[0].pop("widths")["entropy"] == {"1": 0.0, "20": 1.2} and rows[0].pop("scores") is None
     assert rows[0] == pytest.approx(
         {
             "task": "sudoku", "method": "hrm", "puzzles": "a", "seed": 3, "accuracy": 50.0, "any": 90.0,
@@ -100,7 +100,7 @@ def test_by_width(table, tmp_path):
     assert lines["hrm", 20]["distinct"] == pytest.approx(3.4) and lines["hrm", 20]["distinct_se"] is None
     head, rule, one, many, *_ = table.widths_markdown(list(lines.values())).splitlines()
     assert rule.count("---") == head.count("|") - 1 == one.count("|") - 1
-    assert many.startswith("| nqueens_8, a | gram | 20 | 0.010 ± 0.000 |") and "3.930 ± 0.030" in many
+    assert many.startswith("| nqueens_8, a | gram | 20 | 0.010 ± 0.000 |") and "3.930 ± 0.381" in many
 
 
 def test_seeds_of_one_row_are_of_one_kind(table, tmp_path):
@@ -176,6 +176,7 @@ def test_summarise(table, tmp_path):
     # of two values a and b the mean is (a + b) / 2 and its standard error |a - b| / 2
     for column, mean, se in (("accuracy", 93, 3), ("coverage", 60, 10), ("coverage_macro", 30, 5), ("any", 90, 0)):
         assert two[column] == pytest.approx(mean) and two[f"{column}_se"] == pytest.approx(se, abs=1e-9)
+        assert two[f"{column}_t95"] == pytest.approx(12.7062 * se, rel=1e-4)  # Student's t of one degree of freedom
     assert two["minutes"] == "2.5 (cpu)" and two["parameters"] == 1_500_000 and two["updates"] == 4000
     assert one["accuracy"] == pytest.approx(40) and all(one[f"{c}_se"] is None for c in table.METRICS)
     assert (two["paper_accuracy"], two["paper_coverage"]) == (99.7, 90.3)
@@ -192,7 +193,7 @@ def test_markdown(table, tmp_path):
         return [c.strip() for c in line.strip("|").split("|")]
 
     assert cells(two) == [
-        "nqueens_8, a", "gram", "2", "93.00 ± 3.00", "99.7", "60.00 ± 10.00", "80.0", "90.3", "30.00 ± 5.00", "85.0",
+        "nqueens_8, a", "gram", "2", "93.00 ± 38.12", "99.7", "60.00 ± 127.06", "80.0", "90.3", "30.00 ± 63.53", "85.0",
         "1.50 ± 0.00", "1.50M", "4000", "2.5 (cpu)",
     ]  # fmt: skip
     assert cells(one)[3:9] == ["40.00", "", "20.00", "80.0", "", "10.00"]
@@ -222,7 +223,7 @@ def test_run_writes_the_table_and_the_frontier(table, tmp_path, monkeypatch):
     assert [r["method"] for r in rows] == [r["method"] for r in expected] and float(
         rows[2]["accuracy_se"]
     ) == pytest.approx(3)
-    assert rows[3]["accuracy_se"] == "" and (out / "table.md").read_text() == table.markdown(expected) + "\n"
+    assert rows[3]["accuracy_se"] == "" and (out / "table.md").read_text() == f"{table.markdown(expected)}\n\n{table.INTERVAL}\n"
     with (out / "widths.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 2 * len(rows)
     assert (out / "widths.md").read_text().startswith("| task | method | K |")
@@ -272,3 +273,31 @@ def test_no_two_methods_look_alike(tmp_path, monkeypatch):
     looks = {(c[0].get_marker(), c[0].get_color()) for c in figure.axes[0].containers}
     plots.plt.close(figure)
     assert len(looks) == len(rows)
+
+
+def test_weighed_particles_have_one_width(table, tmp_path):
+    path = write(tmp_path / "run", "sudoku", "gram, smc", 3, 0.5, 0.6)
+    results = json.loads(path.read_text())
+    for by_width in results["programs"]["GRAM"]["tests"]["a"].values():
+        if isinstance(by_width, dict):
+            by_width.pop("1")
+    path.write_text(json.dumps(results))
+    (row,) = table.read_run(path, 20)
+    assert row["accuracy"] == pytest.approx(1.0) and row["coverage"] == pytest.approx(60)
+
+
+def test_two_methods_are_paired_over_the_puzzles_of_a_seed(table, tmp_path):
+    """Of 10 puzzles the first method alone is right on 6, the second alone on none: p = 2 / 2^6."""
+    votes = {"gram": [1.0] * 8 + [0.0] * 2, "trm": [0.0] * 6 + [1.0] * 2 + [0.0] * 2}
+    for method, vote in votes.items():
+        for seed in (0, 1):
+            path = write(tmp_path / f"{method}{seed}", "q", method, seed, 0.5, 0.6)
+            results = json.loads(path.read_text())
+            results["programs"]["GRAM"]["per_puzzle"] = {"a": {"width": 20, "vote": vote, "num_solutions": [2] * 10}}
+            path.write_text(json.dumps(results))
+    write(tmp_path / "old", "q", "hrm", 0, 0.5, 0.6)
+    rows = [row for f in sorted(tmp_path.glob("**/results.json")) for row in table.read_run(f, 20)]
+    lines = table.pairs(table.group(rows))
+    assert [(line["first"], line["second"], line["seed"]) for line in lines] == [("gram", "trm", 0), ("gram", "trm", 1)]
+    assert lines[0]["first_only"] == 6 and lines[0]["second_only"] == 0
+    assert lines[0]["p"] == pytest.approx(2 / 2**6) and lines[0]["num_puzzles"] == 10

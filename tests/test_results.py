@@ -1,4 +1,4 @@
-"""results.json as it is written and read again, seeds pooled by experiments/verdict.py, and what the baseline is tuned on."""
+"""results.json, written and read again; seeds pooled by experiments/verdict.py; what the baseline is tuned on."""
 
 import json
 import math
@@ -113,7 +113,7 @@ def test_the_baseline_is_never_tuned_on_puzzles_of_the_test(tested, origin, most
 
 
 def test_the_score_of_tuning_by_hand():
-    """Two answers... of five, on a puzzle with one and a puzzle with two solutions."""
+    """Five answers each to a puzzle with one solution and to one with two."""
     solved = torch.tensor([[1, 1], [1, 1], [0, 1], [0, 0], [0, 0]])
     label = torch.tensor([[0, 1], [0, 2], [3, 2], [4, 5], [5, 6]])
     result = Tally(1 - solved, label, torch.tensor([1, 2]))

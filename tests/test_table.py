@@ -223,7 +223,8 @@ def test_run_writes_the_table_and_the_frontier(table, tmp_path, monkeypatch):
     assert [r["method"] for r in rows] == [r["method"] for r in expected] and float(
         rows[2]["accuracy_se"]
     ) == pytest.approx(3)
-    assert rows[3]["accuracy_se"] == "" and (out / "table.md").read_text() == f"{table.markdown(expected)}\n\n{table.INTERVAL}\n"
+    text = f"{table.markdown(expected)}\n\n{table.INTERVAL}\n"
+    assert rows[3]["accuracy_se"] == "" and (out / "table.md").read_text() == text
     with (out / "widths.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 2 * len(rows)
     assert (out / "widths.md").read_text().startswith("| task | method | K |")

@@ -49,8 +49,9 @@ def ess(log_weights: Tensor) -> Tensor:
 
 def pareto_k(log_weights: Tensor) -> Tensor:
     """Pareto shape of the upper tail of the weights, [B]: below 0.5 the evidence estimate has finite variance, above
-    `pareto_threshold` it is not to be trusted, whatever its standard error says. NaN where the tail does not rise above the rest
-    (equal weights, or too few that are not zero); inf where the rest vanishes beside the largest in float64.
+    `pareto_threshold(K)` it is not to be trusted, whatever its standard error says. NaN where the tail does not rise
+    above the rest (equal weights, or too few that are not zero); inf where the rest vanishes beside the largest in
+    float64.
 
     Raises: ValueError if K < 25: a tail of min(K / 5, 3 sqrt(K)) weights is fitted; and as `normalise`.
     Source: Vehtari et al., Pareto smoothed importance sampling; the fit is Pyro's.

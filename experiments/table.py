@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from gram_pyro.plots.trial import frontier_figure
 from gram_pyro.report import rows_markdown, write_rows
 from gram_pyro.runs.command import plain_errors
-from gram_pyro.runs.results import all_updates, differences, read_programs, settings_of
+from gram_pyro.runs.results import all_updates, differences, number, read_programs, settings_of
 from gram_pyro.statistics import mcnemar, over_seeds
 
 METRICS = {
@@ -56,7 +56,7 @@ def read_run(path: Path, width: int) -> list[dict]:
             for column, (metric, at, scale) in METRICS.items():
                 by_width = table[metric]
                 value = by_width.get(str(at or width), by_width[str(width)])  # weighed particles have one width
-                row[column] = float("nan") if value is None else scale * value
+                row[column] = scale * number(value)
             before = program.get("before", {"seconds": 0})  # of the run it started from
             row |= {
                 "parameters": sum(program["parameters"].values()),
@@ -91,9 +91,10 @@ def group(rows: list[dict]) -> dict[tuple[str, str, str], list[dict]]:
     return dict(sorted(groups.items()))
 
 
-def columns(name: str, values: list[float]) -> dict[str, float | None]:
+def columns(name: str, values: list[float | None]) -> dict[str, float | None]:
     """Mean over seeds, its standard error, and half of its 95 % interval; None of one value."""
-    return dict(zip((name, f"{name}_se", f"{name}_t95"), over_seeds(values), strict=True))
+    found = over_seeds([number(value) for value in values])
+    return dict(zip((name, f"{name}_se", f"{name}_t95"), found, strict=True))
 
 
 def minutes(rows: list[dict]) -> str:
@@ -149,7 +150,7 @@ def pairs(groups: dict[tuple[str, str, str], list[dict]]) -> list[dict]:
     return lines
 
 
-def number(line: dict, column: str, digits: int = 2) -> str:
+def shown(line: dict, column: str, digits: int = 2) -> str:
     """Mean and half of its 95 % interval as text."""
     error = line[f"{column}_t95"]
     return f"{line[column]:.{digits}f}" + ("" if error is None else f" ± {error:.{digits}f}")
@@ -163,9 +164,9 @@ def markdown(table: list[dict]) -> str:
         reported = [line[f"paper_{c}"] for c in ("accuracy", "coverage")]
         accuracy, coverage = ("" if r is None else f"{r:g}" for r in reported)
         lines.append(
-            f"| {line['task']}, {line['puzzles']} | {line['method']} | {line['seeds']} | {number(line, 'accuracy')} | "
-            f"{accuracy} | {number(line, 'coverage')} | {line['ceiling']:.1f} | {coverage} | "
-            f"{number(line, 'coverage_macro')} | {line['ceiling_macro']:.1f} | {number(line, 'broken_rules')} | "
+            f"| {line['task']}, {line['puzzles']} | {line['method']} | {line['seeds']} | {shown(line, 'accuracy')} | "
+            f"{accuracy} | {shown(line, 'coverage')} | {line['ceiling']:.1f} | {coverage} | "
+            f"{shown(line, 'coverage_macro')} | {line['ceiling_macro']:.1f} | {shown(line, 'broken_rules')} | "
             f"{line['parameters'] / 1e6:.2f}M | {line['updates']} | {line['minutes']} |"
         )
     return "\n".join(lines)
@@ -175,7 +176,7 @@ def widths_markdown(table: list[dict]) -> str:
     """What K trajectories are worth, for people."""
     lines = ["| task | method | K | " + " | ".join(WIDE[:-1]) + " | ceiling |", "| --- " * (3 + len(WIDE)) + "|"]
     for line in table:
-        cells = [number(line, metric, 3) for metric in WIDE[:-1]] + [f"{line['ceiling']:.3f}"]
+        cells = [shown(line, metric, 3) for metric in WIDE[:-1]] + [f"{line['ceiling']:.3f}"]
         lines.append(f"| {line['task']}, {line['puzzles']} | {line['method']} | {line['K']} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

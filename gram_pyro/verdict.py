@@ -204,4 +204,5 @@ def diversity_text(found: Mapping[str, Estimate], width: int) -> str:
     """The diagnostic in a line."""
     titles = {"any": f"any of {width} right", "distinct": f"distinct right answers in {width}"}
     parts = [f"{titles[name]} {gain.mean:+.4f} ± {gain.se:.4f}" for name, gain in found.items()]
-    return f"  {'collapsed' if is_collapsed(found) else 'not collapsed'}: {', '.join(parts)}, over one answer"
+    word = "collapsed, or hardly ever right" if is_collapsed(found) else "not collapsed"
+    return f"  {word}: {', '.join(parts)}, over one answer"

@@ -288,7 +288,9 @@ def test_frontier_solve_and_release(smoke_run, tmp_path):
 
 def test_a_peer_is_not_taken_for_a_gram(tmp_path):
     small = ("experiment=smoke", "method=masked_diffusion", "rivals.deterministic=null", f"run_dir={tmp_path}")
-    script("svi_sudoku", *small)
+    told = script("svi_sudoku", *small).stdout
+    assert "VERDICT: NO BASELINE" in told
+    assert "python experiments/svi_sudoku.py experiment=smoke method=masked_diffusion 'rivals.deterministic={prior:" in told
     checkpoint = f"checkpoint={tmp_path / 'GRAM.safetensors'}"
     done = script("evaluate", checkpoint, "device=cpu", f"run_dir={tmp_path}", check=False)
     assert done.returncode != 0 and "which has no trajectories" in done.stderr and "Traceback" not in done.stderr

@@ -4,6 +4,7 @@ import csv
 import json
 
 import pytest
+from finished_run import write
 from omegaconf import OmegaConf
 from scripts import experiment
 
@@ -14,40 +15,6 @@ from gram_pyro.runs.command import plain_errors
 @pytest.fixture(scope="module")
 def table():
     return experiment("table")
-
-
-def write(folder, task, method, seed, accuracy, coverage, minutes=2.0, tests=("a",), rival=False):
-    """A finished run whose metrics at width 1 and 20 are known and all differ."""
-
-    def metrics(shift):
-        return {
-            "accuracy": {"1": accuracy + shift, "20": 0.01},
-            "any": {"1": 0.02, "20": 0.9},
-            "coverage": {"1": 0.03, "20": coverage / 2},
-            "ceiling": {"1": 0.04, "20": 0.85},
-            "coverage_pooled": {"1": 0.05, "20": coverage},
-            "ceiling_pooled": {"1": 0.06, "20": 0.8},
-            "vote": {"1": 0.07, "20": 0.71},
-            "distinct": {"1": 0.08, "20": 3 + accuracy},
-            "entropy": {"1": 0.0, "20": 1.2},
-            "violations": {"1": 1.5, "20": 7.0},
-            "num_puzzles": 255,
-        }
-
-    def program(shift):
-        return {
-            "config": {"task_name": task, "method_name": method, "seed": seed},
-            "parameters": {"model": 1_000_000, "guide": 500_000},
-            "updates": 4000,
-            "seconds": 60 * minutes,
-            "device": "cpu",
-            "tests": {name: metrics(shift) for name in tests},
-        }
-
-    folder.mkdir(parents=True)
-    programs = {"GRAM": program(0.0)} | ({"deterministic": program(0.1)} if rival else {})
-    (folder / "results.json").write_text(json.dumps({"programs": programs}))
-    return folder / "results.json"
 
 
 def test_read_run(table, tmp_path):
@@ -274,31 +241,3 @@ def test_no_two_methods_look_alike(tmp_path, monkeypatch):
     looks = {(c[0].get_marker(), c[0].get_color()) for c in figure.axes[0].containers}
     plots.plt.close(figure)
     assert len(looks) == len(rows)
-
-
-def test_weighed_particles_have_one_width(table, tmp_path):
-    path = write(tmp_path / "run", "sudoku", "gram, smc", 3, 0.5, 0.6)
-    results = json.loads(path.read_text())
-    for by_width in results["programs"]["GRAM"]["tests"]["a"].values():
-        if isinstance(by_width, dict):
-            by_width.pop("1")
-    path.write_text(json.dumps(results))
-    (row,) = table.read_run(path, 20)
-    assert row["accuracy"] == pytest.approx(1.0) and row["coverage"] == pytest.approx(60)
-
-
-def test_two_methods_are_paired_over_the_puzzles_of_a_seed(table, tmp_path):
-    """Of 10 puzzles the first method alone is right on 6, the second alone on none: p = 2 / 2^6."""
-    votes = {"gram": [1.0] * 8 + [0.0] * 2, "trm": [0.0] * 6 + [1.0] * 2 + [0.0] * 2}
-    for method, vote in votes.items():
-        for seed in (0, 1):
-            path = write(tmp_path / f"{method}{seed}", "q", method, seed, 0.5, 0.6)
-            results = json.loads(path.read_text())
-            results["programs"]["GRAM"]["per_puzzle"] = {"a": {"width": 20, "vote": vote, "num_solutions": [2] * 10}}
-            path.write_text(json.dumps(results))
-    write(tmp_path / "old", "q", "hrm", 0, 0.5, 0.6)
-    rows = [row for f in sorted(tmp_path.glob("**/results.json")) for row in table.read_run(f, 20)]
-    lines = table.pairs(table.group(rows))
-    assert [(line["first"], line["second"], line["seed"]) for line in lines] == [("gram", "trm", 0), ("gram", "trm", 1)]
-    assert lines[0]["first_only"] == 6 and lines[0]["second_only"] == 0
-    assert lines[0]["p"] == pytest.approx(2 / 2**6) and lines[0]["num_puzzles"] == 10

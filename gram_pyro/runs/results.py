@@ -53,7 +53,7 @@ def recorded(program: Mapping) -> Scores | None:
     if not parts:
         return None
     columns = [
-        {key: torch.tensor([math.nan if x is None else x for x in column], dtype=torch.float64)
+        {key: torch.tensor([number(x) for x in column], dtype=torch.float64)
          for key, column in part.items() if key != "width"}
         for part in parts.values()
     ]  # fmt: skip
@@ -89,6 +89,11 @@ def read_seed(run: Path, width: int, other: Path | None = None) -> Seed | None:
 def named(name: str, baseline: Mapping) -> str:
     """A baseline with its deviation."""
     return f"{name} of deviation {baseline['deviation']:g}"
+
+
+def number(value: float | None) -> float:
+    """A number that was read, or NaN for null."""
+    return math.nan if value is None else value
 
 
 def read_programs(path: Path) -> dict[str, dict]:

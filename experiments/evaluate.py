@@ -11,7 +11,7 @@ JSONL (question, solutions) of Sudokus.
 The run folder receives results.json and results.csv; and per test set puzzles_SET.csv, what became of every puzzle,
 width_SET.png; profile_SET.png and .csv: who is right by number of solutions, and by difficulty if the task knows it.
 table.py reads that results.json, in which the method is named after the sampler too. The last line of output is one
-JSON object over all puzzles.
+JSON object over all puzzles. A sampler that weighs its particles together (sir, smc) is judged at max(widths) only.
 """
 
 import json
@@ -32,6 +32,7 @@ from gram_pyro.plots.trial import width_figure
 from gram_pyro.report import COLUMNS, flat_rows, markdown, write_rows
 from gram_pyro.runs.checkpoint import read
 from gram_pyro.runs.command import plain_errors
+from gram_pyro.runs.results import record, to_json
 from gram_pyro.runs.study import open_study
 from gram_pyro.tasks.base import Puzzles, Task, subset
 
@@ -66,7 +67,7 @@ def run(config: DictConfig) -> None:
         method = f"{method}, {config.sampler_name}"
     sampler, select = build_sampler(config.sampler, task, program.heads), instantiate(config.select)
     draw = partial(sampler, program.model, heads=program.heads, halt_at=config.halt_at, chunk=config.chunk)
-    judged, seconds, tests, rows = [], 0.0, {}, []
+    judged, seconds, tests, each, rows = [], 0.0, {}, {}, []
     for name, puzzles in task.test.items():
         puzzles = subset(puzzles, config.num_puzzles)
         with precision:
@@ -74,6 +75,8 @@ def run(config: DictConfig) -> None:
                 draw, task, puzzles, config.num_segments, widths, config.seed, device
             )
         judged.append(result)
+        widths = result.widths(widths)
+        each[name] = record(result, max(widths))
         seconds += table["seconds"]
         tests[name] = table
         rows += flat_rows(method, name, table, widths)
@@ -88,8 +91,9 @@ def run(config: DictConfig) -> None:
         )
     write_rows(folder / "results.csv", rows)
     description["config"]["method_name"] = method
-    summary = description | {"evaluation": OmegaConf.to_container(config, resolve=True), "tests": tests}
-    (folder / "results.json").write_text(json.dumps({"programs": {"GRAM": summary}}, indent=1))
+    asked = OmegaConf.to_container(config, resolve=True)
+    summary = description | {"evaluation": asked, "tests": tests, "per_puzzle": each}
+    (folder / "results.json").write_bytes(to_json({"programs": {"GRAM": summary}}))
     print(f"\ntables and figures are in {folder}\n")
     everything = join(judged)
     metrics = {name: by_width for name, by_width in report(everything, widths).items() if name in dict(COLUMNS)}

@@ -19,6 +19,7 @@ from gram_pyro.load import load_program
 from gram_pyro.report import markdown, rows_markdown
 from gram_pyro.runs.checkpoint import read, write
 from gram_pyro.runs.command import plain_errors
+from gram_pyro.runs.results import number
 
 
 def card(name: str, description: dict, tests: dict, generation: list[dict], task: dict | None) -> str:
@@ -41,7 +42,9 @@ def card(name: str, description: dict, tests: dict, generation: list[dict], task
     ]
     for test, table in tests.items():
         widths = [int(width) for width in table["accuracy"]]
-        numbers = {key: {int(k): v for k, v in row.items()} for key, row in table.items() if isinstance(row, dict)}
+        numbers = {
+            key: {int(k): number(v) for k, v in row.items()} for key, row in table.items() if isinstance(row, dict)
+        }
         lines += [
             f"{table['num_puzzles']} unseen puzzles '{test}', {config['evaluate']['num_segments']} segments, prior "
             "trajectories from the initial state, judged by the rules:",

@@ -18,13 +18,14 @@ from gram_pyro.load import RELEASED
 from gram_pyro.metrics import report, tally
 from gram_pyro.objectives import Balanced_ELBO
 from gram_pyro.plots.trial import plt
-from gram_pyro.report import rows_markdown, verdict
+from gram_pyro.report import rows_markdown
 from gram_pyro.rollout_losses import set_loss
 from gram_pyro.tasks.base import ImplicitTask
 from gram_pyro.tasks.sudoku import Sudoku
 from gram_pyro.tasks.sudoku_boards import SudokuBoards, draw_boards
 from gram_pyro.tasks.sudoku_classes import BoardClasses
 from gram_pyro.train import Trainer, TrainSettings
+from gram_pyro.verdict import diversity, is_collapsed
 
 
 @pytest.fixture(scope="module")
@@ -120,12 +121,11 @@ def test_total_variation_against_a_sum_by_hand():
 
 def test_the_claim_is_tried_on_groups_of_boards(task):
     boards = draw_boards(FOUR, 200, seed=2)
-    rulings, supported = verdict(claim(task, boards), None, 20)
-    diversity = next(ruling for name, ruling in rulings.items() if name.startswith("diversity"))
+    found = diversity(claim(task, boards), 20)
     groups = boards.view(20, 10, 16).transpose(0, 1)
-    close(diversity.gain.mean, sum(len(g.unique(dim=0)) for g in groups) / 10 - 1)
-    assert supported
-    assert not verdict(claim(task, boards[:1].expand(200, -1)), None, 20)[1]  # one board again and again
+    close(found["distinct"].mean, sum(len(g.unique(dim=0)) for g in groups) / 10 - 1)
+    assert not is_collapsed(found)
+    assert is_collapsed(diversity(claim(task, boards[:1].expand(200, -1)), 20))  # one board again and again
 
 
 def test_coverage_of_solutions_that_are_not_listed_is_no_number(task):

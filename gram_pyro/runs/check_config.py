@@ -14,8 +14,10 @@ AT_LEAST_ONE = (
     "num_components rank num_classes"
 ).split()
 AT_LEAST_ZERO = "seed warmup num_train num_test max_plate_nesting".split()
-REAL = "free_share beta learning_rate weight_decay clip ema balance several_share test_share".split()
-NULLABLE = ("hidden", "num_puzzles")  # null: as wide as dim; all there are
+REAL = (
+    "free_share beta learning_rate weight_decay clip ema balance several_share test_share baseline_deviations"
+).split()
+NULLABLE = ("hidden", "num_puzzles", "baseline_deviations")  # null: as wide as dim; all there are; none
 
 
 def check_numbers(config: DictConfig) -> None:

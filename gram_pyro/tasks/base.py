@@ -155,6 +155,11 @@ class Task(ABC):
         """How hard each puzzle of x [B, L] is: what is counted, and the counts [B]; None where nobody can tell."""
         return None
 
+    def groups(self, x: Tensor) -> Tensor | None:
+        """Which puzzles of x [B, L] are variants of one puzzle, [B] int64, equal where they are: as observations they
+        count as one. None: no two are."""
+        return None
+
     def canonical(self, y: Tensor) -> Tensor:
         """One name for answers that are the same, [..., L]; here every answer is its own. Solution sets hold these."""
         return y

@@ -1,21 +1,22 @@
-"""Sudokus of many sizes: geometry, boards and text of each, a task that mixes them, and one set of weights for all."""
+"""Sudokus of many sizes: geometry, boards and text of each, and a task that mixes them."""
 
 import json
-from importlib import import_module
+import shutil
+from functools import partial
 
+import pyro
 import pytest
 import torch
-from every_size import SMALL, configured, write_weights
+from every_size import SMALL, configured
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from plain_rules import sudoku_is_right
 from scripts import script
 
 import gram_pyro
-from gram_pyro.build import build_learner
-from gram_pyro.inference.solver import open_weights
-from gram_pyro.load import serves_every_size, stored_config, weights_file
-from gram_pyro.puzzle import Board, as_text, best_weights, read_sudoku
+from gram_pyro.build import build_learner, build_model
+from gram_pyro.compiler import compile_parts
+from gram_pyro.puzzle import as_text, read_sudoku
 from gram_pyro.runs.fit import fit
 from gram_pyro.tasks.base import by_size, concatenate
 from gram_pyro.tasks.sudoku import NAMES, Sudoku, random_symmetries
@@ -46,14 +47,6 @@ def single():
     torch.set_default_dtype(torch.float32)
     yield
     torch.set_default_dtype(torch.float64)
-
-
-@pytest.fixture
-def shipped(tmp_path, monkeypatch, single):
-    """A folder of shipped weights: 'sudoku', which serves every size, and nothing else."""
-    monkeypatch.setattr(import_module("gram_pyro.load"), "RELEASED", tmp_path)  # gram_pyro.load is its function
-    write_weights(tmp_path / "sudoku.safetensors")
-    return tmp_path
 
 
 # ---- every size
@@ -219,6 +212,25 @@ def test_what_serves_one_size_says_so(overrides, sentence):
         build_learner(config, sizes(four=1, six=1), CPU)
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # torch's tracer
+def test_a_part_is_compiled_for_more_shapes_than_torch_allows_at_first(monkeypatch, single):
+    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/g++")
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    monkeypatch.setattr(torch._dynamo.config, "fail_on_recompile_limit_hit", True)
+    torch._dynamo.reset()
+    validation = pyro.settings.get("validate_distributions_torch")  # torch's tracer turns it off, once
+    task = sizes(four=1, six=1, eight=1)
+    model = build_model(OmegaConf.create(configured()), task)
+    compile_parts(model, CPU)
+    try:
+        for cells in task.by_size:
+            for rows in (1, 2, 3, 4):
+                model.reason(torch.zeros(rows, cells, dtype=torch.long))
+    finally:
+        pyro.settings.set(validate_distributions_torch=validation)
+        torch._dynamo.reset()
+
+
 def test_training_on_several_sizes_goes_on_bit_for_bit(tmp_path, single):
     settings = ("train.updates=16", "train.num_segments=2", "train.batch_size=4", "train.precision=fp32")
     config = OmegaConf.create(configured(*settings))
@@ -264,50 +276,3 @@ def test_a_run_on_several_sizes_ends_with_its_tables(tmp_path):
     assert 'Sudoku", "n": 9' in card and "Trained on: " in card and "sixteen, 128 clues" in card
     task, _ = gram_pyro.load(tmp_path / "released" / "sudoku.safetensors", n=6)
     assert type(task) is Sudoku and task.n == 6
-
-
-# ---- one set of weights
-
-
-def test_shipped_weights_are_loaded_for_another_size(shipped):
-    for changes, side, box in (({}, 9, (3, 3)), ({"n": 16}, 16, (4, 4)), ({"n": 12, "box": (2, 6)}, 12, (2, 6))):
-        task, program = gram_pyro.load("sudoku", **changes)
-        assert (task.n, task.geometry.box) == (side, box)
-        x = torch.zeros(1, side * side, dtype=torch.long)
-        answers = gram_pyro.sample(program.model, x, 2, 1, heads=program.heads).answers
-        assert answers.shape == (2, 1, side * side) and answers.min() >= 1 and answers.max() <= side
-    assert weights_file("sudoku") == shipped / "sudoku.safetensors" and serves_every_size(stored_config("sudoku"))
-    with pytest.raises(ValueError, match="no weights named 'chess' are shipped; there are sudoku"):
-        gram_pyro.load("chess", n=4)
-
-
-def test_weights_of_one_size_do_not_fit_another(single):
-    with pytest.raises(ValueError, match="do not fit this task.*embed.table.weight is of shape"):
-        gram_pyro.load("sudoku_6x6", n=9, num_train=1)
-    assert open_weights("sudoku_6x6", Board("sudoku", 9))[0].n == 6  # check_puzzle says the rest
-
-
-def test_the_best_weights_for_a_board(monkeypatch):
-    monkeypatch.setattr("gram_pyro.puzzle.released", lambda: ["nqueens_8", "sudoku", "sudoku_6x6", "sudoku_9x9"])
-    chosen = {n: best_weights(Board("sudoku", n)) for n in (4, 6, 9, 16)}
-    assert chosen == {4: "sudoku", 6: "sudoku_6x6", 9: "sudoku", 16: "sudoku"}
-    assert best_weights(Board("queens", 8)) == "nqueens_8" and best_weights(Board("queens", 9)) is None
-
-
-@pytest.mark.parametrize("n", [8, 16])
-def test_a_puzzle_given_as_text_is_solved_or_left_unanswered(shipped, n):
-    board = draw_boards(Geometry(n), 1, seed=0)[0]
-    board[n:] = 0
-    text = "".join(NAMES[symbol] for symbol in board.tolist())
-    done = script("solve", f"puzzle={text}", "num_particles=2", "most=2", "num_segments=1", check=False)
-    assert done.returncode == 1 and "0 distinct solutions" in done.stdout and "Traceback" not in done.stderr
-    assert len([line for line in done.stdout.splitlines() if line.startswith("|")]) == n
-
-
-def test_a_shipped_name_is_a_checkpoint(shipped, tmp_path):
-    quick = ("num_segments=1", "widths=[1,2]", "device=cpu", f"run_dir={tmp_path / 'run'}", "num_puzzles=2")
-    done = script("evaluate", "checkpoint=sudoku", "task.n=4", *quick)
-    assert "puzzles 'minimal', 1 segments deep" in done.stdout
-    small = ("+task=boards_8", "task.num_test=2", "task.num_train=1", "+task.cache=null")
-    done = script("evaluate", "checkpoint=sudoku", *small, *quick, check=False)
-    assert "2 puzzles '32 clues'" in done.stdout, done.stderr

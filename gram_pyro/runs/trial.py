@@ -37,6 +37,7 @@ from gram_pyro.runs.parallel import joined
 from gram_pyro.runs.results import baseline_name, named, record, to_json
 from gram_pyro.statistics import Estimate
 from gram_pyro.tasks.base import Task, by_size, subset
+from gram_pyro.train import Trainer
 from gram_pyro.verdict import (
     Scores,
     Seed,
@@ -135,6 +136,13 @@ def rival_config(config: DictConfig, replacements: DictConfig) -> DictConfig:
     return rival
 
 
+def sampling(learner: Learner, by: DictConfig) -> dict[str, object]:
+    """Options that all samplers of a program are given: rows at once, and when a trajectory halts."""
+    if by.get("halt_at") is None or not isinstance(learner, Trainer):
+        return {"chunk": by.chunk}
+    return {"chunk": by.chunk, "heads": learner.averaged_heads, "halt_at": by.halt_at}
+
+
 def samplers(
     name: str, learner: Learner, config: DictConfig, task: Task, device: torch.device
 ) -> dict[str, tuple[Draw, dict]]:
@@ -148,7 +156,8 @@ def samplers(
         with learner.settings.autocast(device):
             depth = by.num_segments
             deviations = list(by.baseline_deviations)
-            found = tune(learner, task, deviations, by.num_puzzles, depth, config.seed, device, chunk=by.chunk)
+            options = sampling(learner, by)
+            found = tune(learner, task, deviations, by.num_puzzles, depth, config.seed, device, **options)
         about = {"kind": found.kind, "deviation": found.deviation, "tuning": found.tuning}
         draws[f"{name}, {found.kind}"] = (found.draw, {"baseline": about})
         draws[f"{name}, {MARGINALS}"] = (marginals(learner), {})
@@ -210,7 +219,7 @@ def run(config: DictConfig) -> None:
             for test, puzzles in tests.items():
                 with learner.settings.autocast(device):
                     _, tallies[test][label], table = evaluate(
-                        partial(draw, chunk=config.evaluate.chunk),
+                        partial(draw, **sampling(learner, config.evaluate)),
                         task,
                         puzzles,
                         config.evaluate.num_segments,

@@ -92,7 +92,7 @@ class Sudoku(Task):
         if self._files is None:
             if self.n > LARGEST_THIN:
                 raise ValueError(
-                    f"got n={self.n} and no files; expected n up to {LARGEST_THIN}, because a larger minimal puzzle takes "
+                    f"got n={self.n} and no files; expected n up to {LARGEST_THIN}: larger minimal puzzles take "
                     "half a minute to find; write test=FILE, or choose boards with random clues, as task=boards_16"
                 )
             return cached_split(self.geometry, *self._generated)

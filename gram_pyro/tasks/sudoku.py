@@ -92,8 +92,8 @@ class Sudoku(Task):
         if self._files is None:
             if self.n > LARGEST_THIN:
                 raise ValueError(
-                    f"got n={self.n} and no files; expected n up to {LARGEST_THIN}, because it takes minutes to find a "
-                    "larger minimal puzzle; write test=FILE, or choose boards with random clues, as task=boards_16"
+                    f"got n={self.n} and no files; expected n up to {LARGEST_THIN}: larger minimal puzzles take "
+                    "half a minute to find; write test=FILE, or choose boards with random clues, as task=boards_16"
                 )
             return cached_split(self.geometry, *self._generated)
         return read_split(self.geometry, *self._files)

@@ -8,7 +8,7 @@ minimal puzzles with one solution. For several solutions, m is drawn log-uniform
 and puzzles with one solution are drawn again for the same m; the number of solutions follows m closely from below.
 Boards come from a depth-first search with shuffled digits: every board can occur, not exactly equally often. It hardly
 ever turns back, whatever the size: a board of 9x9 takes 2 ms, of 12x12 6 ms, of 16x16 20 ms, of 25x25 140 ms. To make a
-puzzle thin takes 10 ms for 9x9, 100 ms for 12x12, and from 16x16 on seconds to minutes.
+puzzle thin takes 10 ms for 9x9, 100 ms for 12x12, 7 s to more than 30 s for 16x16.
 Puzzles are drawn in chunks, each from its own random stream. Source: ours.
 """
 

@@ -84,7 +84,7 @@ def run(config: DictConfig) -> None:
     write_rows(folder / "results.csv", rows)
     description["config"]["method_name"] = method
     summary = description | {"evaluation": OmegaConf.to_container(config, resolve=True), "tests": tests}
-    (folder / "results.json").write_text(json.dumps({"programs": {"GRAM": summary}}, indent=1))
+    (folder / "results.json").write_text(json.dumps({"programs": {"GRAM": summary}}, indent=1), encoding="utf-8")
     print(f"\ntables and figures are in {folder}\n")
     everything = join(judged)
     metrics = {name: by_width for name, by_width in report(everything, widths).items() if name in dict(COLUMNS)}

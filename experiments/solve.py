@@ -122,7 +122,7 @@ def write_table(tables: list[list[dict[str, object]]], config: DictConfig) -> No
     rows = [row for table in tables for row in table]
     write_rows(folder / "solve.csv", rows)
     settings = OmegaConf.to_container(config, resolve=True)
-    (folder / "solve.json").write_text(json.dumps({"config": settings, "rows": rows}, indent=1))
+    (folder / "solve.json").write_text(json.dumps({"config": settings, "rows": rows}, indent=1), encoding="utf-8")
     solved = sum(table[0]["votes"] > 0 for table in tables)
     print(f"\n{solved} of {len(tables)} puzzles solved; all solutions are in {folder / 'solve.csv'}")
 

@@ -48,7 +48,7 @@ def train_and_generate(config: DictConfig) -> None:
     write_rows(folder / "generation.csv", rows)
     write_rows(folder / "clues.csv", table)
     summary = {"programs": {"GRAM": results | {"tests": tests}}, "generation": rows, "supported": supported}
-    (folder / "results.json").write_text(json.dumps(summary, indent=1))
+    (folder / "results.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
     print(f"\ntables, figures and checkpoint are in {folder}")
 
 

@@ -68,7 +68,7 @@ def settings_of(program: dict) -> dict[str, list]:
 def read_run(path: Path, width: int) -> list[dict]:
     """One row per program and set of unseen puzzles of a finished run: its metrics in per cent, and what it cost."""
     rows = []
-    for name, program in json.loads(path.read_text())["programs"].items():
+    for name, program in json.loads(path.read_text(encoding="utf-8"))["programs"].items():
         config = program["config"]
         method = config["method_name"] if name == "GRAM" else name
         settings = settings_of(program)
@@ -187,7 +187,7 @@ def widths_markdown(table: list[dict]) -> str:
 
 def write(table: list[dict], text: str, path: Path) -> None:
     """`text` as PATH.md and the table as PATH.csv."""
-    path.with_suffix(".md").write_text(text + "\n")
+    path.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
     write_rows(path.with_suffix(".csv"), table)
 
 

@@ -8,8 +8,8 @@ from data_folder import ALL8, needs
 from plain_graphs import graph_of, hashes_of
 
 from gram_pyro.tasks.colouring import Colouring
+from gram_pyro.tasks.files import PuzzleFileError
 from gram_pyro.tasks.graphs import read_graphs
-from gram_pyro.tasks.sudoku_files import PuzzleFileError
 
 needs_data = needs("graphs")
 SQUARE, PATH3, K4 = "Cl", "Bg", "C~"  # graph6

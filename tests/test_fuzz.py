@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from gram_pyro import puzzle
 from gram_pyro.runs import checkpoint
 from gram_pyro.tasks import graphs, grids, nqueens, sudoku_files
+from gram_pyro.tasks.files import PuzzleFileError
 from gram_pyro.tasks.nqueens_rules import EMPTY, Board
-from gram_pyro.tasks.sudoku_files import PuzzleFileError
 
 
 def mostly(symbols, lengths):

@@ -33,4 +33,4 @@ def claim(folder: Path, config: str) -> str:
     file = folder / CONFIG
     if not file.exists():
         write_atomically(file, config.encode())
-    return file.read_text()
+    return file.read_text(encoding="utf-8")

@@ -25,8 +25,8 @@ from matplotlib.transforms import Affine2D
 from torch import Tensor
 
 from gram_pyro.tasks.base import Batch, Puzzles, Task
+from gram_pyro.tasks.files import PuzzleFileError, locate
 from gram_pyro.tasks.nqueens_rules import BLANK, EMPTY, QUEEN, Board
-from gram_pyro.tasks.sudoku_files import PuzzleFileError, locate
 
 NAMES = ".-Q"
 SQUARES = ((1.0, 1.0, 1.0), (0.91, 0.91, 0.91), (0.62, 0.62, 0.62))  # light, dark, given as empty

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from gram_pyro import puzzle
 from gram_pyro.runs import checkpoint
-from gram_pyro.tasks import graphs, grids, nqueens, sudoku_files
+from gram_pyro.tasks import graph_files, grids, nqueens, sudoku_files
 from gram_pyro.tasks.files import PuzzleFileError
 from gram_pyro.tasks.nqueens_rules import EMPTY, Board
 
@@ -228,7 +228,7 @@ def test_lines_of_graph6_are_coloured_or_refused(file, name, text):
 
 def check_graphs(path):
     try:
-        puzzles = graphs.read_graphs(path, 6, 3, 200)
+        puzzles = graph_files.read_graphs(path, 6, 3, 200)
     except PuzzleFileError as problem:
         assert str(problem).startswith(str(path))
         return

@@ -27,7 +27,8 @@ from torch import Tensor
 from gram_pyro.tasks.base import Batch, Puzzles
 from gram_pyro.tasks.cache import AUTO, cached
 from gram_pyro.tasks.drawn import DrawnTask
-from gram_pyro.tasks.graphs import class_hash, draw_split, read_graphs
+from gram_pyro.tasks.graph_files import read_graphs
+from gram_pyro.tasks.graphs import class_hash, draw_split
 
 FORMAT = 1  # of the cache; raise it when other graphs are drawn
 EDGE, FIRST = 2, 3  # symbols: an edge, the first colour

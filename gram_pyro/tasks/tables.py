@@ -23,7 +23,8 @@ def read_table(path: Path, file: TextIO, *columns: Sequence[str], optional: bool
     """For every row the value of each of `columns`, which are given by the names they may have, the best first.
 
     The last column may be absent if `optional`; its values are then None.
-    Raises: PuzzleFileError if a column is absent, there twice or nearly there, or a row has another number of fields.
+    Raises: PuzzleFileError if a column is absent or there twice, one that may be absent is nearly there, or a row has
+    another number of fields.
     """
     rows = _parse(path, file)
     header = next(rows, [])
@@ -32,6 +33,10 @@ def read_table(path: Path, file: TextIO, *columns: Sequence[str], optional: bool
     for place, column in zip(places, columns, strict=True):
         if place is None and not (optional and column is columns[-1]):
             raise PuzzleFileError(f"{path} has columns {header}; expected {' or '.join(column)} among them.")
+        if place is None and (nearly := [name for name in names if any(_is_nearly(name, other) for other in column)]):
+            raise PuzzleFileError(
+                f"{path} has a column {nearly[0]!r}; write {column[0]!r} if it is that, or rename it to something else."
+            )
     for number, row in enumerate(rows, 1):
         if len(row) != len(header):
             raise PuzzleFileError(
@@ -55,9 +60,6 @@ def _place(path: Path, names: Sequence[str], column: Sequence[str]) -> int | Non
     found = [place for place, name in enumerate(names) if name in column]
     if len(found) > 1:
         raise PuzzleFileError(f"{path} has columns {[names[place] for place in found]}; expected one of them.")
-    nearly = [name for name in names if any(_is_nearly(name, wanted) for wanted in column)]
-    if not found and nearly:
-        raise PuzzleFileError(f"{path} has a column {nearly[0]!r}; write {column[0]!r} if it is that, or rename it.")
     return found[0] if found else None
 
 

@@ -40,8 +40,8 @@ def read_images(path: str | Path, num_pixels: int) -> Tensor:
     if bits[:, num_pixels:].any():
         image = int(bits[:, num_pixels:].any(1).argmax())
         raise PuzzleFileError(
-            f"image {image + 1} of {path} goes on after its {num_pixels} pixels; fetch the file again, or give rows and "
-            "columns of its images"
+            f"image {image + 1} of {path} goes on after its {num_pixels} pixels; fetch it again, or give "
+            "the rows and columns of its images"
         )
     return torch.from_numpy(bits[:, :num_pixels]).long() + BLACK
 

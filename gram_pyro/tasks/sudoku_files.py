@@ -113,12 +113,13 @@ def _check(path: Path, geometry: Geometry, puzzles: Puzzles, places: list[str]) 
         )
 
 
-def read_records(path: Path) -> Iterator[Record]:
-    """The puzzles of a file as they are written.
+def read_records(path: Path, grids: bool = True) -> Iterator[Record]:
+    """The puzzles of a file as they are written; a board of a text may be a grid over several lines if `grids`.
 
     Raises: FileNotFoundError; PuzzleFileError if the file is damaged or not of its format.
     """
-    reader = {".csv": _csv_records, ".jsonl": _jsonl_records}.get(kind_of(path), _text_records)
+    text = _text_records if grids else _line_records
+    reader = {".csv": _csv_records, ".jsonl": _jsonl_records}.get(kind_of(path), text)
     with open_text(path) as file:
         yield from reader(path, file)
 
@@ -151,3 +152,9 @@ def _jsonl_records(path: Path, file: TextIO) -> Iterator[Record]:
 def _text_records(path: Path, file: TextIO) -> Iterator[Record]:
     for number, board in boards(file):
         yield f"line {number}", board, None
+
+
+def _line_records(path: Path, file: TextIO) -> Iterator[Record]:
+    for number, line in enumerate(file, 1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            yield f"line {number}", line, None

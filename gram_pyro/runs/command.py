@@ -1,7 +1,7 @@
 """What an experiment does at its edge: a mistake that a user can mend costs one sentence, not a traceback.
 
-    plain_arguments   before main(): paths and puzzles are taken letter by letter, and an unknown key gets the nearest one
-    plain_errors      within main(): an error is one sentence
+plain_arguments   before main(): paths and puzzles are taken letter by letter, an unknown key gets the nearest one
+plain_errors      within main(): an error is one sentence
 """
 
 import os
@@ -18,8 +18,6 @@ from hydra.core.override_parser.types import Override, Sweep
 from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-
-MULTIRUN = {"-m", "--multirun"}
 
 
 @contextmanager
@@ -41,11 +39,11 @@ def plain_arguments(script: str, texts: Sequence[str]) -> None:
     """Prepare the command line of `script`, an experiment of the configuration of that name, for Hydra.
 
     Values of the keys `texts` are quoted where Hydra would not read them as they are written. Exits with one sentence on
-    what Hydra cannot read, with the nearest key on one that there is not. Other flags than --multirun are Hydra's own.
+    what Hydra cannot read, and on a key that there is not. With a flag (--multirun, --help) the rest is left to Hydra.
     """
-    flags = {argument for argument in sys.argv[1:] if argument.startswith("-")}
-    sys.argv[1:] = [argument if argument in flags else quoted(argument, texts, bool(flags)) for argument in sys.argv[1:]]
-    if flags:
+    flagged = any(argument.startswith("-") for argument in sys.argv[1:])
+    sys.argv[1:] = [quoted(argument, texts, sweep=flagged) for argument in sys.argv[1:]]
+    if flagged:
         return
     folder = Path(sys.argv[0]).resolve().parent / "conf"
     with initialize_config_dir(str(folder), version_base=None):
@@ -87,7 +85,7 @@ def _is_read(argument: str) -> bool:
 
 
 def explain(problem: Exception, overrides: Sequence[str], config: DictConfig) -> str:
-    """What Hydra could not do, as one sentence that names the argument, or the keys nearest to one that is not there."""
+    """What Hydra could not do, as one sentence with the argument, or with the keys nearest to one that is not there."""
     text = " ".join(str(problem).split()).partition(" Config search path")[0]
     if unread := [argument for argument in overrides if not _is_read(argument)]:
         return f"{unread[0]} cannot be read ({text.partition(' See ')[0]}); write KEY=VALUE, VALUE in quotes if need be"

@@ -3,7 +3,7 @@
     python experiments/solve.py puzzle=5..3.6..3..........1........14..2...
     python experiments/solve.py queens=3.......
     python experiments/solve.py puzzle=... save=thinking.gif
-    python experiments/solve.py puzzle=@puzzles.txt          # or .csv, .jsonl, also .gz or .xz; @- is the standard input
+    python experiments/solve.py puzzle=@puzzles.txt      # or .csv, .jsonl, also .gz, .xz; @- is the standard input
 
 How many solutions there are is said where an exact solver can count them at once; if there are none, nothing is drawn.
 Only answers that obey the rules are shown; their confidence is the mean halt probability of the trajectories that
@@ -65,7 +65,7 @@ def open_for(puzzles: list[Puzzle], weights: str | None) -> list[tuple[Task, Pro
 
 def show(task: Task, puzzle: Puzzle, outcome: Outcome, exist: int | None, seconds: float) -> None:
     """Print the puzzle and every solution, as many side by side as fit."""
-    votes = len(outcome.answers)
+    votes, of = len(outcome.answers), "" if exist is None else f" of {in_words(exist)}"
     blocks = [
         f"{s.votes} of {votes} agree\nconfidence {s.confidence:.3f}\n{task.render(s.answer)}".splitlines()
         for s in outcome.solutions
@@ -77,7 +77,7 @@ def show(task: Task, puzzle: Puzzle, outcome: Outcome, exist: int | None, second
             lines = ("".join(f"{part:{columns}}" for part in parts).rstrip() for parts in zip(*row, strict=True))
             print("\n" + "\n".join(lines))
     print(
-        f"\n{len(blocks)} distinct solutions{'' if exist is None else f' of {in_words(exist)}'}, {outcome.right.double().mean():.0%} of {votes} trajectories right, "
+        f"\n{len(blocks)} distinct solutions{of}, {outcome.right.double().mean():.0%} of {votes} trajectories right, "
         f"{outcome.depth.double().mean():.1f} segments on average, {seconds:.1f} s"
     )
     if outcome.earlier:

@@ -163,12 +163,12 @@ def test_fifty_who_ask_at_once_get_what_each_would_get_alone(server):
         ({"sampler": "ptrm"}, "sampler is 'ptrm'"),
         ({"kind": "chess"}, "kind is 'chess'; write sudoku or queens"),
         ({"text": 7}, "text is 7; write the puzzle as a string"),
-        ({"text": "12"}, "a Sudoku of 2 cells came"),
+        ({"text": "12"}, "got a Sudoku of 2 cells"),
         ({"text": "." * 35 + "7"}, "row 6, column 6 of the Sudoku is '7'; write 1 to 6"),
         ({"text": "11" + "." * 34}, "clues contradict: 1 stands at row 1, column 1 and at row 1, column 2, in one row"),
         ({"kind": "queens", "text": "....."}, "there are no weights for a 5x5 board of queens, but for: "),
         ({"kind": "queens", "text": "0......0"}, "the queens of rows 1 and 8 stand on one column"),
-        ({"kind": "queens", "text": FOUR}, "a board of 36 rows came"),
+        ({"kind": "queens", "text": FOUR}, "got a board of 36 rows"),
     ],
 )
 def test_a_wrong_request_gets_a_sentence(server, wish, sentence):

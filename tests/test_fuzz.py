@@ -61,7 +61,8 @@ def file(tmp_path_factory):
 
 def tidied(text):
     """Without what may stand between symbols, blanks as dots."""
-    return "".join("." if c in "_*x-" else c for c in text if not (c.isspace() or c in "|" or "\u2500" <= c <= "\u257f"))
+    between = lambda c: c.isspace() or c == "|" or "\u2500" <= c <= "\u257f"  # noqa: E731
+    return "".join("." if c in "_*x-" else c.upper() if c.isascii() else c for c in text if not between(c))
 
 
 SUDOKU_TEXT = mostly("..00123456789", [16, 36, 81])

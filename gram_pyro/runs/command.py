@@ -38,8 +38,8 @@ def plain_errors() -> Iterator[None]:
 def plain_arguments(script: str, texts: Sequence[str]) -> None:
     """Prepare the command line of `script`, an experiment of the configuration of that name, for Hydra.
 
-    Values of the keys `texts` are quoted where Hydra would not read them as they are written. Exits with one sentence on
-    what Hydra cannot read, and on a key that there is not. With a flag (--multirun, --help) the rest is left to Hydra.
+    Values of the keys `texts` are quoted where Hydra would not read them as they are written. Exits with one sentence
+    on what Hydra cannot read, and on a key that there is not. With a flag (--multirun, --help) the rest is Hydra's.
     """
     flagged = any(argument.startswith("-") for argument in sys.argv[1:])
     sys.argv[1:] = [quoted(argument, texts, sweep=flagged) for argument in sys.argv[1:]]

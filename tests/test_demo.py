@@ -36,10 +36,10 @@ def server(tmp_path_factory):
         yield address
 
 
-def post(server, wish):
+def post(server, wish, address="solve"):
     body = wish if isinstance(wish, bytes) else json.dumps(wish).encode()
     try:
-        with urlopen(Request(f"{server}/solve", body), timeout=120) as reply:
+        with urlopen(Request(f"{server}/{address}", body), timeout=120) as reply:
             return reply.status, json.load(reply)
     except HTTPError as refusal:
         with refusal:
@@ -174,6 +174,15 @@ def test_fifty_who_ask_at_once_get_what_each_would_get_alone(server):
 def test_a_wrong_request_gets_a_sentence(server, wish, sentence):
     status, reply = post(server, wish if isinstance(wish, bytes) else WISH | wish)
     assert status == 400 and set(reply) == {"error"} and sentence in reply["error"]
+
+
+def test_a_pasted_puzzle_is_read(server):
+    pasted = "1 _ | 3 _\n_ 4 | _ _\n----+----\n2 _ | _ _\r\n_ _ | _ 1\n"
+    assert post(server, {"kind": "sudoku", "text": pasted}, "read") == (200, {"text": "1.3..4..2......1"})
+    assert post(server, {"kind": "queens", "text": "2 - * 1"}, "read") == (200, {"text": "2..1"})
+    for wish, sentence in (({"kind": "sudoku"}, "text is None"), ([], "no JSON object"), ({"kind": 1}, "kind is 1")):
+        status, reply = post(server, wish, "read")
+        assert status == 400 and sentence in reply["error"]
 
 
 @pytest.mark.parametrize("size", [4097, 3_000_000])

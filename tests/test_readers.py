@@ -8,15 +8,18 @@ import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
 
 from gram_pyro.puzzle import as_text, read_file, read_queens, read_sudoku
+from gram_pyro.tasks.arc_files import read_tasks
 from gram_pyro.tasks.base import Puzzles
 from gram_pyro.tasks.cache import AUTO, cached, cached_tensors
 from gram_pyro.tasks.files import PuzzleFileError, kind_of, open_text
 from gram_pyro.tasks.graph_files import read_graphs
+from gram_pyro.tasks.images import read_images, read_labels
 from gram_pyro.tasks.sudoku import Sudoku
 from gram_pyro.tasks.sudoku_files import parse, read_puzzles
 from gram_pyro.tasks.tidy import boards, tidy
@@ -149,6 +152,29 @@ def test_graphs(tmp_path, name):
             read_graphs(tmp_path / name, 8 if name == "cut.col" else 4, 3, 10_000)
 
 
+EMPTY = {
+    "a.csv": (read_puzzles, ("", "question,answer\n")),
+    "a.jsonl": (read_puzzles, ("", "\n")),
+    "a.txt": (read_puzzles, ("", "# nothing\n", "\ufeff")),
+    "b.txt": (lambda path: read_file("queens", str(path)), ("", "\n\n")),
+    "a.g6": (lambda path: read_graphs(path, 4, 3, 99), ("", "\n", ">>graph6<<\n")),
+    "b.csv": (lambda path: read_graphs(path, 4, 3, 99), ("", "graph6\n")),
+    "a.col": (lambda path: read_graphs(path, 4, 3, 99), ("", "c\n")),
+    "a.json": (read_tasks, ("", "{}", "[]", "null")),
+    "images": (lambda path: read_images(path, 8), ("",)),
+    "labels": (read_labels, ("", "\0\0\x08\x01", "\0\0\x08\x01\0\0\0\0")),
+}
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_a_file_that_holds_nothing_is_refused(tmp_path, name):
+    read, contents = EMPTY[name]
+    for content in contents:
+        (tmp_path / name).write_text(content, encoding="utf-8")
+        with pytest.raises(ValueError, match=name):
+            read(tmp_path / name)
+
+
 PAIR = {"part": Puzzles(torch.tensor([[1, 0]]), torch.tensor([[1, 2]]), torch.tensor([0, 1]))}
 
 
@@ -166,6 +192,16 @@ def test_what_cannot_be_kept_is_made(tmp_path, caplog, place):
     with caplog.at_level(logging.WARNING):
         found = cached_tensors(tmp_path / place, "a", lambda: {"w": torch.ones(2)})
     assert found["w"].tolist() == [1, 1] and "cannot be written" in caplog.text and "nothing is kept" in caplog.text
+
+
+def test_a_folder_that_may_not_be_read_is_no_cache(tmp_path, monkeypatch, caplog):
+    """As root, whom the tests may run as, any folder can be read."""
+    denied = PermissionError(13, "Permission denied")
+    monkeypatch.setattr("gram_pyro.tasks.cache.safe_open", Mock(side_effect=denied))
+    monkeypatch.setattr("pathlib.Path.mkdir", Mock(side_effect=denied))
+    with caplog.at_level(logging.WARNING):
+        assert cached_tensors(tmp_path, "a", lambda: {"w": torch.ones(2)})["w"].tolist() == [1, 1]
+    assert "cannot be read" in caplog.text and "cannot be written" in caplog.text and not os.listdir(tmp_path)
 
 
 def test_nothing_is_kept_where_nothing_shall_be(tmp_path, monkeypatch):

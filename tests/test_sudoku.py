@@ -179,7 +179,7 @@ def test_cache(tmp_path, monkeypatch, caplog):
     file.write_bytes(b"half a file")
     with pytest.raises(TypeError):  # it is made again
         _ = Sudoku(num_train=10, num_test=5, cache=tmp_path).train
-    assert f"{file} is damaged" in caplog.text
+    assert f"{file} is damaged or cannot be read" in caplog.text
 
 
 def test_seed_decides_and_workers_do_not():

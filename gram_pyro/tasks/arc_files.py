@@ -51,6 +51,8 @@ def read_tasks(path: str | Path) -> list[ArcTask]:
         text = file.read()
     try:
         entries = json.loads(text, object_pairs_hook=unique)
+        if not entries:
+            raise ValueError("it holds no task")
         return [
             ArcTask(name, source, *(tuple(read_pair(pair) for pair in entry[key]) for key in ("train", "test")))
             for name, entry in entries.items()

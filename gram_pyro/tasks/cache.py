@@ -58,13 +58,13 @@ def cached_tensors(folder: str | Path | None, name: str, make: Callable[[], dict
         return make()
     folder = Path(user_cache_dir("gram_pyro", appauthor=False) if folder == AUTO else folder)
     path = folder / f"{name}.safetensors"
-    if path.is_file() and (kept := _read(path)) is not None:
+    if (kept := _read(path)) is not None:
         return kept
     tensors = {key: value.contiguous() for key, value in make().items()}
     try:
         _write(path, tensors)
     except OSError as problem:
-        log.warning("%s cannot be written (%s), so nothing is kept there.", path, problem.strerror)
+        log.warning("%s cannot be written (%s), so nothing is kept there.", path, problem)
     return tensors
 
 
@@ -80,7 +80,7 @@ def _write(path: Path, tensors: dict[str, Tensor]) -> None:
 
 
 def _read(path: Path) -> dict[str, Tensor] | None:
-    """The tensors of a file; None, with a warning, if it is damaged or cannot be read."""
+    """The tensors of a file; None if it is not there, and with a warning if it is damaged or cannot be read."""
     try:
         with safe_open(path, "pt") as file:
             header = file.metadata() or {}
@@ -88,7 +88,9 @@ def _read(path: Path) -> dict[str, Tensor] | None:
         if header == {"format": str(FORMAT), "sum": digest(tensors, str(FORMAT))}:
             return tensors
         problem = "it does not hold what was written"
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         problem = error
-    log.warning("%s is damaged (%s), so it is made again.", path, problem)
+    log.warning("%s is damaged or cannot be read (%s), so it is made again.", path, problem)
     return None

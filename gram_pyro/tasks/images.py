@@ -56,8 +56,8 @@ def read_labels(path: str | Path) -> Tensor:
     if data[:4] != IDX_OF_BYTES:
         raise PuzzleFileError(f"{path} begins with {data[:4].hex(' ')}; write {IDX_OF_BYTES.hex(' ')}, IDX of bytes")
     declared = int.from_bytes(data[4:8], "big")
-    if len(data) != 8 + declared:
-        raise PuzzleFileError(f"{path} declares {declared} labels and holds {len(data) - 8}; fetch it again")
+    if len(data) != 8 + declared or not declared:
+        raise PuzzleFileError(f"{path} declares {declared} labels and holds {max(0, len(data) - 8)}; fetch it again")
     return torch.from_numpy(np.frombuffer(data[8:], np.uint8).astype(np.int64))
 
 

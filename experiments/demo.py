@@ -35,21 +35,23 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from torch import Tensor
 
-from gram_pyro.build import build_sampler
+from gram_pyro.build import build_sampler, build_task
 from gram_pyro.inference.solver import Outcome, open_weights, think
 from gram_pyro.inference.watch import Thoughts
-from gram_pyro.load import Program, released
-from gram_pyro.puzzle import READERS, TASKS, Puzzle, as_text, check_puzzle, no_weights, one_of, title
+from gram_pyro.load import Program, serves_every_size, stored_config
+from gram_pyro.puzzle import READERS, TASKS, Board, Puzzle, as_text, best_weights, check_puzzle, no_weights, one_of
 from gram_pyro.runs.command import plain_errors
 from gram_pyro.tasks.base import Task
+from gram_pyro.tasks.sudoku_files import SYMBOLS
 
 PAGE = Path(__file__).parent / "page"
 MOST_BYTES = 4096  # of a request
 MOST_SEED = 2**32 - 1
 GONE = 499  # nobody reads it
+DIGITS = "".join(SYMBOLS)[:-1]  # 0, the blank, to 9, A to Z
 FIELDS = {"kind", "text", "sampler", "num_particles", "num_segments", "seed"}
 
-Boards = dict[tuple[str, int], tuple[Task, Program]]
+Boards = dict[Board, tuple[Task, Program]]
 
 
 class Wish(NamedTuple):
@@ -63,14 +65,18 @@ class Wish(NamedTuple):
     seed: int
 
 
-def open_boards(weights: list[str]) -> Boards:
-    """The task and program for every kind and side that some weights are for; later ones take the place of earlier."""
-    opened = [open_weights(name) for name in weights]
-    boards: Boards = {}
-    for kind, family in TASKS.items():
-        mine = [(task, program) for task, program in opened if isinstance(task, family)]
-        boards |= {(kind, task.n): (task, program) for task, program in sorted(mine, key=lambda pair: pair[0].n)}
-    return boards
+def open_boards(offered: list[Board], weights: list[str]) -> Boards:
+    """The task and program for every board offered that there are shipped weights for, and for every one that `weights`
+    are for; the latter take the place of the former."""
+    names = {board: name for board in offered if (name := best_weights(board))}
+    for name in weights:
+        config = stored_config(name)
+        task = build_task(config, {})
+        own = [Board(kind, task.n) for kind, family in TASKS.items() if isinstance(task, family)]
+        others = [b for b in offered if own and b.kind == own[0].kind and serves_every_size(config)]
+        names |= dict.fromkeys([*others, *own], name)
+    order = sorted(names, key=lambda board: (list(TASKS).index(board.kind), board.n))
+    return {board: open_weights(names[board], board) for board in order}
 
 
 def read_wish(body: bytes, config: DictConfig, boards: Boards) -> Wish:
@@ -82,9 +88,9 @@ def read_wish(body: bytes, config: DictConfig, boards: Boards) -> Wish:
     if odd := sorted(expected ^ fields.keys()):
         raise ValueError(f"the fields with sampler={sampler} are {', '.join(sorted(expected))}; check {', '.join(odd)}")
     puzzle = read_puzzle(fields)
-    if (puzzle.kind, puzzle.n) not in boards:
-        raise ValueError(no_weights(puzzle, [title(*board) for board in boards]))
-    check_puzzle(puzzle, boards[puzzle.kind, puzzle.n][0])
+    if puzzle.board not in boards:
+        raise ValueError(no_weights(puzzle.board, boards))
+    check_puzzle(puzzle, boards[puzzle.board][0])
     temperature = number(fields, "temperature", 0, config.limits.temperature, (int, float)) if has_temperature else None
     num_particles = number(fields, "num_particles", 1, config.limits.particles)
     num_segments = number(fields, "num_segments", 1, config.limits.segments)
@@ -136,7 +142,7 @@ def shown(value: Any) -> str:
 def answer(wish: Wish, config: DictConfig, boards: Boards) -> dict[str, Any]:
     """Solve, and say what the page needs to show it."""
     start = time.monotonic()
-    task, program = boards[wish.puzzle.kind, wish.puzzle.n]
+    task, program = boards[wish.puzzle.board]
     sampler = build_sampler(config.samplers[wish.sampler], task, program.heads)
     if wish.temperature is not None:
         sampler = partial(sampler, temperature=wish.temperature)
@@ -146,7 +152,7 @@ def answer(wish: Wish, config: DictConfig, boards: Boards) -> dict[str, Any]:
 
 
 def describe(puzzle: Puzzle, task: Task, outcome: Outcome, thoughts: Thoughts) -> dict[str, Any]:
-    """Outcome and thoughts as JSON; a board is a string of L symbols, numbered as its task does."""
+    """Outcome and thoughts as JSON; a board is a string of L symbols, numbered as its task does, A for 10 and so on."""
     solutions = [
         {"board": symbols(s.answer), "text": as_text(puzzle, s.answer), "votes": s.votes}
         | {"weight": round(s.weight, 4), "confidence": round(s.confidence, 4)}
@@ -165,7 +171,7 @@ def describe(puzzle: Puzzle, task: Task, outcome: Outcome, thoughts: Thoughts) -
 
 
 def symbols(board: Tensor) -> str:
-    return "".join(map(str, board.tolist()))
+    return "".join(DIGITS[symbol] for symbol in board.tolist())
 
 
 def rounded(values: Tensor) -> list:
@@ -177,13 +183,13 @@ def catalogue(config: DictConfig, boards: Boards) -> dict[str, Any]:
     return {
         "boards": [
             {
-                "kind": kind,
-                "n": n,
-                "title": title(kind, n),
-                "box": task.geometry.box if kind == "sudoku" else None,
-                "examples": dict(config.examples.get(f"{kind}_{n}", {})),
+                "kind": board.kind,
+                "n": board.n,
+                "title": str(board),
+                "box": task.geometry.box if board.kind == "sudoku" else None,
+                "examples": dict(config.examples.get(f"{board.kind}_{board.n}", {})),
             }
-            for (kind, n), (task, _) in boards.items()
+            for board, (task, _) in boards.items()
         ],
         "samplers": [
             {"name": name, "about": about, "temperature": config.samplers[name].get("temperature")}
@@ -210,7 +216,8 @@ async def read_body(request: Request) -> bytes:
 
 def build_app(config: DictConfig) -> Starlette:
     """The page and the two addresses behind it."""
-    boards = open_boards([*released(), *config.weights])
+    offered = [Board(kind, n) for kind, sides in config.boards.items() for n in sides]
+    boards = open_boards(offered, list(config.weights))
     one_at_a_time = asyncio.Lock()
 
     async def show_boards(request: Request) -> Response:

@@ -1,13 +1,17 @@
 """Evaluate a checkpoint on its own unseen puzzles, on fresh ones, or on puzzles from a file.
 
     python experiments/evaluate.py checkpoint=runs/.../GRAM.safetensors task.test=FILE num_segments=32
+    python experiments/evaluate.py checkpoint=sudoku task.n=12 task.num_test=100
+    python experiments/evaluate.py checkpoint=sudoku +task=boards_16
     python experiments/evaluate.py checkpoint=... sampler=smc potential=violation select=best_value halt_at=0.9
 
-FILE holds Sudokus: CSV (question[,answer]), JSONL (question, solutions) or text, see `gram_pyro.tasks.sudoku_files`.
+A checkpoint is the path of a file, or the name of shipped weights. Weights that serve every size (embed=candidates) are
+evaluated on boards of another size by task.n, or by +task=NAME, a task of its own. FILE holds Sudokus: CSV
+(question[,answer]), JSONL (question, solutions) or text, see `gram_pyro.tasks.sudoku_files`.
 The run folder receives results.json and results.csv; and per test set puzzles_SET.csv, what became of every puzzle,
 width_SET.png; profile_SET.png and .csv: who is right by number of solutions, and by difficulty if the task knows it.
 table.py reads that results.json, in which the method is named after the sampler too. The last line of output is one
-JSON object over all puzzles.
+JSON object over all puzzles. A sampler that weighs its particles together (sir, smc) is judged at max(widths) only.
 """
 
 import json
@@ -21,12 +25,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from gram_pyro.build import build_sampler
 from gram_pyro.evaluate import evaluate, selected
+from gram_pyro.load import weights_file
 from gram_pyro.metrics import Tally, join, per_puzzle, report
 from gram_pyro.plots.profile import profile_figure
 from gram_pyro.plots.trial import width_figure
 from gram_pyro.report import COLUMNS, flat_rows, markdown, write_rows
 from gram_pyro.runs.checkpoint import read
 from gram_pyro.runs.command import plain_arguments, plain_errors
+from gram_pyro.runs.results import record, to_json
 from gram_pyro.runs.study import open_study
 from gram_pyro.tasks.base import Puzzles, Task, subset
 
@@ -55,13 +61,13 @@ def profile(task: Task, puzzles: Puzzles, result: Tally, width: int, folder: Pat
 
 def run(config: DictConfig) -> None:
     task, program, device, precision, folder = open_study(config)
-    _, description = read(Path(config.checkpoint))
+    _, description = read(weights_file(config.checkpoint))
     method, widths = description["config"].get("method_name", "gram"), list(config.widths)
     if config.sampler_name != "ancestral":
         method = f"{method}, {config.sampler_name}"
     sampler, select = build_sampler(config.sampler, task, program.heads), instantiate(config.select)
     draw = partial(sampler, program.model, heads=program.heads, halt_at=config.halt_at, chunk=config.chunk)
-    judged, seconds, tests, rows = [], 0.0, {}, []
+    judged, seconds, tests, each, rows = [], 0.0, {}, {}, []
     for name, puzzles in task.test.items():
         puzzles = subset(puzzles, config.num_puzzles)
         with precision:
@@ -69,6 +75,8 @@ def run(config: DictConfig) -> None:
                 draw, task, puzzles, config.num_segments, widths, config.seed, device
             )
         judged.append(result)
+        widths = result.widths(widths)
+        each[name] = record(result, max(widths))
         seconds += table["seconds"]
         tests[name] = table
         rows += flat_rows(method, name, table, widths)
@@ -83,8 +91,9 @@ def run(config: DictConfig) -> None:
         )
     write_rows(folder / "results.csv", rows)
     description["config"]["method_name"] = method
-    summary = description | {"evaluation": OmegaConf.to_container(config, resolve=True), "tests": tests}
-    (folder / "results.json").write_text(json.dumps({"programs": {"GRAM": summary}}, indent=1), encoding="utf-8")
+    asked = OmegaConf.to_container(config, resolve=True)
+    summary = description | {"evaluation": asked, "tests": tests, "per_puzzle": each}
+    (folder / "results.json").write_bytes(to_json({"programs": {"GRAM": summary}}))
     print(f"\ntables and figures are in {folder}\n")
     everything = join(judged)
     metrics = {name: by_width for name, by_width in report(everything, widths).items() if name in dict(COLUMNS)}

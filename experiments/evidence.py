@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from gram_pyro.guide import Guide
 from gram_pyro.inference.evidence import bound, log_weights, smc_evidence
-from gram_pyro.inference.weights import ess, pareto_k
+from gram_pyro.inference.weights import ess, pareto_k, pareto_threshold
 from gram_pyro.metrics import standard_error
 from gram_pyro.model import GRAM
 from gram_pyro.runs.command import plain_errors
@@ -45,7 +45,7 @@ def per_puzzle(
 def run(config: DictConfig) -> None:
     study = open_study(config)
     task, program, device, precision, _ = study
-    summary, rows = {}, []
+    summary, rows, limit = {}, [], pareto_threshold(config.num_particles)
     for name, puzzles in task.test.items():
         puzzles = subset(puzzles, config.num_puzzles)
         with precision:
@@ -60,6 +60,7 @@ def run(config: DictConfig) -> None:
         print(f"\n{puzzles.num_puzzles} puzzles '{name}', {config.num_segments} segments; nats per puzzle")
         for key, (mean, error, _) in summary[name].items():
             print(f"  {key:28s} {mean:10.4f} ± {error:.4f}")
+        print(f"  Pareto k above {limit:.2f} are not to be trusted, of {config.num_particles} weights")
         for index in range(puzzles.num_puzzles):
             rows.append({"puzzles": name, "index": index} | {key: v[index].item() for key, v in values.items()})
     write_study(study, config, "evidence", rows, tests=summary)

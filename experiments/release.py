@@ -1,24 +1,30 @@
 """Make a checkpoint small enough to ship, with a card that says what it is.
 
     python experiments/release.py checkpoint=runs/.../GRAM.safetensors name=sudoku_6x6
+    python experiments/release.py checkpoint=runs/.../GRAM.safetensors name=sudoku +task=sudoku task.n=9
 
 Keeps the moving averages and the configuration, leaves out optimiser and random state, and writes NAME.safetensors and
-NAME.md into `folder`. Afterwards `gram_pyro.load("NAME")` gives the program.
+NAME.md into `folder`. Weights that serve every size are shipped for a plain `task`, whose size can then be changed; the
+card says what they were trained on. Afterwards `gram_pyro.load("NAME")` gives the program.
 """
 
 import json
 from pathlib import Path
 
 import hydra
-from omegaconf import DictConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
 
+from gram_pyro.load import load_program
 from gram_pyro.report import markdown, rows_markdown
 from gram_pyro.runs.checkpoint import read, write
 from gram_pyro.runs.command import plain_errors
+from gram_pyro.runs.results import number
 
 
-def card(name: str, description: dict, tests: dict, generation: list[dict]) -> str:
-    """What the weights are, how they came about, and what they are worth."""
+def card(name: str, description: dict, tests: dict, generation: list[dict], task: dict | None) -> str:
+    """What the weights are, how they came about, and what they are worth; task, what they are shipped for if not what
+    they were trained on."""
     config = description["config"]
     parameters = ", ".join(f"{part} {count}" for part, count in description["parameters"].items())
     before = description.get("before", "") and " after {updates} of {seconds:.0f} seconds".format(
@@ -30,12 +36,15 @@ def card(name: str, description: dict, tests: dict, generation: list[dict]) -> s
         f"Trained at commit {description['commit']} on {description['device']}: {description['updates']} updates in "
         f"{description['seconds'] / 60:.0f} minutes{before}, seed {config['seed']}. Parameters: {parameters}.",
         "",
-        "Task: `" + json.dumps(config["task"]) + "`",
+        "Task: `" + json.dumps(task or config["task"]) + "`",
+        *(["", "Trained on: `" + json.dumps(config["task"]) + "`"] if task else []),
         "",
     ]
     for test, table in tests.items():
         widths = [int(width) for width in table["accuracy"]]
-        numbers = {key: {int(k): v for k, v in row.items()} for key, row in table.items() if isinstance(row, dict)}
+        numbers = {
+            key: {int(k): number(v) for k, v in row.items()} for key, row in table.items() if isinstance(row, dict)
+        }
         lines += [
             f"{table['num_puzzles']} unseen puzzles '{test}', {config['evaluate']['num_segments']} segments, prior "
             "trajectories from the initial state, judged by the rules:",
@@ -58,9 +67,14 @@ def run(config: DictConfig) -> None:
     tests, generation = results["programs"][path.stem]["tests"], results.get("generation", [])
     folder.mkdir(parents=True, exist_ok=True)
     del description["config"]["run_dir"]  # a path of the machine it was trained on
+    task = OmegaConf.to_container(config.task, resolve=True) if config.task else None
+    about = card(config.name, description, tests, generation, task)
+    if task:
+        load_program(path, instantiate(task))  # raises if the weights do not fit
+        description["config"]["task"] = task
     averages = {name: value for name, value in tensors.items() if name.startswith("average.")}
     write(folder / f"{config.name}.safetensors", averages, description)
-    (folder / f"{config.name}.md").write_text(card(config.name, description, tests, generation), encoding="utf-8")
+    (folder / f"{config.name}.md").write_text(about, encoding="utf-8")
     size = (folder / f"{config.name}.safetensors").stat().st_size / 2**20
     print(f"{folder / config.name}.safetensors, {size:.1f} MiB, and its card")
 

@@ -1,6 +1,6 @@
 """As many trajectories as each puzzle needs: the share solved against what it costs.
 
-    python experiments/search.py checkpoint=gram_pyro/released/sudoku_9x9.safetensors +task.n=9 \
+    python experiments/search.py checkpoint=sudoku_9x9 task.n=9 \
         task._target_=gram_pyro.tasks.sudoku.Sudoku task.test=sudoku_extreme/test_4k.csv.xz most=1000
 
 Trajectories are drawn `at_once` for every puzzle without a right answer; the rules are the judge, so the answer of a

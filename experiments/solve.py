@@ -27,7 +27,7 @@ from tqdm import tqdm
 from gram_pyro.inference.noise import hot_start
 from gram_pyro.inference.solver import Outcome, open_weights, solve, think
 from gram_pyro.load import Program
-from gram_pyro.puzzle import READERS, Puzzle, as_text, check_puzzle, read_file, shipped_weights
+from gram_pyro.puzzle import READERS, Board, Puzzle, as_text, check_puzzle, read_file, shipped_weights
 from gram_pyro.report import write_rows
 from gram_pyro.runs.command import plain_arguments, plain_errors
 from gram_pyro.solution_count import count_solutions, in_words
@@ -49,17 +49,17 @@ def asked(config: DictConfig) -> tuple[str, str]:
 
 def open_for(puzzles: list[Puzzle], weights: str | None) -> list[tuple[Task, Program]]:
     """Task and program for every puzzle, each loaded once.  Raises: ValueError, with the line, if one does not fit."""
-    loaded: dict[str, tuple[Task, Program]] = {}
+    loaded: dict[tuple[str, Board], tuple[Task, Program]] = {}
     chosen = []
     for line, puzzle in enumerate(puzzles, 1):
         try:
-            name = weights or shipped_weights(puzzle)
-            if name not in loaded:
-                loaded[name] = open_weights(name)
-            check_puzzle(puzzle, loaded[name][0])
+            key = weights or shipped_weights(puzzle), puzzle.board
+            if key not in loaded:
+                loaded[key] = open_weights(*key)
+            check_puzzle(puzzle, loaded[key][0])
         except ValueError as problem:
             raise ValueError(f"line {line}: {problem}" if len(puzzles) > 1 else str(problem)) from None
-        chosen.append(loaded[name])
+        chosen.append(loaded[key])
     return chosen
 
 

@@ -8,7 +8,6 @@ The run folder receives the checkpoint, generation.csv (quality by depth), clues
 results.json and figures.
 """
 
-import json
 from functools import partial
 
 import hydra
@@ -19,9 +18,11 @@ from gram_pyro.build import choose_device
 from gram_pyro.evaluate import evaluate
 from gram_pyro.generation import GROUP, boards_figure, by_depth, claim, depth_figure
 from gram_pyro.plots.trial import training_figure
-from gram_pyro.report import flat_rows, rows_markdown, verdict, verdict_text, write_rows
+from gram_pyro.report import flat_rows, rows_markdown, write_rows
+from gram_pyro.runs.results import to_json
 from gram_pyro.runs.trial import claim_folder, run_trial, train
 from gram_pyro.tasks.base import subset
+from gram_pyro.verdict import diversity, diversity_text, is_collapsed
 
 SHOWN = 6  # boards in the picture
 CLUE_COLUMNS = ("puzzles", "num_puzzles", "K", "accuracy", "accuracy_se", "any", "distinct", "entropy")
@@ -40,15 +41,15 @@ def train_and_generate(config: DictConfig) -> None:
             _, _, tests[name] = evaluate(draw, task, chosen, by.num_segments, widths, config.seed, device)
             table += flat_rows("GRAM", name, tests[name], widths)
     print(f"\n{rows_markdown(rows)}\n\n{rows_markdown([{k: row[k] for k in CLUE_COLUMNS} for row in table])}")
-    rulings, supported = verdict(claim(task, boards), None, GROUP)
-    print(f"\n{verdict_text(rulings, supported)}")
+    several = diversity(claim(task, boards), GROUP)
+    print(f"\n{diversity_text(several, GROUP)}")
     training_figure({"GRAM": folder / "GRAM.csv"}, folder / "training.png")
     depth_figure(rows).savefig(folder / "depth.png", dpi=150)
     boards_figure(task, boards[:SHOWN]).savefig(folder / "boards.png", dpi=150)
     write_rows(folder / "generation.csv", rows)
     write_rows(folder / "clues.csv", table)
-    summary = {"programs": {"GRAM": results | {"tests": tests}}, "generation": rows, "supported": supported}
-    (folder / "results.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
+    summary = {"programs": {"GRAM": results | {"tests": tests}}, "generation": rows, "collapsed": is_collapsed(several)}
+    (folder / "results.json").write_bytes(to_json(summary))
     print(f"\ntables, figures and checkpoint are in {folder}")
 
 

@@ -1,4 +1,4 @@
-"""Collect runs into the paper's table: mean and standard error over seeds, the paper's number and the ceiling.
+"""Collect runs into the paper's table: mean over seeds with its 95 % interval, the paper's number and the ceiling.
 
     python experiments/svi_nqueens.py -m experiment=table method=gram,hrm,trm,looped,direct,masked_diffusion seed=0,1,2
     python experiments/table.py runs=runs/table output=experiments/results/table
@@ -6,15 +6,15 @@
 Methods without noise need one name per colouring: task=colouring_8_canonical task_name=colouring_8. Rows of other
 samplers come from evaluate.py, with run_dir below the same folder.
 
-Writes table.md and table.csv; widths.md and widths.csv, what 1, 5, 10, 20 trajectories are worth; and frontier.png,
+Writes table.md and table.csv; widths.md and widths.csv, what 1, 5, 10, 20 trajectories are worth; frontier.png,
 accuracy of one answer against coverage, per task, a curve per trained method if it has rows of several samplers (of
-several temperatures, say: evaluate.py sampler=hot_start sampler.temperature=2 sampler_name="hot 2"). Coverage is pooled
-over (puzzle, solution) rows, as the paper seems to count, and its ceiling is that of a perfect sampler on the same
-puzzles.
+several temperatures, say: evaluate.py sampler=hot_start sampler.temperature=2 sampler_name="hot 2"); and where the runs
+have numbers per puzzle, pairs.md and pairs.csv, McNemar's test of every two methods on the same puzzles, by the vote of
+their trajectories. Coverage is pooled over (puzzle, solution) rows, as the paper seems to count, and its ceiling is
+that of a perfect sampler on the same puzzles.
 """
 
-import json
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import hydra
@@ -22,9 +22,10 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from gram_pyro.plots.trial import frontier_figure
-from gram_pyro.report import write_rows
-from gram_pyro.runs.check_config import leaves
+from gram_pyro.report import rows_markdown, write_rows
 from gram_pyro.runs.command import plain_errors
+from gram_pyro.runs.results import all_updates, differences, number, read_programs, settings_of
+from gram_pyro.statistics import mcnemar, over_seeds
 
 METRICS = {
     "accuracy": ("accuracy", 1, 100),
@@ -38,37 +39,13 @@ METRICS = {
 
 WIDE = ("accuracy", "any", "vote", "distinct", "entropy", "coverage", "ceiling")  # of widths.csv
 
-# What seeds of a row may differ in: where a run lies, what it began from (its updates count), how it was computed.
-ASIDE = set("seed run_dir checkpoint start resume device precision compile cuda_graph chunk watch".split())
-OF_GRAM = ("model", "core", "prior", "guide", "objective")
-AS_TRAINED = {"sampler_name": "ancestral", "halt_at": None, "task": {"test": None, "num_test": None}}
-
-
-def all_updates(program: dict) -> int:
-    """With those of the run it started from."""
-    return program.get("before", {"updates": 0})["updates"] + program["updates"]
-
-
-def settings_of(program: dict) -> dict[str, list]:
-    """What seeds of one row have in common, by dotted key: how they were trained, and how they were judged.
-
-    Of parts the name alone, as modules move; of a peer, not what it leaves unused.
-    """
-    config = dict(program["config"])
-    if config.get("peer"):
-        config = {key: value for key, value in config.items() if key not in OF_GRAM}
-    config["evaluate"] = program.get("evaluation", AS_TRAINED | config.get("evaluate", {}))
-    settings = {"updates": [all_updates(program)]}
-    for place, name, value in leaves(config):
-        if not ASIDE & set(place.split(".")):
-            settings.setdefault(place, []).append(value.split(".")[-1] if name == "_target_" and value else value)
-    return settings
+INTERVAL = "± is half of a 95 % interval by Student's t over training seeds"
 
 
 def read_run(path: Path, width: int) -> list[dict]:
     """One row per program and set of unseen puzzles of a finished run: its metrics in per cent, and what it cost."""
     rows = []
-    for name, program in json.loads(path.read_text(encoding="utf-8"))["programs"].items():
+    for name, program in read_programs(path).items():
         config = program["config"]
         method = config["method_name"] if name == "GRAM" else name
         settings = settings_of(program)
@@ -77,7 +54,9 @@ def read_run(path: Path, width: int) -> list[dict]:
                 raise ValueError(f"{path} was not evaluated at width={width}; it has {', '.join(table['any'])}")
             row = {"task": config["task_name"], "method": method, "puzzles": test, "seed": config["seed"]}
             for column, (metric, at, scale) in METRICS.items():
-                row[column] = scale * table[metric][str(at or width)]
+                by_width = table[metric]
+                value = by_width.get(str(at or width), by_width[str(width)])  # weighed particles have one width
+                row[column] = scale * number(value)
             before = program.get("before", {"seconds": 0})  # of the run it started from
             row |= {
                 "parameters": sum(program["parameters"].values()),
@@ -87,6 +66,7 @@ def read_run(path: Path, width: int) -> list[dict]:
                 "path": path,
                 "settings": settings | {"evaluate.num_puzzles": [table["num_puzzles"]]},  # not how many were wanted
                 "widths": {metric: table[metric] for metric in WIDE},
+                "scores": program.get("per_puzzle", {}).get(test),
             }
             rows.append(row)
     return rows
@@ -106,17 +86,15 @@ def group(rows: list[dict]) -> dict[tuple[str, str, str], list[dict]]:
             where = f"{before['path']} and {row['path']} are both method {method} on {task}"
             if before["seed"] == row["seed"]:
                 raise ValueError(f"{where} with seed {row['seed']}; take one of them away, or give it a {name}")
-            shared = before["settings"].keys() & row["settings"].keys()  # one that only one knows came later
-            differ = sorted(key for key in shared if before["settings"][key] != row["settings"][key])
-            if differ:
+            if differ := differences(before["settings"], row["settings"]):
                 raise ValueError(f"{where} and differ in {', '.join(differ)}; give one of them another {name}")
     return dict(sorted(groups.items()))
 
 
-def over_seeds(values: list[float]) -> tuple[float, float | None]:
-    """Mean and standard error; None of one value."""
-    values = torch.tensor(values, dtype=torch.float64)
-    return values.mean().item(), (values.std() / len(values) ** 0.5).item() if len(values) > 1 else None
+def columns(name: str, values: list[float | None]) -> dict[str, float | None]:
+    """Mean over seeds, its standard error, and half of its 95 % interval; None of one value."""
+    found = over_seeds([number(value) for value in values])
+    return dict(zip((name, f"{name}_se", f"{name}_t95"), found, strict=True))
 
 
 def minutes(rows: list[dict]) -> str:
@@ -128,12 +106,12 @@ def minutes(rows: list[dict]) -> str:
 
 
 def summarise(groups: dict[tuple[str, str, str], list[dict]], paper: dict) -> list[dict]:
-    """Mean and standard error over seeds of every (task, method, puzzles), with what the paper reports of it."""
+    """Mean over seeds of every (task, method, puzzles) and its error, with what the paper reports of it."""
     table = []
     for (task, method, puzzles), same in groups.items():
         line = {"task": task, "method": method, "puzzles": puzzles, "seeds": len(same)}
         for column in METRICS:
-            line[column], line[f"{column}_se"] = over_seeds([row[column] for row in same])
+            line |= columns(column, [row[column] for row in same])
         reported = paper.get(task, {}).get(method, {})
         line |= {f"paper_{column}": reported.get(column) for column in ("accuracy", "coverage")}
         line |= {key: same[0][key] for key in ("parameters", "updates")}
@@ -143,34 +121,52 @@ def summarise(groups: dict[tuple[str, str, str], list[dict]], paper: dict) -> li
 
 
 def by_width(groups: dict[tuple[str, str, str], list[dict]]) -> list[dict]:
-    """A row per (task, method, puzzles) and number K of trajectories: mean and standard error over seeds."""
+    """A row per (task, method, puzzles) and number K of trajectories: mean over seeds and its error."""
     table = []
     for (task, method, puzzles), same in groups.items():
         for width in same[0]["widths"]["any"]:
             line = {"task": task, "method": method, "puzzles": puzzles, "seeds": len(same), "K": int(width)}
             for metric in WIDE:
-                line[metric], line[f"{metric}_se"] = over_seeds([row["widths"][metric][width] for row in same])
+                line |= columns(metric, [row["widths"][metric][width] for row in same])
             table.append(line)
     return table
 
 
-def number(line: dict, column: str, digits: int = 2) -> str:
-    """Mean and standard error as text."""
-    error = line[f"{column}_se"]
+def pairs(groups: dict[tuple[str, str, str], list[dict]]) -> list[dict]:
+    """McNemar's test of every two methods, seed by seed: is the vote of the one right on more of the same puzzles?"""
+    lines = []
+    for (first, ours), (second, theirs) in combinations(groups.items(), 2):
+        if (first[0], first[2]) != (second[0], second[2]):
+            continue
+        for mine in ours:
+            for its in theirs:
+                a, b = mine["scores"], its["scores"]
+                if mine["seed"] != its["seed"] or not a or not b or a["num_solutions"] != b["num_solutions"]:
+                    continue
+                found = mcnemar(*(torch.tensor(x["vote"]) > 0.5 for x in (a, b)))
+                line = {"task": first[0], "puzzles": first[2], "first": first[1], "second": second[1]}
+                line |= {"seed": mine["seed"], "num_puzzles": len(a["vote"]), "K": a["width"]}
+                lines.append(line | found._asdict())
+    return lines
+
+
+def shown(line: dict, column: str, digits: int = 2) -> str:
+    """Mean and half of its 95 % interval as text."""
+    error = line[f"{column}_t95"]
     return f"{line[column]:.{digits}f}" + ("" if error is None else f" ± {error:.{digits}f}")
 
 
 def markdown(table: list[dict]) -> str:
-    """The table for people."""
+    """The table for people; see INTERVAL."""
     head = "| task | method | seeds | accuracy % | paper | coverage % | ceiling | paper | macro coverage % | ceiling | "
     lines = [head + "broken rules | parameters | updates | minutes |", "| --- " * 14 + "|"]
     for line in table:
         reported = [line[f"paper_{c}"] for c in ("accuracy", "coverage")]
         accuracy, coverage = ("" if r is None else f"{r:g}" for r in reported)
         lines.append(
-            f"| {line['task']}, {line['puzzles']} | {line['method']} | {line['seeds']} | {number(line, 'accuracy')} | "
-            f"{accuracy} | {number(line, 'coverage')} | {line['ceiling']:.1f} | {coverage} | "
-            f"{number(line, 'coverage_macro')} | {line['ceiling_macro']:.1f} | {number(line, 'broken_rules')} | "
+            f"| {line['task']}, {line['puzzles']} | {line['method']} | {line['seeds']} | {shown(line, 'accuracy')} | "
+            f"{accuracy} | {shown(line, 'coverage')} | {line['ceiling']:.1f} | {coverage} | "
+            f"{shown(line, 'coverage_macro')} | {line['ceiling_macro']:.1f} | {shown(line, 'broken_rules')} | "
             f"{line['parameters'] / 1e6:.2f}M | {line['updates']} | {line['minutes']} |"
         )
     return "\n".join(lines)
@@ -180,7 +176,7 @@ def widths_markdown(table: list[dict]) -> str:
     """What K trajectories are worth, for people."""
     lines = ["| task | method | K | " + " | ".join(WIDE[:-1]) + " | ceiling |", "| --- " * (3 + len(WIDE)) + "|"]
     for line in table:
-        cells = [number(line, metric, 3) for metric in WIDE[:-1]] + [f"{line['ceiling']:.3f}"]
+        cells = [shown(line, metric, 3) for metric in WIDE[:-1]] + [f"{line['ceiling']:.3f}"]
         lines.append(f"| {line['task']}, {line['puzzles']} | {line['method']} | {line['K']} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -207,9 +203,11 @@ def run(config: DictConfig) -> None:
     table, widths = summarise(groups, OmegaConf.to_container(config.paper)), by_width(groups)
     output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)
-    print(markdown(table))
-    write(table, markdown(table), output / "table")
-    write(widths, widths_markdown(widths), output / "widths")
+    print(f"{markdown(table)}\n\n{INTERVAL}")
+    write(table, f"{markdown(table)}\n\n{INTERVAL}", output / "table")
+    write(widths, f"{widths_markdown(widths)}\n\n{INTERVAL}", output / "widths")
+    if compared := pairs(groups):
+        write(compared, rows_markdown(compared), output / "pairs")
     frontier_figure(curves(table), output / "frontier.png")
     print(f"\n{len(files)} runs; table and figure are in {output}")
 

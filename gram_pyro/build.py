@@ -1,5 +1,6 @@
 """From a configuration to a program. `_target_` is the only registry: any importable class can take any place."""
 
+from collections.abc import Mapping
 from functools import partial
 
 import torch
@@ -57,7 +58,7 @@ def build_sampler(config: DictConfig, task: Task, heads: Heads | None) -> Sample
     return partial(instantiate(rest), potential=potential)
 
 
-def build_task(trained: DictConfig, changes: DictConfig) -> Task:
+def build_task(trained: DictConfig, changes: Mapping[str, object]) -> Task:
     """The task a checkpoint was trained on, with what `changes` names (nulls: nothing); one of another class, if
     `changes` names a `_target_`, is described by `changes` alone."""
     changes = {key: value for key, value in changes.items() if value is not None}
@@ -80,6 +81,7 @@ def build_learner(config: DictConfig, task: Task, device: torch.device) -> Learn
         learner = Trainer(model, guide, heads, objective, settings, rollout_loss, implicit)
     if config.compile:
         compile_parts(learner.program, device)
+        compile_parts(learner.ema.module, device)  # what sampling runs
     if config.get("cuda_graph"):
         if not isinstance(learner, Trainer):
             raise ValueError("cuda_graph=true records the segments of a trajectory, and a peer has none; leave it out")

@@ -4,14 +4,14 @@
     mix_ic = sum_f W_f s_{f(i) c} + W' s_i,   s_gc = sum_{j in g} x_jc / 3,   s_i = sum_c x_ic / 3
     p(y | h, x) = prod_i softmax_c(w . h_ic)[y_i]                                  a clue keeps its symbol
 
-A group g is a constraint of the task, "every symbol in exactly one of these cells", and f(i) the group of family f (rows,
-columns, boxes) that cell i is in; that a cell holds exactly one symbol is the other kind. A candidate hears from others
-through these alone. So the network commutes exactly with every renaming of the symbols and with every permutation of the
-cells that maps the groups of each family to each other; nothing depends on how many symbols, cells or groups there are,
-and the same weights serve boards of every size.
+A group g is a constraint of the task, "every symbol in exactly one of these cells", and f(i) the group of family f
+(rows, columns, boxes) that cell i is in; that a cell holds exactly one symbol is the other kind. A candidate hears from
+others through these alone. So the network commutes exactly with every renaming of the symbols and with every
+permutation of the cells that maps the groups of each family to each other; nothing depends on how many symbols, cells
+or groups there are, and the same weights serve boards of every size.
 
-Shapes: [..., L, C, D] inside a mixer, [..., L C, D] elsewhere; C symbols, the blank not among them.  Source: ours; digits
-as an axis with shared weights: DEC, SE-RRM (arXiv:2603.02193).
+Shapes: [..., L, C, D] inside a mixer, [..., L C, D] elsewhere; C symbols, the blank not among them.
+Source: ours; digits as an axis with shared weights: DEC, SE-RRM (arXiv:2603.02193).
 """
 
 from collections.abc import Mapping
@@ -42,6 +42,8 @@ class CandidateEmbedding(Embedding):
 
     Raises: ValueError if the task publishes no constraints.
     """
+
+    serves_every_size = True
 
     def __init__(self, num_symbols: NumSymbols, dim: int) -> None:
         super().__init__()
@@ -75,7 +77,8 @@ class ConstraintMixer(nn.Module):
 
     Sums run over groups, not over pairs of cells, and the maps are applied to the sums, of which there are fewer.
     Args: dim D; constraints, of the boards it serves, no two of them with as many candidates.
-    Raises: ValueError if something else comes in place of constraints, or boards have other numbers of families.
+    Raises: ValueError if something else comes in place of constraints, boards have other numbers of families, or two
+    of them as many candidates.
     """
 
     def __init__(self, dim: int, num_tokens: int, constraints: tuple[Constraints, ...]) -> None:
@@ -91,6 +94,11 @@ class ConstraintMixer(nn.Module):
         self.families = nn.ModuleList(Linear(dim, dim) for _ in range(num_families.pop()))
         self.cell = Linear(dim, dim)
         self.sizes = {board.num_candidates: [len(groups) for groups in board.families] for board in constraints}
+        if len(self.sizes) < len(constraints):
+            raise ValueError(
+                f"got boards with {[board.num_candidates for board in constraints]} candidates; expected different "
+                "numbers: a board is known by its own"
+            )
         for board in constraints:  # found again by the number of candidates
             groups = torch.cat(board.families).to(torch.get_default_dtype())
             self.register_buffer(f"groups_{board.num_candidates}", groups, persistent=False)
@@ -115,5 +123,10 @@ class CandidateReadout(CategoricalReadout):
 
     def scores(self, state: State, x: Tensor | None) -> Tensor:
         each = self.logits(state.h).squeeze(-1).to(state.h.dtype)
-        shape = (-1, self.num_symbols - 1) if x is None else (x.shape[-1], -1)
-        return F.pad(each.unflatten(-1, shape), (1, 0), value=-torch.inf)
+        width = self.num_symbols - 1 if x is None else num_candidates(self.num_symbols, x.shape[-1])
+        if x is not None and each.shape[-1] != x.shape[-1] * width:
+            raise ValueError(
+                f"got a state of {each.shape[-1]} tokens for {x.shape[-1]} cells; expected {width} candidates of each "
+                "cell; write embed=candidates core=constraints beside readout=candidates"
+            )
+        return F.pad(each.unflatten(-1, (-1, width)), (1, 0), value=-torch.inf)

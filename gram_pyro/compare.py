@@ -26,7 +26,7 @@ from gram_pyro.evaluate import evaluate
 from gram_pyro.guide import Guide
 from gram_pyro.inference.calibration import calibration_error
 from gram_pyro.inference.evidence import bound, log_weights
-from gram_pyro.inference.weights import ess, pareto_k
+from gram_pyro.inference.weights import ess, pareto_k, pareto_threshold
 from gram_pyro.metrics import standard_error
 from gram_pyro.plots.compare import comparison_figure
 from gram_pyro.report import write_rows
@@ -42,7 +42,7 @@ COLUMNS = {  # of the printed table: what is measured -> its heading and format
     "iwae_gap": ("IWAE gap (nats)", ".2f"),
     "ess": ("ESS / K", ".3f"),
     "pareto_k": ("Pareto k", ".2f"),
-    "pareto_bad": ("k > 0.7", ".2f"),
+    "pareto_bad": ("k too large", ".2f"),
     "kl": ("KL (nats)", ".3f"),
     "accuracy": ("accuracy", ".3f"),
     "coverage": ("coverage / ceiling", ".3f"),
@@ -129,7 +129,7 @@ def measure(trainer: Trainer, task: Task, config: DictConfig, device: torch.devi
         "perfect": -some.num_solutions.double().log().mean().item(),
         "ess": (ess(weights) / len(weights)).mean().item(),
         "pareto_k": median if math.isfinite(median) else None,
-        "pareto_bad": (tail > 0.7).double().mean().item(),
+        "pareto_bad": (tail > pareto_threshold(len(weights))).double().mean().item(),
         "kl": sum(kl),
         **{f"kl_{t}": value for t, value in enumerate(kl)},
         "accuracy": table["accuracy"][1],

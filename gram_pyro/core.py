@@ -55,9 +55,11 @@ class Blocks(nn.Sequential):
         super().__init__(*(Block(dim, hidden or dim, mixer(dim, num_cells, relations)) for _ in range(num_layers)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Under autocast the residual stream between its blocks is half precision too: what moves is half as much."""
+        """Under autocast the residual stream between its blocks is half precision too: what moves is half as much.
+        Double precision stays, as autocast leaves its weights."""
         kind = x.device.type
-        y = x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
+        halved = torch.is_autocast_enabled(kind) and x.dtype != torch.float64
+        y = x.to(torch.get_autocast_dtype(kind)) if halved else x
         return super().forward(y).to(x.dtype)
 
 

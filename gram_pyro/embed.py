@@ -13,10 +13,11 @@ from gram_pyro.tasks.base import Task
 class Embedding(nn.Module, ABC):
     """What the core sees of a puzzle: S tokens, here one per cell.  Shapes: [..., L] int -> [..., S, D].
 
-    Attributes: num_symbols V.
+    Attributes: num_symbols V; serves_every_size, whether no weight depends on how many cells or symbols a board has.
     """
 
     num_symbols: int
+    serves_every_size: bool = False
 
     def num_tokens(self, num_cells: int) -> int:
         """S, for puzzles of L cells."""
@@ -36,10 +37,18 @@ class Embedding(nn.Module, ABC):
 
 
 class TokenEmbedding(Embedding):
-    """One vector per symbol.  Shapes: [..., L] int -> [..., L, D], unit variance per channel at the start."""
+    """One vector per symbol.  Shapes: [..., L] int -> [..., L, D], unit variance per channel at the start.
+
+    Raises: ValueError if the task has boards of several sizes, and with them several numbers of symbols.
+    """
 
     def __init__(self, num_symbols: int, dim: int) -> None:
         super().__init__()
+        if not isinstance(num_symbols, int):
+            raise ValueError(
+                f"embed=tokens has a vector for each of V symbols; got {num_symbols}, V by the number of cells, of a "
+                "task with boards of several sizes; write embed=candidates core=constraints readout=candidates"
+            )
         self.table = nn.Embedding(num_symbols, dim)
         nn.init.normal_(self.table.weight, std=dim**-0.5)
         self.num_symbols = num_symbols

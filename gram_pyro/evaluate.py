@@ -27,10 +27,14 @@ def roll_out(
 
 
 def judge(task: Task, puzzles: Puzzles, trajectories: Trajectories) -> Tally:
-    """Judge K answers as K equal draws: weighted trajectories are resampled first."""
+    """Judge K answers as K equal draws: weighted trajectories are resampled first.
+
+    Weighted or resampled trajectories depend on one another and lie sorted by ancestor, so they are judged as a whole.
+    """
+    whole = trajectories.history is not None or bool(trajectories.log_weights.any())
     if trajectories.log_weights.any():
         trajectories = trajectories.select(systematic(trajectories.log_weights))
-    return tally(task, puzzles, trajectories.answers)
+    return tally(task, puzzles, trajectories.answers, whole)
 
 
 def evaluate(
@@ -42,7 +46,8 @@ def evaluate(
     seed: int,
     device: torch.device,
 ) -> tuple[Trajectories, Tally, dict]:
-    """Sample max(widths) answers per puzzle, `num_segments` deep, with any sampler of any program.
+    """Sample max(widths) answers per puzzle, `num_segments` deep, with any sampler of any program. One that weighs its
+    particles together is judged at max(widths) only.
 
     Returns: the trajectories; the judged answers; the table of `metrics.report` with `num_puzzles`, `seconds` of
     sampling and `segments`, the mean number run per trajectory.

@@ -88,7 +88,7 @@ def quality(task: SudokuBoards, boards: Tensor, classes: BoardClasses | None) ->
 
 
 def claim(task: SudokuBoards, boards: Tensor) -> Tally:
-    """Boards in groups of GROUP, as answers to one blank puzzle each: what the verdict needs."""
+    """Boards in groups of GROUP, as answers to one blank puzzle each: what `verdict.diversity` needs."""
     num_groups = len(boards) // GROUP
     answers = boards[: num_groups * GROUP].view(GROUP, num_groups, -1)
     blank = Puzzles(torch.zeros_like(answers[0]), answers[0], torch.arange(num_groups + 1))

@@ -88,6 +88,7 @@ class RotaryAttention(nn.Module):
     ) -> None:
         super().__init__()
         check_heads(dim, num_heads, multiple=2)
+        check_relations(relations)
         self.num_heads = num_heads
         self.qkv = Linear(dim, 3 * dim)
         self.out = Linear(dim, dim)
@@ -122,6 +123,7 @@ class RelationalAttention(nn.Module):
                 "relational attention needs the task's relation matrices, and this task has none; use core=attention"
             )
         check_heads(dim, num_heads, multiple=1)
+        check_relations(relations)
         self.num_heads = num_heads
         self.qkv = Linear(dim, 3 * dim)
         self.out = Linear(dim, dim)
@@ -140,6 +142,7 @@ class TokenMixing(nn.Module):
 
     def __init__(self, dim: int, num_cells: int, relations: Tensor | None, hidden: int = 512) -> None:
         super().__init__()
+        check_relations(relations)
         self.net = SwiGLU(num_cells, hidden, num_cells)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -152,4 +155,13 @@ def check_heads(dim: int, num_heads: int, multiple: int) -> None:
         raise ValueError(
             f"dim={dim} does not split into num_heads={num_heads} heads of a size divisible by {multiple}; "
             f"write a dim that is a multiple of {num_heads * multiple}"
+        )
+
+
+def check_relations(relations: object) -> None:
+    """Raises: ValueError unless what a mixer over cells was told of the board is relations of cells, or nothing."""
+    if not isinstance(relations, Tensor | None):
+        raise ValueError(
+            "got embed=candidates beside a core that mixes cells; write core=constraints readout=candidates beside it, "
+            "or embed=tokens readout=categorical"
         )

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyro
-from hydra.utils import instantiate
+from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
-from gram_pyro.build import build_guide, build_heads, build_model
+from gram_pyro.build import build_guide, build_heads, build_model, build_task
 from gram_pyro.guide import Guide
 from gram_pyro.heads import Heads
 from gram_pyro.model import GRAM
@@ -18,7 +18,9 @@ RELEASED = Path(__file__).parent / "released"
 FORMER_CONSTANTS = {
     "embed": {"_target_": "gram_pyro.embed.TokenEmbedding"},
     "readout": {"_target_": "gram_pyro.readout.CategoricalReadout"},
+    "rollout_loss": {"_target_": "gram_pyro.rollout_losses.Set"},
 }
+COVERING = {"_target_": "gram_pyro.rollout_losses.Cover"}  # what train.covering above 1 meant
 
 
 class Program(NamedTuple):
@@ -29,22 +31,46 @@ class Program(NamedTuple):
     heads: Heads
 
 
-def stored_config(path: str | Path) -> DictConfig:
-    """The resolved configuration a checkpoint was trained with."""
-    return complete(read(Path(path))[1]["config"])
+def weights_file(weights: str | Path) -> Path:
+    """The file of a checkpoint: of shipped weights if `weights` is their name, else at that path.
+
+    Raises: ValueError, with the names there are, if it is a name and no weights have it.
+    """
+    path, shipped = Path(weights), RELEASED / f"{weights}.safetensors"
+    if shipped.is_file():
+        return shipped
+    if not path.suffix and len(path.parts) == 1 and not path.exists():
+        raise ValueError(f"no weights named {str(weights)!r} are shipped; there are {', '.join(released())}")
+    return path
 
 
-def complete(config: dict) -> DictConfig:
-    """A stored configuration with the choices that were no choice yet when it was written."""
-    return OmegaConf.merge(FORMER_CONSTANTS, config)
+def stored_config(weights: str | Path) -> DictConfig:
+    """The resolved configuration a checkpoint was trained with.  Args: weights, a name or a path."""
+    return complete(read(weights_file(weights))[1]["config"])
 
 
-def load_program(path: str | Path, task: Task) -> Program:
-    """The model, guide and heads of a checkpoint, for puzzles of `task`.
+def serves_every_size(config: DictConfig) -> bool:
+    """Whether weights with this stored configuration serve boards of every size."""
+    return getattr(get_object(config.embed._target_), "serves_every_size", False)
+
+
+def complete(config: dict | DictConfig) -> DictConfig:
+    """A stored configuration as it would be written today: with the choices that were none yet, and today's names."""
+    config = OmegaConf.merge(FORMER_CONSTANTS, config)
+    if "covering" in config.get("train", {}):
+        config.train.rollouts_per_puzzle = config.train.pop("covering")
+        if config.train.rollouts_per_puzzle > 1:
+            config.rollout_loss = COVERING
+    return config
+
+
+def load_program(weights: str | Path, task: Task) -> Program:
+    """The model, guide and heads of a checkpoint, given by name or path, for puzzles of `task`.
 
     Raises: FileNotFoundError, ValueError: no checkpoint, or one of another task.
     """
-    tensors, description = read(Path(path))
+    path = weights_file(weights)
+    tensors, description = read(path)
     config = complete(description["config"])
     if config.get("peer"):
         raise ValueError(
@@ -60,16 +86,14 @@ def load_program(path: str | Path, task: Task) -> Program:
     return program
 
 
-def load(name: str) -> tuple[Task, Program]:
-    """A shipped program and its task: ``task, program = gram_pyro.load("sudoku_6x6")``.
+def load(weights: str | Path, **changes: object) -> tuple[Task, Program]:
+    """A shipped program, or that of a checkpoint, and its task: ``task, program = gram_pyro.load("sudoku_6x6")``.
 
-    Raises: ValueError, with the names there are, if there is none of that name.
+    `changes` are arguments of the task that take the place of the stored ones: ``gram_pyro.load("sudoku", n=16)``.
+    Raises: as `weights_file` and `load_program`; ValueError if the weights do not fit the task as changed.
     """
-    path = RELEASED / f"{name}.safetensors"
-    if not path.is_file():
-        raise ValueError(f"no weights named {name!r} are shipped; there are {', '.join(released())}")
-    task = instantiate(stored_config(path).task)
-    return task, load_program(path, task)
+    task = build_task(stored_config(weights), changes)
+    return task, load_program(weights, task)
 
 
 def released() -> list[str]:
@@ -77,6 +101,6 @@ def released() -> list[str]:
     return sorted(path.stem for path in RELEASED.glob("*.safetensors"))
 
 
-def load_model(path: str | Path, task: Task) -> GRAM:
+def load_model(weights: str | Path, task: Task) -> GRAM:
     """The model alone, see `load_program`."""
-    return load_program(path, task).model
+    return load_program(weights, task).model

@@ -11,13 +11,13 @@ Of N >= K sampled answers, all N // K disjoint groups are averaged. A perfect sa
 finds m = M (1 - (1 - 1/M)^K) on average: the ceiling.
 """
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from gram_pyro.statistics import Estimate, ratio
 from gram_pyro.tasks.base import ImplicitTask, Puzzles, Task
 
 METRICS = ("accuracy", "any", "vote", "coverage", "distinct", "entropy", "violations")
@@ -25,33 +25,62 @@ METRICS = ("accuracy", "any", "vote", "coverage", "distinct", "entropy", "violat
 
 class Tally(NamedTuple):
     """Judged answers.  Shapes: violations [N, B], rules broken; label [N, B], equal where two answers to one puzzle are
-    equal; num_solutions [B], NaN where they are too many to count, and then coverage and its ceiling are NaN."""
+    equal; num_solutions [B], NaN where they are too many to count, and then coverage and its ceiling are NaN;
+    groups [B], see `Task.groups` (None: every puzzle is its own).
+
+    whole: the N answers were weighed or resampled together. Fewer of them are not what fewer particles would have
+    given, so they are judged at width N only.
+    """
 
     violations: Tensor
     label: Tensor
     num_solutions: Tensor
+    groups: Tensor | None = None
+    whole: bool = False
 
     @property
     def solved(self) -> Tensor:
         """Whether an answer is right, [N, B] bool."""
         return self.violations == 0
 
+    def widths(self, wanted: Sequence[int]) -> list[int]:
+        """Of the widths wanted those at which these answers can be judged; N alone if they are whole."""
+        return [len(self.solved)] if self.whole else list(wanted)
 
-def tally(task: Task, puzzles: Puzzles, answers: Tensor) -> Tally:
+
+def tally(task: Task, puzzles: Puzzles, answers: Tensor, whole: bool = False) -> Tally:
     """Judge answers [N, B, L] to B puzzles by the rules and the clues, never by a stored label."""
     _, label = torch.unique(task.canonical(answers).flatten(0, 1), dim=0, return_inverse=True)
     known = puzzles.num_solutions
     count = torch.full_like(known, torch.nan, dtype=torch.double) if isinstance(task, ImplicitTask) else known
-    return Tally(task.violations(puzzles.x, answers), label.view(answers.shape[:2]), count)
+    violations = task.violations(puzzles.x, answers)
+    return Tally(violations, label.view(answers.shape[:2]), count, task.groups(puzzles.x), whole)
 
 
 def join(parts: Sequence[Tally]) -> Tally:
-    """The judged answers to several sets of puzzles as one."""
-    return Tally(*(torch.cat(field, dim=-1) for field in zip(*parts, strict=True)))
+    """The judged answers to several sets of puzzles as one; puzzles of different sets are never of one group."""
+    fields = [torch.cat(field, dim=-1) for field in zip(*(part[:3] for part in parts), strict=True)]
+    if all(part.groups is None for part in parts):
+        return Tally(*fields, whole=any(part.whole for part in parts))
+    groups, start = [], 0
+    for part in parts:
+        count = len(part.num_solutions)
+        own = torch.arange(count) if part.groups is None else torch.unique(part.groups, return_inverse=True)[1]
+        groups.append(own + start)
+        start += count
+    return Tally(*fields, torch.cat(groups), any(part.whole for part in parts))
 
 
 def per_puzzle(result: Tally, width: int) -> dict[str, Tensor]:
-    """Every metric at `width` answers, [B], averaged over the groups.  Raises: ValueError if too few answers."""
+    """Every metric at `width` answers, [B], averaged over the groups of `width` answers.
+
+    Raises: ValueError if there are too few answers, or they are whole and more than `width`.
+    """
+    if result.whole and width < len(result.solved):
+        raise ValueError(
+            f"got width {width} of {len(result.solved)} answers that were weighed together; expected all of them; "
+            f"write num_particles={width} to run the sampler with as many"
+        )
     num_groups = len(result.solved) // width
     if num_groups == 0:
         raise ValueError(
@@ -81,50 +110,32 @@ def ceiling(num_solutions: Tensor, width: int) -> Tensor:
     return 1 - (1 - 1 / num_solutions.double()) ** width
 
 
-def pooled(coverage: Tensor, num_solutions: Tensor) -> float:
+def pooled(coverage: Tensor, num_solutions: Tensor, groups: Tensor | None = None) -> Estimate:
     """Coverage pooled over (puzzle, solution) rows, as the paper seems to count: sum of found / sum of all, each puzzle
-    entering once per solution."""
+    entering once per solution. A few puzzles hold much of its weight, and its error over puzzles is larger for it."""
     weight = num_solutions.double() ** 2
-    return ((coverage * weight).sum() / weight.sum()).item()
+    return ratio(coverage.double() * weight, weight, groups)
 
 
-def standard_error(values: Tensor) -> float:
-    """Of the mean over puzzles."""
-    return (values.std() / len(values) ** 0.5).item() if len(values) > 1 else float("nan")
+def standard_error(values: Tensor, groups: Tensor | None = None) -> float:
+    """Of the mean over puzzles, of which those of one group count as one observation."""
+    return ratio(values, groups=groups).se
 
 
 def report(result: Tally, widths: Sequence[int]) -> dict[str, dict[int, float]]:
     """The table of an evaluation: metric -> width -> mean over puzzles, with `_se` beside each, pooled coverage, and
-    the share of a perfect sampler's coverage."""
+    the share of a perfect sampler's coverage. Whole answers have one width, their number."""
     table: dict[str, dict[int, float]] = {}
-    for width in widths:
+    for width in result.widths(widths):
         values = per_puzzle(result, width)
         row = {name: value.mean().item() for name, value in values.items()}
-        row |= {f"{name}_se": standard_error(value) for name, value in values.items()}
+        row |= {f"{name}_se": standard_error(value, result.groups) for name, value in values.items()}
         best = ceiling(result.num_solutions, width)
-        row["coverage_pooled"] = pooled(values["coverage"], result.num_solutions)
+        everything = pooled(values["coverage"], result.num_solutions, result.groups)
+        row["coverage_pooled"], row["coverage_pooled_se"] = everything.mean, everything.se
         row["ceiling"] = best.mean().item()
-        row["ceiling_pooled"] = pooled(best, result.num_solutions)
+        row["ceiling_pooled"] = pooled(best, result.num_solutions).mean
         row["coverage_share"] = row["coverage"] / row["ceiling"]
         for name, value in row.items():
             table.setdefault(name, {})[width] = value
     return table
-
-
-class Gain(NamedTuple):
-    """A paired difference over puzzles: mean, its standard error, and their ratio."""
-
-    mean: float
-    se: float
-
-    @property
-    def sigmas(self) -> float:
-        if self.se == 0:  # every puzzle gained the same
-            return math.copysign(math.inf, self.mean) if self.mean else 0.0
-        return self.mean / self.se
-
-
-def gain(better: Tensor, worse: Tensor) -> Gain:
-    """better - worse, both [B] and of the same puzzles."""
-    difference = better - worse
-    return Gain(difference.mean().item(), standard_error(difference))

@@ -47,8 +47,13 @@ class GRAM(PyroModule):
 
     @property
     def is_deterministic(self) -> bool:
-        """Whether all trajectories of a puzzle are one."""
-        return self.prior.is_point_mass and not self.core.starts_at_random and not self.readout.answers_at_random
+        """Whether all trajectories of a puzzle are one, and are read alike."""
+        return self.has_one_path and not self.readout.answers_at_random
+
+    @property
+    def has_one_path(self) -> bool:
+        """Whether all trajectories of a puzzle pass through the same states."""
+        return self.prior.is_point_mass and not self.core.starts_at_random
 
     def forward(self, x: Tensor, y: Tensor | None = None, state: State | None = None) -> State:
         """Run one segment from `state` (the initial state if None) and return the state it ends in.

@@ -1,6 +1,6 @@
 """A puzzle as people type it, and back.
 
-    sudoku   5..3.6..3...    row by row, '.' or 0 for a blank, A, B, ... above 9; the size is that of the text
+    sudoku   5..3.6..3...    row by row, '.' or 0 for a blank, A, B, ... from 10 on; the size is that of the text
     queens   3.......        for every row the column of its queen, from 0, or '.'
 
 Spaces, bars, rules and line breaks between the symbols do not matter, and '_', '*', 'x' and '-' are blanks too, see
@@ -24,24 +24,41 @@ from gram_pyro.tasks.sudoku_rules import DEFAULT_BOXES
 from gram_pyro.tasks.tidy import tidy
 
 TASKS = {"sudoku": Sudoku, "queens": NQueens}
-WEIGHTS = {"sudoku": "sudoku_{n}x{n}", "queens": "nqueens_{n}"}
-DIGITS = "0123456789"  # a column is one character: boards of queens up to 10x10
-SUDOKU_RECIPES = {4: "experiment=sudoku_4x4", 9: "experiment=sudoku_extreme_small"}
+WEIGHTS = {"sudoku": "sudoku_{n}x{n}", "queens": "nqueens_{n}"}  # for one size of board
+WEIGHTS_OF_EVERY_SIZE = {"sudoku": "sudoku"}
+COLUMNS = "0123456789"  # a column is one character: boards up to 10x10
+SUDOKU_RECIPES = {
+    4: "experiment=sudoku_4x4", 9: "experiment=sudoku_extreme_small", 16: "task=boards_16"
+}  # fmt: skip
+
+
+class Board(NamedTuple):
+    """What weights are for: kind, a key of TASKS; side n."""
+
+    kind: str
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.n}x{self.n} Sudoku" if self.kind == "sudoku" else f"{self.n}x{self.n} board of queens"
+
+
+BOARDS = [Board("sudoku", n) for n in DEFAULT_BOXES] + [Board("queens", n) for n in range(4, len(COLUMNS) + 1)]
+OWN_WEIGHTS_ARE_BETTER = {Board("sudoku", 4), Board("sudoku", 6)}  # than those of every size
 
 
 class Puzzle(NamedTuple):
-    """kind, a key of TASKS; side n; cells x [L] int64, as its task has them."""
+    """kind and side n of the board; cells x [L] int64, as its task has them."""
 
     kind: str
     n: int
     x: Tensor
 
+    @property
+    def board(self) -> Board:
+        return Board(self.kind, self.n)
+
     def __str__(self) -> str:
-        return title(self.kind, self.n)
-
-
-def title(kind: str, n: int) -> str:
-    return f"{n}x{n} Sudoku" if kind == "sudoku" else f"{n}x{n} board of queens"
+        return str(self.board)
 
 
 def one_of(choices: Iterable) -> str:
@@ -66,13 +83,13 @@ def read_queens(text: str) -> Puzzle:
     """
     text = tidy(text)
     n = len(text)
-    if not 4 <= n <= len(DIGITS):
+    if not 4 <= n <= len(COLUMNS):
         raise ValueError(
-            f"got a board of {n} rows; write 4 to {len(DIGITS)} characters, for every row the column of its queen, "
+            f"got a board of {n} rows; write 4 to {len(COLUMNS)} characters, for every row the column of its queen, "
             "from 0, or '.'"
         )
     for row, character in enumerate(text):
-        if character not in "." + DIGITS[:n]:
+        if character not in "." + COLUMNS[:n]:
             raise ValueError(f"row {row + 1} of the board is {character!r}; write a column, 0 to {n - 1}, or '.'")
     queens = [(row, int(c)) for row, c in enumerate(text) if c != "."]
     for (row, column), (below, other) in combinations(queens, 2):
@@ -128,26 +145,32 @@ def check_puzzle(puzzle: Puzzle, task: Task) -> None:
 def describe(task: Task) -> str:
     """What a task is, in words."""
     kinds = [kind for kind, family in TASKS.items() if isinstance(task, family)]
-    return title(kinds[0], task.n) if kinds else type(task).__name__
+    return str(Board(kinds[0], task.n)) if kinds else type(task).__name__
+
+
+def best_weights(board: Board) -> str | None:
+    """The name of the best shipped weights for this board; None if there are none."""
+    own, every = WEIGHTS[board.kind].format(n=board.n), WEIGHTS_OF_EVERY_SIZE.get(board.kind)
+    order = (own, every) if board in OWN_WEIGHTS_ARE_BETTER else (every, own)
+    return next((name for name in order if name in released()), None)
 
 
 def shipped_weights(puzzle: Puzzle) -> str:
-    """The name of the weights for this puzzle.  Raises: ValueError, with those there are and how to train, if none."""
-    name, known = WEIGHTS[puzzle.kind].format(n=puzzle.n), released()
-    if name not in known:
-        sizes = [(kind, n) for kind in TASKS for n in range(len(DIGITS) + 1)]
-        raise ValueError(no_weights(puzzle, [title(k, n) for k, n in sizes if WEIGHTS[k].format(n=n) in known]))
+    """The same for a puzzle.  Raises: ValueError, with the boards that have weights and how to train some, if none."""
+    name = best_weights(puzzle.board)
+    if name is None:
+        raise ValueError(no_weights(puzzle.board, [other for other in BOARDS if best_weights(other)]))
     return name
 
 
-def no_weights(puzzle: Puzzle, there: list[str]) -> str:
-    """The sentence for a size that nothing was trained on; `there` are the titles of those that something was."""
-    n = puzzle.n
-    if puzzle.kind == "sudoku":
+def no_weights(board: Board, there: Iterable[Board]) -> str:
+    """The sentence for a board that nothing was trained on; `there` are those that something was."""
+    n = board.n
+    if board.kind == "sudoku":
         recipe = f"svi_sudoku.py {SUDOKU_RECIPES.get(n, f'task.n={n}')}"
     else:
         recipe = f"svi_nqueens.py task.n={n} task.removed=[{n - 3},{n - 2},{n - 1}]"
     return (
-        f"there are no weights for a {puzzle}, but for: {', '.join(there)}; to train some, run python "
+        f"there are no weights for a {board}, but for: {', '.join(map(str, there))}; to train some, run python "
         f"experiments/{recipe} and give weights=runs/.../GRAM.safetensors"
     )

@@ -48,7 +48,15 @@ class Readout(nn.Module, ABC):
 
 
 def clamp(logits: Tensor, x: Tensor) -> Tensor:
-    """Logits under which every cell that x shows holds its symbol.  Shapes: [..., B, L, V], [B, L] -> [..., B, L, V]."""
+    """Logits under which a cell that x shows holds its symbol.  Shapes: [..., B, L, V], [B, L] -> [..., B, L, V].
+
+    Raises: ValueError if the logits are not those of the cells of x.
+    """
+    if logits.shape[-2] != x.shape[-1]:
+        raise ValueError(
+            f"got logits for {logits.shape[-2]} cells and a puzzle of {x.shape[-1]}; expected as many: tokens that are "
+            "candidates are read with readout=candidates"
+        )
     symbols = torch.arange(logits.shape[-1], device=x.device)
     contradicts = (x[..., None] != 0) & (x[..., None] != symbols)
     return logits.masked_fill(contradicts, -torch.inf)

@@ -35,8 +35,10 @@ HEAD_STATES = 8  # of a trajectory the heads see about so many, so that memory d
 
 
 class Trainer(Learner):
-    """Trains a model, its guide and its heads. Args: rollout_loss, what free rows are trained on; implicit, the task if
-    it cannot list its solutions."""
+    """Trains a model, its guide and its heads.
+
+    Args: rollout_loss, what free rows are trained on (None: `Set`); implicit, the task if it cannot list its solutions.
+    """
 
     def __init__(
         self,
@@ -54,8 +56,8 @@ class Trainer(Learner):
         if implicit and self.rollout_loss.needs_lists:
             raise ValueError(
                 f"rollout_loss={type(self.rollout_loss).__name__} needs lists of all solutions, and "
-                f"{type(implicit).__name__} has none: it searches for one where a rollout ended; write rollout_loss=set "
-                "or rollout_loss=multi_sample"
+                f"{type(implicit).__name__} has none: it searches for one where a rollout ended; write "
+                "rollout_loss=set or rollout_loss=multi_sample"
             )
         self.implicit, self.near = implicit, implicit.near if implicit else None
         self.graph: SegmentGraph | None = None  # if given, it runs the segments

@@ -52,7 +52,7 @@ class SemiAmortised(Guide):
     def _slope(self, u: Tensor, y: Tensor, prior: dist.TorchDistribution, mean: Tensor) -> Tensor:
         """Gradient of log p(y | u + m) + log p(m | u) in m, nats per unit."""
         mean = mean.detach().requires_grad_()
-        args, kwargs = self.args_kwargs
-        x = args[0] if args else kwargs["x"]
+        args, kwargs = getattr(self, "args_kwargs", ((), {}))  # there is no call where a law is asked for by itself
+        x = args[0] if args else kwargs.get("x")
         answer = self.model.readout(State(u + mean, u), x).log_prob(y)  # the readout sees h; there is no l yet
         return torch.autograd.grad((answer + prior.log_prob(mean)).sum(), mean)[0]

@@ -52,10 +52,10 @@ class LinearReadout(Readout):
         self.w = nn.Parameter(torch.randn(dim))
         self.scale = nn.Parameter(torch.tensor(scale))
 
-    def forward(self, state):
+    def forward(self, state, x=None):
         return dist.Normal(state.h @ self.w, self.scale).to_event(1)
 
-    def answer(self, state):
+    def answer(self, state, x=None):
         return state.h @ self.w
 
 

@@ -34,6 +34,16 @@ def trainer_of(peer, **options):
     return PeerTrainer(peer, TrainSettings(**(settings | options)))
 
 
+def twice(half):
+    """Puzzles that show their first half, and answers that repeat it."""
+    return torch.cat([half, torch.zeros_like(half)], -1), torch.cat([half, half], -1)
+
+
 def copies(generator=None, size=16, num_cells=4):
-    x = torch.randint(2, (size, num_cells), generator=generator)
-    return Batch(x, x, x[:, None], torch.ones(size, 1, dtype=torch.bool))
+    x, y = twice(torch.randint(1, 3, (size, num_cells // 2), generator=generator))
+    return Batch(x, y, y[:, None], torch.ones(size, 1, dtype=torch.bool))
+
+
+def shown(y, share=0.4):
+    """A puzzle that shows some cells of y."""
+    return y * (torch.rand(y.shape) < share)

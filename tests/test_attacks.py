@@ -83,7 +83,7 @@ def trained(tmp_path, local_params, task):
         learner.trajectory = attacked
         (tmp_path / name).mkdir(exist_ok=True)
         with pyro.validation_enabled(False):  # as in training
-            fit(learner, task, task.test["several"], tmp_path / name / "GRAM.safetensors", {}, CPU, 0, 3)
+            fit(learner, task, [task.test["several"]], tmp_path / name / "GRAM.safetensors", {}, CPU, 0, 3)
         return load_file(tmp_path / name / "GRAM.safetensors")
 
     return train

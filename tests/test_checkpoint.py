@@ -38,8 +38,8 @@ def new_trainer(seed):
 
 def train(trainer, generator, trajectories):
     for _ in range(trajectories):
-        x = torch.randint(V, (8, L), generator=generator)
         y = torch.randint(V, (8, L), generator=generator)
+        x = y * (torch.rand(8, L, generator=generator) < 0.3)
         trainer.trajectory(Batch(x, y, y[:, None], torch.ones(8, 1, dtype=torch.bool)))
 
 

@@ -1,8 +1,8 @@
-"""Compiled blocks: which are, what they compute, and what is said where they cannot be."""
+"""Compiled parts: which are, what they compute, and what is said where they cannot be."""
 
 import logging
 import shutil
-from functools import partialmethod
+from functools import partial
 
 import pyro
 import pytest
@@ -11,12 +11,9 @@ from hydra import compose, initialize_config_dir
 from scripts import ROOT
 from small_peers import L, V, autoregressive
 from tiny import MIXERS, B, batch, close, program
-from torch import nn
 
 from gram_pyro.build import build_learner
-from gram_pyro.compiler import compile_blocks
-from gram_pyro.layers import Block
-from gram_pyro.peers.autoregressive import MaskedBlock
+from gram_pyro.compiler import compile_parts
 from gram_pyro.tasks.sudoku import Sudoku
 
 CPU = torch.device("cpu")
@@ -27,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor 
 def traced(monkeypatch):
     """Compilation as far as the graph, in one piece: the C++ that would come of it takes a minute, and is torch's."""
     monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/g++")
-    monkeypatch.setattr(nn.Module, "compile", partialmethod(nn.Module.compile, backend="eager", fullgraph=True))
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager", fullgraph=True))
     torch._dynamo.reset()
     validation = pyro.settings.get("validate_distributions_torch")  # torch's tracer turns it off, once
     yield
@@ -36,7 +33,19 @@ def traced(monkeypatch):
 
 
 def compiled(network):
-    return {name for name, module in network.named_modules() if module._compiled_call_impl is not None}
+    """The compiled methods of its modules, by name."""
+    return {
+        f"{name}.{method}"
+        for name, module in network.named_modules()
+        for method, value in vars(module).items()
+        if hasattr(value, "_torchdynamo_orig_callable")
+    }
+
+
+def named(network):
+    """The methods that its modules say can be compiled."""
+    modules = network.named_modules()
+    return {f"{name}.{method}" for name, module in modules for method in getattr(module, "compiles", ())}
 
 
 @pytest.mark.parametrize("mixer", MIXERS)
@@ -46,8 +55,11 @@ def test_a_compiled_core_predicts_the_same(traced, mixer):
     e = model.embed(x)
     state = model.core.init(e)
     expected = model.core.predict(e, state)
-    compile_blocks(model, CPU)
-    assert compiled(model) == {name for name, module in model.named_modules() if isinstance(module, Block)} != set()
+    law = model.prior(expected.h, 0)
+    compile_parts(model, CPU)
+    assert compiled(model) == named(model) >= {"core.low.0.forward", "core.high.0.forward", "prior.head.moments"}
+    close(model.prior(expected.h, 0).mean, law.mean)
+    close(model.prior(expected.h, 0).stddev, law.stddev)
     for found, known in zip(model.core.predict(e, state), expected, strict=True):
         close(found, known)
 
@@ -56,8 +68,8 @@ def test_a_compiled_peer_has_the_same_loss(traced):
     peer = autoregressive()
     x, y = torch.randint(V, (2, B, L))
     expected = peer.loss(x, y)
-    compile_blocks(peer, CPU)
-    assert compiled(peer) == {name for name, module in peer.named_modules() if isinstance(module, MaskedBlock)} != set()
+    compile_parts(peer, CPU)
+    assert compiled(peer) == named(peer) >= {"blocks.0.forward", "blocks.1.forward"}
     close(peer.loss(x, y), expected)
 
 
@@ -65,7 +77,7 @@ def test_without_a_compiler_it_runs_as_it_is_and_says_so(monkeypatch, caplog):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     model, _ = program()
     with caplog.at_level(logging.WARNING):
-        compile_blocks(model, CPU)
+        compile_parts(model, CPU)
     assert compiled(model) == set() and "no C++ compiler was found: it runs uncompiled" in caplog.text
 
 
@@ -74,4 +86,6 @@ def test_the_configuration_says_whether_to_compile(traced, local_params, wanted)
     with initialize_config_dir(str(ROOT / "experiments" / "conf"), version_base=None):
         config = compose("svi_sudoku", ["experiment=smoke", f"compile={wanted}", "run_dir=x"])
     learner = build_learner(config, Sudoku(n=4, num_train=4, num_test=0, cache=None), CPU)
-    assert bool(compiled(learner.model.core)) == wanted and not compiled(learner.guide)
+    for part in (learner.model.core, learner.model.prior, learner.guide.q_head, learner.heads):
+        assert compiled(part) == (named(part) if wanted else set())
+    assert not compiled(learner.averaged)

@@ -13,7 +13,7 @@ from gram_pyro.train import Trainer, TrainSettings
 
 CHOICES = {
     group: sorted(f.stem for f in (CONF / group).glob("*.yaml"))
-    for group in ("core", "prior", "guide", "objective", "experiment")
+    for group in ("core", "prior", "guide", "objective", "rollout_loss", "experiment")
 }
 COMPANION = {"prior": "guide=categorical", "guide": "prior=categorical"}  # of the other's family
 
@@ -27,6 +27,8 @@ def test_every_configuration_composes_and_takes_a_step(group, choice, monkeypatc
     overrides = [f"{group}={choice}", *small, "+core.hidden=8" if "hidden" not in choice else "core.hidden=8"]
     if choice in ("noiseless", "categorical"):
         overrides += ["guide=bootstrap"] if choice == "noiseless" else [COMPANION[group]]
+    if choice == "constraints":
+        overrides += ["embed=candidates", "readout=candidates"]
     if choice in ("student_t", "mixture", "low_rank", "flow"):
         overrides += ["objective=mean_field"]  # without a KL in closed form
     with initialize_config_dir(str(CONF), version_base=None):
@@ -38,7 +40,8 @@ def test_every_configuration_composes_and_takes_a_step(group, choice, monkeypatc
         with pyro.settings.context(module_local_params=True):
             model = build_model(config, task)
             guide, heads = build_guide(config, model), build_heads(config)
-            trainer = Trainer(model, guide, heads, instantiate(config.objective), TrainSettings(**config.train))
+            losses = instantiate(config.objective), TrainSettings(**config.train), instantiate(config.rollout_loss)
+            trainer = Trainer(model, guide, heads, *losses)
         record = trainer.trajectory(next(task.batches(2, torch.Generator().manual_seed(0))))
     finally:
         torch.set_default_dtype(torch.float64)

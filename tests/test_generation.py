@@ -1,5 +1,6 @@
 """Generation of boards: training on rules alone, scores of perfect and of bad boards, and the experiment."""
 
+import itertools
 import math
 
 import pytest
@@ -15,14 +16,16 @@ from gram_pyro.generation import claim, depth_figure, generate, quality, total_v
 from gram_pyro.heads import Heads
 from gram_pyro.load import RELEASED
 from gram_pyro.metrics import report, tally
-from gram_pyro.objectives import Balanced_ELBO, set_loss
+from gram_pyro.objectives import Balanced_ELBO
 from gram_pyro.plots.trial import plt
-from gram_pyro.report import rows_markdown, verdict
+from gram_pyro.report import rows_markdown
+from gram_pyro.rollout_losses import set_loss
 from gram_pyro.tasks.base import ImplicitTask
 from gram_pyro.tasks.sudoku import Sudoku
 from gram_pyro.tasks.sudoku_boards import SudokuBoards, draw_boards
 from gram_pyro.tasks.sudoku_classes import BoardClasses
 from gram_pyro.train import Trainer, TrainSettings
+from gram_pyro.verdict import diversity, is_collapsed
 
 
 @pytest.fixture(scope="module")
@@ -72,17 +75,18 @@ def test_heads_of_an_implicit_task_learn_from_its_rules(monkeypatch):
 
     def heads_loss(heads, states, right):
         seen.append(right)
-        return heads(states).halt.sum() * 0
+        return heads(states[0]).halt.sum() * 0
 
     monkeypatch.setattr("gram_pyro.train.heads_loss", heads_loss)
     model, guide = program()
     settings = TrainSettings(updates=2, num_segments=2, batch_size=8, free_share=0.5, precision="fp32")
-    trainer = Trainer(model, guide, Heads(8), Balanced_ELBO(max_plate_nesting=1), settings, Anything())
+    trainer = Trainer(model, guide, Heads(8), Balanced_ELBO(max_plate_nesting=1), settings, implicit=Anything())
     x, y = batch(8)
     x[:, 0], x[0, 0] = 0, 4
     answers = torch.ones(2, 4, L, dtype=torch.long)
     answers[1, 2, 0] = 2
-    monkeypatch.setattr(model.readout, "answer", lambda states: answers)
+    each = itertools.cycle(answers)  # asked after every segment, and again for the heads
+    monkeypatch.setattr(model.readout, "answer", lambda state, x: next(each))
     boards = SudokuBoards(n=4, num_train=3, num_test=1, max_clues=4, test_clues=(0,), cache=None)
     task_batch = next(boards.batches(8, torch.Generator()))
     trainer.trajectory(task_batch._replace(x=x, y=y, solutions=y[:, None]))
@@ -117,12 +121,11 @@ def test_total_variation_against_a_sum_by_hand():
 
 def test_the_claim_is_tried_on_groups_of_boards(task):
     boards = draw_boards(FOUR, 200, seed=2)
-    rulings, supported = verdict(claim(task, boards), None, 20)
-    diversity = next(ruling for name, ruling in rulings.items() if name.startswith("diversity"))
+    found = diversity(claim(task, boards), 20)
     groups = boards.view(20, 10, 16).transpose(0, 1)
-    close(diversity.gain.mean, sum(len(g.unique(dim=0)) for g in groups) / 10 - 1)
-    assert supported
-    assert not verdict(claim(task, boards[:1].expand(200, -1)), None, 20)[1]  # one board again and again
+    close(found["distinct"].mean, sum(len(g.unique(dim=0)) for g in groups) / 10 - 1)
+    assert not is_collapsed(found)
+    assert is_collapsed(diversity(claim(task, boards[:1].expand(200, -1)), 20))  # one board again and again
 
 
 def test_coverage_of_solutions_that_are_not_listed_is_no_number(task):

@@ -21,6 +21,11 @@ def heads_and_state(*lead):
     return heads, State(torch.randn(*lead, L, D), torch.randn(*lead, L, D))
 
 
+def by_segment(states):
+    """[N, B, L, D] as a list of N."""
+    return [State(*streams) for streams in zip(*states, strict=True)]
+
+
 def test_logits_by_hand():
     """Noisy-or: exp(-logit) = e^-b sum_cells e^badness, cell by cell in plain Python."""
     heads, state = heads_and_state(3)
@@ -76,13 +81,13 @@ def test_targets_of_the_loss():
         for b in range(6):
             loss -= math.log(halt[n][b] if right[n, b] else 1 - halt[n][b])
             loss -= math.log(value[n][b] if right[2, b] else 1 - value[n][b])
-    close(heads_loss(heads, states, right), loss / 18)
+    close(heads_loss(heads, by_segment(states), right), loss / 18)
 
 
 def test_the_loss_moves_the_heads_alone():
     heads, states = heads_and_state(3, 6)
     h, l = states.h.requires_grad_(), states.l.requires_grad_()  # noqa: E741
-    heads_loss(heads, State(h * 1, l * 1), torch.rand(3, 6) < 0.5).backward()
+    heads_loss(heads, by_segment(State(h * 1, l * 1)), torch.rand(3, 6) < 0.5).backward()
     assert h.grad is None and l.grad is None
     assert all(p.grad.abs().max() > 0 for p in heads.parameters())
 
@@ -104,19 +109,20 @@ def test_the_trainer_fits_heads_to_prior_rollouts(local_params, monkeypatch, fre
     model.prior.forward = lambda u, t: dist.Normal(torch.zeros_like(u), 1e-9).to_event(2)  # too small to see
     trainer.guide.posterior = lambda u, y, prior, t: dist.Normal(torch.full_like(u, 1e3), 1e-9).to_event(2)
     with torch.no_grad():  # two of three answers are right, so that targets differ
-        data.solutions[0, 1] = model.readout.answer(model.reason(data.x[:1]))[0]
-        data.solutions[1, 0] = model.readout.answer(model.reason(data.x[1:2]))[0]
+        data.solutions[0, 1] = model.readout.answer(model.reason(data.x[:1]), data.x[:1])[0]
+        data.solutions[1, 0] = model.readout.answer(model.reason(data.x[1:2]), data.x[1:2])[0]
         data.valid[1, 1] = False
     record = trainer.trajectory(data)
     ((heads, states, right),) = calls
-    assert heads is trainer.heads and states.h.shape == (3, rows, L, D) and not states.h.requires_grad
-    assert trainer.guide.final_state().h.min() > 900 and states.h.max() < 10
+    assert heads is trainer.heads and [s.h.shape for s in states] == [(rows, L, D)] * 3
+    assert trainer.guide.final_state().h.min() > 900
+    assert all(s.h.max() < 10 and not s.h.requires_grad for s in states)
     state = None
     with torch.no_grad():
         for n in range(3):
             state = model.reason(data.x[:rows], state)
-            close(states.h[n], state.h, 1e-6), close(states.l[n], state.l, 1e-6)
-            answers = model.readout.answer(state).tolist()
+            close(states[n].h, state.h, 1e-6), close(states[n].l, state.l, 1e-6)
+            answers = model.readout.answer(state, data.x[:rows]).tolist()
             for b in range(rows):
                 assert right[n, b] == (answers[b] in data.solutions[b][data.valid[b]].tolist())
     assert right[0].all()
@@ -188,10 +194,10 @@ def test_heads_separate_right_from_wrong(precision):
     optimiser = torch.optim.Adam(heads.parameters(), lr=0.03)
     settings = TrainSettings(updates=1, num_segments=1, batch_size=8, precision=precision)
     for _ in range(150):
-        h = torch.randn(1, 200, L, D, dtype=torch.float32).double()
+        h = torch.randn(200, L, D, dtype=torch.float32).double()
         right = (h[..., 0] < 1).all(-1)
         with settings.autocast(h.device):
-            loss = heads_loss(heads, State(h, h), right)
+            loss = heads_loss(heads, [State(h, h)], right[None])
         assert loss.dtype == torch.float64
         optimiser.zero_grad(), loss.backward(), optimiser.step()
     assert ((heads(State(h, h)).halt > 0) == right).double().mean() > 0.85
@@ -237,7 +243,7 @@ def test_heads_see_a_bounded_number_of_states_and_the_last(local_params, monkeyp
     trainer.model.reason = lambda x, state: ends.append(reason(x, state)) or ends[-1]
 
     def watch(heads, states, right):
-        given.append(states.h)
+        given.append(torch.stack([s.h for s in states]))
         return heads_loss(heads, states, right)
 
     monkeypatch.setattr("gram_pyro.train.heads_loss", watch)

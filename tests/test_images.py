@@ -159,7 +159,7 @@ def test_answers_by_depth_are_those_of_one_trajectory():
             self.rows += len(x)
             return x if state is None else state + 1
 
-        def answer(self, state):
+        def answer(self, state, x):
             return state + 1
 
     x = torch.tensor([[5], [7], [5], [9]])

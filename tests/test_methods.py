@@ -95,21 +95,29 @@ def test_the_rival_of_every_method_is_the_deterministic_recursion(method, local_
     assert set(learner.program) == {"model", "guide", "heads"} and isinstance(learner.model.prior, Noiseless)
 
 
-def test_only_a_recursion_without_noise_is_sampled_from_random_starts_too(local_params, single_precision):
-    """Eight of its trajectories end in eight states, where those of the recursion as it is end in one."""
-    x, small = board().train.x[:2], ("dim=16", "core.hidden=16", "compile=false")
+def test_only_a_recursion_without_noise_is_a_baseline(local_params, single_precision):
+    """Eight of its trajectories end in eight states, where those of the recursion as it is, and their laws, are one."""
+    task, small = board(), ("dim=16", "core.hidden=16", "compile=false", "evaluate.num_segments=1")
+    x = task.train.x[:2]
     config = composed("svi_sudoku", "gram", *small)
-    assert config.evaluate.random_start == 0.3
+    assert config.evaluate.baseline_deviations == [0.1, 0.2, 0.3, 0.5, 1.0]
+    config.evaluate.baseline_deviations = [0.3, 0.5]
     rivals = {"gram": config, "deterministic": trial.rival_config(config, config.rivals.deterministic)}
     rivals["autoregressive"] = composed("svi_sudoku", "autoregressive", *small)
     learners = {name: build_learner(rival, board(), CPU) for name, rival in rivals.items()}
-    found = {name: list(trial.samplers(name, learner, 0.3)) for name, learner in learners.items()}
-    assert found.pop("deterministic") == ["deterministic", "deterministic, random starts"]
-    assert found == {"gram": ["gram"], "autoregressive": ["autoregressive"]}
-    assert list(trial.samplers("deterministic", learners["deterministic"], None)) == ["deterministic"]
-    draws = trial.samplers("r", learners["deterministic"], 0.3).values()
-    plain, noisy = (draw(x, 8, 1).log_likelihood for draw in draws)
-    assert (plain == plain[:1]).all() and all(len(column.unique()) == 8 for column in noisy.T)
+    found = {n: trial.samplers(n, learner, config, task, CPU) for n, learner in learners.items()}
+    assert all(list(draws) == [name] for name, draws in found.items() if name != "deterministic")
+    (plain, _), (noisy, about), (drawn, _) = found["deterministic"].values()
+    chosen = about["baseline"]
+    assert list(found["deterministic"])[1:] == [f"deterministic, {chosen['kind']}", "deterministic, cell marginals"]
+    best = max(chosen["tuning"], key=lambda row: row["score"])
+    assert len(chosen["tuning"]) == 4 and (best["kind"], best["deviation"]) == (chosen["kind"], chosen["deviation"])
+    plain, noisy, drawn = (draw(x, 8, 1) for draw in (plain, noisy, drawn))
+    assert (plain.log_likelihood == plain.log_likelihood[:1]).all()
+    assert all(len(column.unique()) == 8 for column in noisy.change.T)
+    assert (drawn.change == plain.change).all() and len(drawn.answers[:, 0].unique(dim=0)) == 8
+    config.evaluate.baseline_deviations = None
+    assert list(trial.samplers("deterministic", learners["deterministic"], config, task, CPU)) == ["deterministic"]
 
 
 def test_the_folder_of_a_cell_names_task_method_and_seed():

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 import torch
 
-from gram_pyro.metrics import METRICS, Gain, Tally, ceiling, gain, per_puzzle, pooled, report, standard_error, tally
+from gram_pyro.metrics import METRICS, Tally, ceiling, join, per_puzzle, pooled, report, standard_error, tally
 from gram_pyro.tasks.base import Puzzles, Task
 
 
@@ -83,8 +83,8 @@ def test_pooled_coverage_counts_every_solution_as_a_row():
     coverage, num_solutions = torch.tensor([0.5, 1.0, 0.25]), torch.tensor([2, 1, 4])
     rows = [(c * m, m) for c, m in zip(coverage.tolist(), num_solutions.tolist(), strict=True) for _ in range(m)]
     expected = sum(found for found, _ in rows) / sum(size for _, size in rows)
-    assert pooled(coverage, num_solutions) == pytest.approx(expected, abs=1e-12)
-    assert pooled(torch.ones(3), num_solutions) == pytest.approx(1.0)
+    assert pooled(coverage, num_solutions).mean == pytest.approx(expected, abs=1e-12)
+    assert pooled(torch.ones(3), num_solutions).mean == pytest.approx(1.0)
 
 
 def test_report_holds_means_errors_and_shares():
@@ -109,16 +109,34 @@ def test_report_holds_means_errors_and_shares():
             )
 
 
-def test_gain_is_paired():
-    better, worse = torch.randn(50) + 1, torch.randn(50)
-    difference = (better - worse).tolist()
-    mean = sum(difference) / 50
-    se = math.sqrt(sum((d - mean) ** 2 for d in difference) / 49 / 50)
-    result = gain(better, worse)
-    assert (result.mean, result.se, result.sigmas) == pytest.approx((mean, se, mean / se))
-    shared = 100 * torch.randn(50)  # what both puzzles share cancels
-    assert gain(better + shared, worse + shared).se == pytest.approx(se)
-    assert gain(better, better).sigmas == 0.0 and Gain(1.0, 0.0).sigmas == float("inf")
+def test_answers_weighed_together_are_judged_at_their_own_number_only():
+    whole = random_tally(12, 9)._replace(whole=True)
+    table = report(whole, [1, 4, 12])
+    assert all(list(by_width) == [12] for by_width in table.values())
+    assert table["any"][12] == report(whole._replace(whole=False), [12])["any"][12]
+    with pytest.raises(ValueError, match="got width 4 of 12 answers that were weighed together; .*num_particles=4"):
+        per_puzzle(whole, 4)
+
+
+def test_join_keeps_groups_of_different_sets_apart():
+    a, b, c = (random_tally(4, count) for count in (3, 2, 4))
+    assert join([a, b]).groups is None
+    joined = join([a._replace(groups=torch.tensor([7, 7, 2])), b, c._replace(groups=torch.tensor([7, 2, 2, 7]))])
+    first, second, third = joined.groups.split([3, 2, 4])
+    assert first[0] == first[1] != first[2] and second[0] != second[1]
+    assert third[0] == third[3] != third[1] == third[2]
+    assert len(joined.groups.unique()) == 2 + 2 + 2 and joined.label.shape == (4, 9) and not joined.whole
+    assert join([a, b._replace(whole=True)]).whole
+
+
+def test_puzzles_of_one_group_count_once_in_the_errors_of_a_report():
+    one = random_tally(8, 9)
+    four = Tally(*(field.repeat_interleave(4, -1) for field in one[:3]), torch.arange(9).repeat_interleave(4))
+    once, grouped, apart = (report(t, [2]) for t in (one, four, four._replace(groups=None)))
+    for name in ("accuracy", "coverage", "coverage_pooled"):
+        assert grouped[name][2] == pytest.approx(once[name][2])
+        assert grouped[f"{name}_se"][2] == pytest.approx(once[f"{name}_se"][2])
+        assert apart[f"{name}_se"][2] < 0.6 * once[f"{name}_se"][2]
 
 
 class Even(Task):

@@ -286,7 +286,7 @@ def test_drawn_answers_have_the_law_of_the_readout():
     model = rebuilt(model, prior=Noiseless())
     x, _ = batch()
     found = drawn_answers(model, x, 4000, 2)
-    law = model.readout(model.reason(x, model.reason(x)))
+    law = model.readout(model.reason(x, model.reason(x)), x)
     probs = law.base_dist.probs
     for symbol in range(V):
         share = (found.answers == symbol).double().mean(0)

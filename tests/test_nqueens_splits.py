@@ -168,3 +168,15 @@ def test_share_is_exact():
     """15 % of 100 puzzles is 15, although 100 * 0.15 may be more than 15 in floating point."""
     sizes = [NQueens(5, (2,), "input", share).test["completions"].num_puzzles for share in (0.07, 0.14, 0.29, 0.58)]
     assert sizes == [7, 14, 29, 58]
+
+
+def test_groups_are_symmetry_classes(input8, task8):
+    """773 test puzzles of the paper's split are of 461 classes; of the other split, images of one are together too."""
+    for task, count in ((input8, 461), (task8, None)):
+        x = task.test["completions"].x
+        groups, names = task.groups(x), [canonical(row, 8) for row in x.tolist()]
+        assert len(groups.unique()) == len(set(names)) == (count or len(set(names))) < len(x)
+        assert len(set(zip(groups.tolist(), names, strict=True))) == len(set(names))
+    given_empty = torch.tensor([[1] + [0] * 63, [0] * 63 + [1], [2] + [0] * 63, [0] * 63 + [2]])
+    groups = input8.groups(given_empty)
+    assert groups[2] == groups[3] and len(groups.unique()) == 3

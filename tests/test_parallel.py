@@ -27,6 +27,7 @@ from gram_pyro.priors.gaussian import Gaussian
 from gram_pyro.priors.low_rank import LowRank
 from gram_pyro.priors.mixture import Mixture
 from gram_pyro.priors.student_t import StudentT
+from gram_pyro.rollout_losses import Cover, MultiSample
 from gram_pyro.runs import trial
 from gram_pyro.runs.parallel import joined, parts
 from gram_pyro.runs.parts import Part, RowNoise, own_noise, random_state_kept
@@ -86,21 +87,22 @@ def test_every_row_has_the_noise_of_the_whole_batch(name, lead):
 
 
 @pytest.mark.parametrize(
-    ("free_share", "objective", "updates", "covering"),
+    ("free_share", "objective", "updates", "rollout_loss"),
     [
-        (0.4, Balanced_ELBO(), 24, 1),
-        (0.4, Balanced_ELBO(), 8, 2),
-        (0.0, Balanced_ELBO(), 4, 1),
-        (0.4, IWAE(num_particles=2), 4, 1),
+        (0.4, Balanced_ELBO(), 24, None),
+        (0.4, Balanced_ELBO(), 8, Cover()),
+        (0.4, Balanced_ELBO(), 4, MultiSample()),
+        (0.0, Balanced_ELBO(), 4, None),
+        (0.4, IWAE(num_particles=2), 4, None),
     ],
 )
-def test_accumulation_changes_nothing(local_params, free_share, objective, updates, covering):
+def test_accumulation_changes_nothing(local_params, free_share, objective, updates, rollout_loss):
     """The batch at once against three parts, uneven where rows do not divide."""
     runs = []
     for accumulate in (1, 3):
         torch.manual_seed(1)
-        options = {"accumulate": accumulate, "covering": covering}
-        trainer = trainer_of(free_share, objective=objective, size=24, **options)
+        options = {"accumulate": accumulate, "rollouts_per_puzzle": 1 if rollout_loss is None else 2}
+        trainer = trainer_of(free_share, objective=objective, size=24, rollout_loss=rollout_loss, **options)
         runs.append([trainer.trajectory(ragged(24)) for _ in range(updates // 2)])
         assert trainer.updates == updates
     for one, two in zip(*runs, strict=True):
@@ -115,11 +117,11 @@ def test_accumulation_of_a_peer(local_params):
     runs = []
     for accumulate in (1, 3):
         torch.manual_seed(1)
-        trainer = peer_trainer(autoregressive(4, 2), accumulate=accumulate)
+        trainer = peer_trainer(autoregressive(4, 3), accumulate=accumulate)
         generator = torch.Generator().manual_seed(1)
         runs.append([trainer.trajectory(copies(generator))["loss"] for _ in range(3)])
     close(torch.stack(runs[0]), torch.stack(runs[1]), 1e-4)  # its logits are float32
-    trainer, batch = peer_trainer(diffusion(4, 2), accumulate=3), copies()
+    trainer, batch = peer_trainer(diffusion(4, 3), accumulate=3), copies()
     torch.manual_seed(2)
     expected = 0
     for part in parts(3):

@@ -95,7 +95,7 @@ def test_a_model_of_images_runs_and_its_guide_reads_patches():
     state = guide.final_state()
     law = model.readout(state)
     assert state.h.shape == (3, 6, D) and law.batch_shape == (3,) and law.event_shape == (L,)
-    close(model.readout.log_prob_each(state, y[:, None])[:, 0], law.log_prob(y), 1e-10)
+    close(model.readout.log_prob_each(state, None, y[:, None])[:, 0], law.log_prob(y), 1e-10)
     assert model.readout.answer(state).shape == (3, L)
 
 

@@ -11,8 +11,9 @@ from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
 from tiny import B, L, V, batch, close, parameters, program, seeded_loss
 
 from gram_pyro.core import State
-from gram_pyro.objectives import Balanced_ELBO, ScaleLatents, Surrogate, cover_loss, segment_loss, set_loss
+from gram_pyro.objectives import Balanced_ELBO, ScaleLatents, Surrogate, segment_loss
 from gram_pyro.readout import CategoricalReadout, Readout
+from gram_pyro.rollout_losses import cover_loss, set_loss
 
 
 def parts(guide, y):
@@ -218,11 +219,11 @@ def test_log_prob_of_the_whole_space_is_zero_and_particles_stay_apart():
         readout.logits.weight.copy_(torch.eye(V))
     everything = torch.cartesian_prod(*[torch.arange(V)] * L).expand(B, -1, -1)
     all_valid = torch.ones(everything.shape[:2], dtype=torch.bool)
-    close(readout.log_prob_of_set(state, everything, all_valid), torch.zeros(2, B))
+    close(readout.log_prob_of_set(state, None, everything, all_valid), torch.zeros(2, B))
     lists, solutions, valid = sets_of_solutions()
-    close(readout.log_prob_each(state, solutions), Readout.log_prob_each(readout, state, solutions))
+    close(readout.log_prob_each(state, None, solutions), Readout.log_prob_each(readout, state, None, solutions))
     close(
-        readout.log_prob_of_set(state, solutions, valid),
+        readout.log_prob_of_set(state, None, solutions, valid),
         torch.tensor([[enumerate_set(logits[k, b], lists[b]) for b in range(B)] for k in range(2)]),
     )
 

@@ -34,7 +34,7 @@ def test_queens_are_columns_by_row():
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("12", "got a Sudoku of 2 cells; write 16, 36 or 81, row by row, '.' for a blank"),
+        ("12", "got a Sudoku of 2 cells; write 16, 36, 64, 81, 100, 144, 225, 256 or 625, row by row, '.' for a"),
         ("", "got a Sudoku of 0 cells"),
         ("5" + "." * 15, "row 1, column 1 of the Sudoku is '5'; write 1 to 4, or '.' for a blank"),
         ("." * 35 + "y", "row 6, column 6 of the Sudoku is 'Y'; write 1 to 6"),

@@ -62,5 +62,5 @@ def test_the_readout_reads_the_cells_alone():
     logits = state.h[:, :, 12:] @ readout.cells.logits.weight.T
     expected = logits.log_softmax(-1).gather(-1, y.expand(2, -1, -1)[..., None]).sum((-1, -2))
     close(readout(state).log_prob(y), expected, 1e-5)
-    close(readout.log_prob_each(state, y[:, None])[..., 0], expected, 1e-5)
+    close(readout.log_prob_each(state, None, y[:, None])[..., 0], expected, 1e-5)
     assert readout.answer(state).equal(logits.argmax(-1))

@@ -23,6 +23,7 @@ from gram_pyro.priors.categorical import Categorical
 from gram_pyro.priors.gaussian import Gaussian
 from gram_pyro.priors.student_t import StudentT
 from gram_pyro.readout import CategoricalReadout
+from gram_pyro.rollout_losses import Cover, MultiSample, Set
 from gram_pyro.runs.parts import Part
 from gram_pyro.segment_graph import WARM_UP, SegmentGraph, advance, begin, padded
 from gram_pyro.tasks.base import Batch
@@ -40,7 +41,7 @@ def test_padding_changes_no_probability(count, wanted):
     batch = padded(Batch(x, solutions[:, 0], solutions, valid))
     assert batch.solutions.shape == (4, wanted, 4) and batch.valid.shape == (4, wanted)
     state = model.start(x)
-    each = [model.readout.log_prob_of_set(state, *lists) for lists in ((solutions, valid), batch[2:])]
+    each = [model.readout.log_prob_of_set(state, None, *lists) for lists in ((solutions, valid), batch[2:])]
     torch.testing.assert_close(*each)
 
 
@@ -53,19 +54,19 @@ def test_a_trajectory_begins_where_it_would(local_params):
         if prepared:
             begin(rollout)
         pyro.set_rng_seed(3)
-        losses.append(rollout.advance().item())
+        losses.append(rollout.advance(0).item())
     assert losses[0] == losses[1]
 
 
 class Played:
     """What a recording does, without a graph: the sequence that was recorded, and no other."""
 
-    def __init__(self, trainer, rollout, *_):
-        self.trainer, self.recorded = trainer, (rollout.covers, rollout.free.valid.shape)
+    def __init__(self, trainer, rollout, segment, *_):
+        self.trainer, self.segment, self.recorded = trainer, segment, rollout.free.valid.shape
 
     def replay(self, rollout):
-        assert self.recorded == (rollout.covers, rollout.free.valid.shape)
-        return advance(self.trainer, rollout)
+        assert self.recorded == rollout.free.valid.shape
+        return advance(self.trainer, rollout, self.segment)
 
 
 def without_gpu(trainer):
@@ -74,20 +75,20 @@ def without_gpu(trainer):
     return graph
 
 
-@pytest.mark.parametrize("num_segments, covering, recordings", [(1, 1, 1), (5, 1, 1), (3, 2, 2)])
+@pytest.mark.parametrize("num_segments, rollout_loss, count", [(1, Set(), 1), (5, MultiSample(), 1), (3, Cover(), 2)])
 def test_a_trainer_that_leaves_its_segments_to_a_graph_computes_the_same(
-    num_segments, covering, recordings, local_params, monkeypatch
+    num_segments, rollout_loss, count, local_params, monkeypatch
 ):
     """The heads see the same states, all steps are counted, and there are no more recordings than kinds of segments."""
     monkeypatch.setattr(segment_graph, "record", Played)
     records = []
     for graph in (None, without_gpu):
         pyro.set_rng_seed(0)
-        trainer = trainer_of(num_segments=num_segments, covering=covering)
+        trainer = trainer_of(num_segments=num_segments, rollouts_per_puzzle=2, rollout_loss=rollout_loss)
         trainer.graph = graph and graph(trainer)
         records.append([trainer.trajectory(ragged(8)) for _ in range(2)])
         assert trainer.updates == 2 * num_segments
-    assert len(trainer.graph.recordings) == recordings
+    assert len(trainer.graph.recordings) == count
     for one, two in zip(*records, strict=True):
         assert one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
 
@@ -125,14 +126,14 @@ def test_a_segment_looks_at_no_number_and_brings_none(part, local_params, monkey
         trainer = Trainer(*program_with(part), Heads(D, 6), MeanField_ELBO(), settings)
         rollout = Rollout(trainer, ragged(8), Part(0, 1))
         begin(rollout)
-        advance(trainer, rollout)
+        advance(trainer, rollout, 0)
         monkeypatch.setattr(torch, "tensor", no_number)
         if part is StudentT:  # torch's chi-squared law does
             with pytest.raises(AssertionError, match="is brought to a device"), NoLook():
-                advance(trainer, rollout)
+                advance(trainer, rollout, 0)
         else:
             with NoLook():
-                advance(trainer, rollout)
+                advance(trainer, rollout, 0)
 
 
 def test_what_fails_while_it_is_recorded_is_told(monkeypatch, local_params):
@@ -146,7 +147,7 @@ def test_what_fails_while_it_is_recorded_is_told(monkeypatch, local_params):
     monkeypatch.setattr(segment_graph, "Recording", fails)
     sentence = r"under the prior Gaussian and the guide Concat \(Cannot copy between CPU and CUDA tensors\); write"
     with pyro.validation_enabled(True), pytest.raises(ValueError, match=sentence):
-        segment_graph.record(trainer_of(), None, None, None)
+        segment_graph.record(trainer_of(), None, 0, None, None)
 
 
 def delay(trainer):
@@ -174,15 +175,15 @@ def test_what_cannot_be_recorded_is_told(change, reason, local_params):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("covering", [1, 2])
-def test_the_graph_computes_what_it_recorded(covering, local_params, single_precision):
+@pytest.mark.parametrize("rollout_loss", [Set(), MultiSample(), Cover()])
+def test_the_graph_computes_what_it_recorded(rollout_loss, local_params, single_precision):
     histories = []
     for graphed in (False, True):
         pyro.set_rng_seed(0)
         model, guide = program(relational, num_transitions=2, readout=CategoricalReadout, shaken=False)
-        settings = TrainSettings(100, 5, 8, free_share=0.25, covering=covering, precision="fp32", warmup=1)
+        settings = TrainSettings(100, 5, 8, free_share=0.25, rollouts_per_puzzle=2, precision="fp32", warmup=1)
         parts = [part.cuda() for part in (model, guide, Heads(8, 6))]
-        trainer = Trainer(*parts, Balanced_ELBO(), settings)
+        trainer = Trainer(*parts, Balanced_ELBO(), settings, rollout_loss)
         if graphed:
             trainer.graph = SegmentGraph(trainer)
         pyro.set_rng_seed(1)

@@ -10,12 +10,28 @@ import torch
 from oracle import law_from_start, linear_gram, log_evidence, posterior_of_answer
 from tiny import close
 
+from gram_pyro.evaluate import judge
 from gram_pyro.heads import Heads
 from gram_pyro.inference.noise import rebuilt
 from gram_pyro.inference.resampling import multinomial, residual, stratified, systematic
 from gram_pyro.inference.sampler import sample
 from gram_pyro.inference.smc import sir, smc
+from gram_pyro.metrics import report
 from gram_pyro.priors.noiseless import Noiseless
+from gram_pyro.tasks.base import Puzzles, Task
+
+
+class Positive(Task):
+    """An answer is right if it is above 0."""
+
+    train, test = None, {}
+
+    def is_solved(self, x, y):
+        return (y > 0).all(-1)
+
+    def augment(self, batch, generator):
+        return batch
+
 
 SCHEMES = [multinomial, stratified, systematic, residual]
 N, FLOOR = 3, 0.08
@@ -259,3 +275,16 @@ def test_chunks_do_not_change_shapes(chunk):
         for field in (run.log_weights, run.log_likelihood, run.depth, run.change, run.halt, run.value):
             assert field.shape == (6, 3) and not field.requires_grad
         assert run.history.log_weights.shape == run.history.ancestors.shape == (2, 6, 3)
+
+
+@pytest.mark.parametrize("sampler, options", [CASES[0], CASES[4]])
+def test_particles_that_were_weighed_together_are_not_cut_into_fewer(sampler, options):
+    """Resampled particles lie sorted by ancestor, so that 5 of 20 in a row are alike: they are judged as 20 only."""
+    model, x, y = problem()
+    found = sampler(model, x, 20, N, potential=likelihood(model, y), **options)
+    task, puzzles = Positive(), Puzzles.from_lists(x.tolist(), [[row] for row in x.tolist()])
+    result = judge(task, puzzles, found)
+    assert result.whole and list(report(result, [1, 5, 20])["any"]) == [20]
+    free = judge(task, puzzles, sample(model, x, 20, N))
+    assert not free.whole and list(report(free, [1, 5, 20])["any"]) == [1, 5, 20]
+    assert judge(task, puzzles, found._replace(history=None, log_weights=torch.randn(20, 3))).whole

@@ -151,7 +151,7 @@ def test_a_resampled_trajectory_has_the_past_of_its_ancestors():
     parts = small()
     for sampler, threshold in ((smc, {"threshold": 1.0}), (sir, {})):
         steer = partial(sampler, potential=value(AnyBoard, parts.heads, strength=20.0), **threshold)
-        with Watch(parts) as watch:
+        with Watch(parts, X) as watch:
             found = seeded(steer, parts, N, chunk=K)
         thoughts = watch.replay(found)
         assert torch.equal(thoughts.answers[-1], found.answers[:, 0])

@@ -30,7 +30,7 @@ def test_parse(text, board):
         ("." * 36, 9, "36 symbols; expected n . n = 81 for n=9"),
         ("." * 15 + "5", None, "row 4, column 4 of the Sudoku is '5'; write 1 to 4, or '.' for a blank"),
         ("." * 15 + "?", None, "row 4, column 4 of the Sudoku is '[?]'; write 1 to 4"),
-        ("." * 255 + "H", None, "row 16, column 16 of the Sudoku is 'H'; write 1 to 9, A to G, or"),
+        ("." * 255 + "H", None, "row 16, column 16 of the Sudoku is 'H'; write 1 to 9, and A to G for 10 to 16, or"),
         ("0" + "." * 254 + "A", None, "got '0' beside '.'; 0 is a blank here and no digit"),
     ],
 )

@@ -4,6 +4,7 @@ import csv
 import json
 
 import pytest
+from finished_run import write
 from omegaconf import OmegaConf
 from scripts import experiment
 
@@ -14,40 +15,6 @@ from gram_pyro.runs.command import plain_errors
 @pytest.fixture(scope="module")
 def table():
     return experiment("table")
-
-
-def write(folder, task, method, seed, accuracy, coverage, minutes=2.0, tests=("a",), rival=False):
-    """A finished run whose metrics at width 1 and 20 are known and all differ."""
-
-    def metrics(shift):
-        return {
-            "accuracy": {"1": accuracy + shift, "20": 0.01},
-            "any": {"1": 0.02, "20": 0.9},
-            "coverage": {"1": 0.03, "20": coverage / 2},
-            "ceiling": {"1": 0.04, "20": 0.85},
-            "coverage_pooled": {"1": 0.05, "20": coverage},
-            "ceiling_pooled": {"1": 0.06, "20": 0.8},
-            "vote": {"1": 0.07, "20": 0.71},
-            "distinct": {"1": 0.08, "20": 3 + accuracy},
-            "entropy": {"1": 0.0, "20": 1.2},
-            "violations": {"1": 1.5, "20": 7.0},
-            "num_puzzles": 255,
-        }
-
-    def program(shift):
-        return {
-            "config": {"task_name": task, "method_name": method, "seed": seed},
-            "parameters": {"model": 1_000_000, "guide": 500_000},
-            "updates": 4000,
-            "seconds": 60 * minutes,
-            "device": "cpu",
-            "tests": {name: metrics(shift) for name in tests},
-        }
-
-    folder.mkdir(parents=True)
-    programs = {"GRAM": program(0.0)} | ({"deterministic": program(0.1)} if rival else {})
-    (folder / "results.json").write_text(json.dumps({"programs": programs}))
-    return folder / "results.json"
 
 
 def test_read_run(table, tmp_path):
@@ -61,7 +28,7 @@ def test_read_run(table, tmp_path):
         "evaluate.sampler_name": ["ancestral"], "evaluate.task.test": [None], "evaluate.task.num_test": [None],
         "evaluate.num_puzzles": [255],
     }  # fmt: skip
-    assert rows[0].pop("widths")["entropy"] == {"1": 0.0, "20": 1.2}
+    assert rows[0].pop("widths")["entropy"] == {"1": 0.0, "20": 1.2} and rows[0].pop("scores") is None
     assert rows[0] == pytest.approx(
         {
             "task": "sudoku", "method": "hrm", "puzzles": "a", "seed": 3, "accuracy": 50.0, "any": 90.0,
@@ -100,7 +67,7 @@ def test_by_width(table, tmp_path):
     assert lines["hrm", 20]["distinct"] == pytest.approx(3.4) and lines["hrm", 20]["distinct_se"] is None
     head, rule, one, many, *_ = table.widths_markdown(list(lines.values())).splitlines()
     assert rule.count("---") == head.count("|") - 1 == one.count("|") - 1
-    assert many.startswith("| nqueens_8, a | gram | 20 | 0.010 ± 0.000 |") and "3.930 ± 0.030" in many
+    assert many.startswith("| nqueens_8, a | gram | 20 | 0.010 ± 0.000 |") and "3.930 ± 0.381" in many
 
 
 def test_seeds_of_one_row_are_of_one_kind(table, tmp_path):
@@ -176,6 +143,7 @@ def test_summarise(table, tmp_path):
     # of two values a and b the mean is (a + b) / 2 and its standard error |a - b| / 2
     for column, mean, se in (("accuracy", 93, 3), ("coverage", 60, 10), ("coverage_macro", 30, 5), ("any", 90, 0)):
         assert two[column] == pytest.approx(mean) and two[f"{column}_se"] == pytest.approx(se, abs=1e-9)
+        assert two[f"{column}_t95"] == pytest.approx(12.7062 * se, rel=1e-4)  # Student's t of one degree of freedom
     assert two["minutes"] == "2.5 (cpu)" and two["parameters"] == 1_500_000 and two["updates"] == 4000
     assert one["accuracy"] == pytest.approx(40) and all(one[f"{c}_se"] is None for c in table.METRICS)
     assert (two["paper_accuracy"], two["paper_coverage"]) == (99.7, 90.3)
@@ -192,7 +160,7 @@ def test_markdown(table, tmp_path):
         return [c.strip() for c in line.strip("|").split("|")]
 
     assert cells(two) == [
-        "nqueens_8, a", "gram", "2", "93.00 ± 3.00", "99.7", "60.00 ± 10.00", "80.0", "90.3", "30.00 ± 5.00", "85.0",
+        "nqueens_8, a", "gram", "2", "93.00 ± 38.12", "99.7", "60.00 ± 127.06", "80.0", "90.3", "30.00 ± 63.53", "85.0",
         "1.50 ± 0.00", "1.50M", "4000", "2.5 (cpu)",
     ]  # fmt: skip
     assert cells(one)[3:9] == ["40.00", "", "20.00", "80.0", "", "10.00"]
@@ -222,7 +190,8 @@ def test_run_writes_the_table_and_the_frontier(table, tmp_path, monkeypatch):
     assert [r["method"] for r in rows] == [r["method"] for r in expected] and float(
         rows[2]["accuracy_se"]
     ) == pytest.approx(3)
-    assert rows[3]["accuracy_se"] == "" and (out / "table.md").read_text() == table.markdown(expected) + "\n"
+    text = f"{table.markdown(expected)}\n\n{table.INTERVAL}\n"
+    assert rows[3]["accuracy_se"] == "" and (out / "table.md").read_text() == text
     with (out / "widths.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 2 * len(rows)
     assert (out / "widths.md").read_text().startswith("| task | method | K |")

@@ -8,10 +8,11 @@ from tiny import MIXERS, D, L, V, close, parameters, program, shake
 from tiny_trainer import ragged, trainer_of
 
 from gram_pyro.learner import decay_groups
-from gram_pyro.objectives import Balanced_ELBO, Surrogate, cover_loss, segment_loss, set_loss
+from gram_pyro.objectives import Balanced_ELBO, Surrogate, segment_loss
 from gram_pyro.readout import CategoricalReadout
+from gram_pyro.rollout_losses import Cover, cover_loss, set_loss
 from gram_pyro.tasks.sudoku_boards import SudokuBoards
-from gram_pyro.train import Trainer, TrainSettings
+from gram_pyro.train import Trainer
 
 OBJECTIVES = [Balanced_ELBO(), TraceMeanField_ELBO(), Trace_ELBO(), Surrogate(Balanced_ELBO()), Surrogate(Trace_ELBO())]
 
@@ -65,9 +66,9 @@ def test_first_segment_of_the_trainer_is_the_weighted_loss(local_params, beta):
     with torch.no_grad():
         trainer.guide(data.x[2:], data.y[2:], None)
         kl = trainer.guide.kl().sum()
-        bound = beta * kl - trainer.model.readout(trainer.guide.final_state()).log_prob(data.y[2:]).mean()
+        bound = beta * kl - trainer.model.readout(trainer.guide.final_state(), data.x[2:]).log_prob(data.y[2:]).mean()
         end = trainer.model(data.x[:2])
-        law = trainer.model.readout(end)
+        law = trainer.model.readout(end, data.x[:2])
         miss = -torch.logaddexp(law.log_prob(data.solutions[:2, 0]), law.log_prob(data.solutions[:2, 1])).mean()
     assert kl > 0.1
     close(record["loss"], bound, 1e-6)
@@ -91,7 +92,7 @@ def test_segments_are_chained_through_the_detached_state(local_params, monkeypat
         return watched
 
     monkeypatch.setattr("gram_pyro.train.segment_loss", watch("guided", segment_loss, 5))
-    monkeypatch.setattr("gram_pyro.train.set_loss", watch("free", set_loss, 4))
+    monkeypatch.setattr("gram_pyro.rollout_losses.set_loss", watch("free", set_loss, 4))
     trainer.trajectory(ragged(8))
     for kind, rows in (("guided", 6), ("free", 2)):
         assert len(starts[kind]) == 3 and starts[kind][0] is None
@@ -102,7 +103,7 @@ def test_segments_are_chained_through_the_detached_state(local_params, monkeypat
 
 
 def test_rollouts_of_a_puzzle_cover_its_solutions_in_the_first_segment(local_params, monkeypatch):
-    trainer, calls = trainer_of(free_share=0.7, covering=2, num_segments=3), []
+    trainer, calls = trainer_of(free_share=0.7, rollouts_per_puzzle=2, num_segments=3, rollout_loss=Cover()), []
 
     def watch(name, function):
         def watched(model, x, solutions, valid, state, *rest):
@@ -114,7 +115,7 @@ def test_rollouts_of_a_puzzle_cover_its_solutions_in_the_first_segment(local_par
         return watched
 
     for name, function in (("cover", cover_loss), ("set", set_loss)):
-        monkeypatch.setattr(f"gram_pyro.train.{name}_loss", watch(name, function))
+        monkeypatch.setattr(f"gram_pyro.rollout_losses.{name}_loss", watch(name, function))
     batch = ragged(8)
     record = trainer.trajectory(batch)
     assert trainer.settings.num_free == 6 == round(0.7 * 8)
@@ -127,11 +128,11 @@ def test_rollouts_of_a_puzzle_cover_its_solutions_in_the_first_segment(local_par
 
 
 def test_covering_that_cannot_be(local_params):
-    with pytest.raises(ValueError, match="covering=5 rollouts of a puzzle came, and free_share=0.5 of"):
-        trainer_of(free_share=0.5, covering=5)
+    with pytest.raises(ValueError, match="got rollouts_per_puzzle=5, and free_share=0.5 of"):
+        trainer_of(free_share=0.5, rollouts_per_puzzle=5)
     t = trainer_of()
-    with pytest.raises(ValueError, match="covering=2 needs lists of all solutions, and SudokuBoards has none"):
-        Trainer(t.model, t.guide, t.heads, t.objective, TrainSettings(1, 1, 8, 1, 0.5, 2), SudokuBoards())
+    with pytest.raises(ValueError, match="rollout_loss=Cover needs lists of all solutions, and SudokuBoards has none"):
+        Trainer(t.model, t.guide, t.heads, t.objective, t.settings, Cover(), SudokuBoards())
 
 
 def test_bf16_step_keeps_laws_in_full_precision(local_params):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny import close
 
-from gram_pyro.inference.weights import check, ess, log_mean_exp, normalise, pareto_k
+from gram_pyro.inference.weights import check, ess, log_mean_exp, normalise, pareto_k, pareto_threshold
 
 FUNCTIONS = [normalise, ess, pareto_k]
 
@@ -105,3 +105,8 @@ def test_pareto_shape_needs_a_tail():
     with pytest.raises(ValueError, match="24 particles came, and the tail of the weights needs at least 25"):
         pareto_k(torch.randn(24, 2))
     assert pareto_k(torch.randn(25, 2, dtype=torch.float32)).dtype == torch.float32
+
+
+def test_the_threshold_of_the_pareto_shape_rises_with_the_number_of_weights_to_a_limit():
+    assert pareto_threshold(200) == pytest.approx(0.5654, abs=1e-4) and pareto_threshold(100) == pytest.approx(0.5)
+    assert pareto_threshold(2154) < 0.7 and pareto_threshold(2155) == pareto_threshold(10**6) == 0.7

@@ -37,16 +37,16 @@ MIXERS = [relational, rotary, mixing]
 
 
 class DoubleReadout(Readout):
-    """A categorical readout that stays in float64, for exact comparisons; the package's may round to float32."""
+    """A categorical readout for which no cell of x is a clue, so that any x may stand beside any y."""
 
     def __init__(self, dim, num_symbols):
         super().__init__()
         self.logits = Linear(dim, num_symbols)
 
-    def forward(self, state):
+    def forward(self, state, x=None):
         return dist.Categorical(logits=self.logits(state.h)).to_event(1)
 
-    def answer(self, state):
+    def answer(self, state, x=None):
         return self.logits(state.h).argmax(-1)
 
 

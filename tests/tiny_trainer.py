@@ -11,11 +11,15 @@ from gram_pyro.train import Trainer, TrainSettings
 
 
 def ragged(size):
-    x, y = torch.arange(size)[:, None].expand(size, L) % V, torch.randint(V, (size, L))
-    return Batch(x, y, torch.stack([y, (y + 1) % V], 1), torch.ones(size, 2, dtype=torch.bool))
+    """Two solutions that share their first half, and rows that differ in the clue in their first cell."""
+    y = torch.randint(V, (size, L))
+    y[:, 0] = torch.arange(size) % V
+    other = torch.cat([y[:, : L // 2], (y[:, L // 2 :] + 1) % V], 1)
+    x = y * (torch.arange(L) == 0)
+    return Batch(x, y, torch.stack([y, other], 1), torch.ones(size, 2, dtype=torch.bool))
 
 
-def trainer_of(free_share=0.25, mixer=relational, objective=None, size=8, **options):
+def trainer_of(free_share=0.25, mixer=relational, objective=None, size=8, rollout_loss=None, **options):
     model, guide = program(mixer, num_transitions=2, readout=CategoricalReadout, shaken=False)
     settings = dict(
         updates=100,
@@ -26,4 +30,5 @@ def trainer_of(free_share=0.25, mixer=relational, objective=None, size=8, **opti
         precision="fp32",
         warmup=1,
     )
-    return Trainer(model, guide, Heads(D, 6), objective or Balanced_ELBO(), TrainSettings(**(settings | options)))
+    settings = TrainSettings(**(settings | options))
+    return Trainer(model, guide, Heads(D, 6), objective or Balanced_ELBO(), settings, rollout_loss)

@@ -1,7 +1,8 @@
 // A board on the page. A spec is {kind, n, box}; boards come as strings of n * n symbols, numbered as the tasks do:
-// Sudoku 0 (blank), 1..n; queens 0 (blank), 1 (empty), 2 (queen).
+// Sudoku 0 (blank), 1..9, A, B, ... from 10 on; queens 0 (blank), 1 (empty), 2 (queen).
 
 export const QUEEN = "2";
+export const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
 /** Row and column of a cell, counted from 1 as people do. */
 export function place(spec, cell) {

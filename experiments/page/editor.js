@@ -1,7 +1,7 @@
 // The board one types on: a Sudoku of input fields with a pad of digits, or a board of buttons for queens.
 // Arrow keys move; the grid is one stop of the tab key.
 
-import { clashes, layOut, place, QUEEN } from "./board.js";
+import { clashes, DIGITS, layOut, place, QUEEN } from "./board.js";
 
 export class Editor {
   /** `changed(text)` is called after every edit, `complain(sentence)` when a key does not belong on the board. */
@@ -33,7 +33,7 @@ export class Editor {
   /** Show a puzzle that came as text. Returns: whether it is one for this board; if not, the board stays. */
   read(text) {
     const { kind, n } = this.spec;
-    const digits = "0123456789".slice(0, kind === "sudoku" ? n + 1 : n);
+    const digits = DIGITS.slice(0, kind === "sudoku" ? n + 1 : n);
     if (text.length !== (kind === "sudoku" ? n * n : n) || [...text].some((c) => !`.${digits}`.includes(c))) return false;
     if (kind === "sudoku") this.symbols = [...text.replaceAll(".", "0")];
     else {
@@ -46,7 +46,7 @@ export class Editor {
 
   field(cell) {
     const input = document.createElement("input");
-    Object.assign(input, { type: "text", inputMode: "numeric", autocomplete: "off" });
+    Object.assign(input, { type: "text", inputMode: this.spec.n > 9 ? "text" : "numeric", autocomplete: "off" });
     input.setAttribute("aria-label", place(this.spec, cell));
     input.addEventListener("focus", () => this.enter(cell));
     input.addEventListener("input", () => this.write(cell, input.value.slice(-1)));
@@ -74,7 +74,7 @@ export class Editor {
     pad.className = "pad";
     pad.setAttribute("role", "group");
     pad.setAttribute("aria-label", "Digits for the marked cell");
-    for (const digit of [..."123456789".slice(0, this.spec.n), ""]) {
+    for (const digit of [...DIGITS.slice(1, this.spec.n + 1), ""]) {
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = digit || "erase";
@@ -86,13 +86,13 @@ export class Editor {
 
   /** Put a typed character into a Sudoku cell. */
   write(cell, character) {
-    const digit = [" ", ".", ""].includes(character) ? "0" : character;
-    if ("0123456789".slice(0, this.spec.n + 1).includes(digit)) {
+    const digit = [" ", ".", ""].includes(character) ? "0" : character.toUpperCase();
+    if (DIGITS.slice(0, this.spec.n + 1).includes(digit)) {
       this.symbols[cell] = digit;
       this.edited();
     } else {
       this.draw();
-      this.complain(`${character} is no digit of this board; write 1 to ${this.spec.n}, or nothing for a blank`);
+      this.complain(`${character} is no digit of this board; write 1 to ${DIGITS[this.spec.n]}, or nothing for a blank`);
     }
   }
 

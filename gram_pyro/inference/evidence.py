@@ -52,10 +52,13 @@ def guided_filter(
     rows, targets = x.repeat(num_particles, 1), y.repeat(num_particles, 1)
     cloud = Cloud(from_guide(model, guide, rows, targets), model.start(rows), chunk)
     particles = ParticleFilter(cloud, num_particles, resample, threshold)
+
+    def likelihood(index: Tensor, state: State) -> Tensor:
+        return model.readout(state, rows[index]).log_prob(targets[index])
+
     for segment in range(num_segments):
         guide.segment = segment
-        log_ratio = cloud.advance()
-        particles.weigh(log_ratio, cloud.read(lambda index, state: model.readout(state, rows[index]).log_prob(targets[index])))
+        particles.weigh(cloud.advance(), cloud.read(likelihood))
         if segment < num_segments - 1:
             particles.steer()
     return particles

@@ -19,7 +19,7 @@ from gram_pyro.core import State
 from gram_pyro.heads import Heads
 from gram_pyro.inference.chunks import in_chunks
 from gram_pyro.inference.cloud import Cloud, from_prior
-from gram_pyro.inference.trajectories import Trajectories, in_one_piece
+from gram_pyro.inference.trajectories import Trajectories, in_one_piece, stack
 from gram_pyro.model import GRAM
 
 Sampler = Callable[..., Trajectories]
@@ -45,15 +45,16 @@ def run(
     """K independent trajectories per puzzle, segment n by the n-th model: one program, whose prior may change.
 
     Width is folded into the batch and run `chunk` rows at a time, so memory does not grow with K. Of a deterministic
-    recursion one trajectory is run and counted K times.
+    recursion one trajectory is run and counted K times, or read K times if its answers are drawn.
     Args: x [B, L]; heads judge the final states; a trajectory halts at the first segment with halt(h) > halt_at.
     Raises: ValueError if halt_at came without heads, or chunk is below 1.
     """
     check_halting(heads, halt_at)
     if chunk < 1:
         raise ValueError(f"chunk={chunk} came; at least 1 row must be run at once")
-    num_distinct = 1 if all(model.is_deterministic for model in models) else num_particles
-    rows = x.expand(num_distinct, *x.shape).flatten(0, 1)
+    num_paths = 1 if all(model.has_one_path for model in models) else num_particles
+    num_readings = num_particles if num_paths == 1 and models[-1].readout.answers_at_random else 1
+    rows = x.expand(num_paths, *x.shape).flatten(0, 1)
 
     def landed(part: Tensor) -> Trajectories:
         cloud = Cloud(from_prior(models[0], part), models[0].start(part), chunk)
@@ -61,10 +62,10 @@ def run(
             cloud.propose = from_prior(model, part)
             cloud.advance()
             halt(cloud, heads, halt_at)
-        return land(cloud, models[-1], part, heads, 1)
+        return stack([land(cloud, models[-1], part, heads, 1) for _ in range(num_readings)])
 
-    flat = in_one_piece(map(landed, in_chunks(rows, chunk)), len(rows))  # one particle of K x B puzzles
-    shaped = flat.per_particle(lambda field: field[0].unflatten(0, (num_distinct, len(x))))
+    flat = in_one_piece(map(landed, in_chunks(rows, chunk)), len(rows))  # as puzzles, one for every path of a puzzle
+    shaped = flat.per_particle(lambda field: field.unflatten(1, (num_paths, len(x))).flatten(0, 1))
     wide = shaped.per_particle(lambda field: field.expand(num_particles, *field.shape[1:]))
     return wide._replace(log_evidence=torch.zeros_like(wide.log_weights[0]))
 

@@ -7,10 +7,10 @@
 What solve.py prints and the demo page shows. Source: ours.
 """
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from omegaconf import DictConfig
 from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
@@ -21,8 +21,9 @@ from gram_pyro.inference.search import search
 from gram_pyro.inference.trajectories import Trajectories
 from gram_pyro.inference.watch import Thoughts, Watch
 from gram_pyro.inference.weights import normalise
-from gram_pyro.load import Program, load, load_program, stored_config
+from gram_pyro.load import Program, load_program, serves_every_size, stored_config
 from gram_pyro.precision import AUTO, autocast
+from gram_pyro.puzzle import TASKS, Board
 from gram_pyro.tasks.base import Task
 
 
@@ -53,11 +54,15 @@ class Outcome(NamedTuple):
     earlier: int = 0
 
 
-def open_weights(weights: str) -> tuple[Task, Program]:
-    """The task and program of shipped weights, or of a .safetensors file.  Raises: as `load` and `load_program`."""
-    if not weights.endswith(".safetensors"):
-        return load(weights)
-    task = build_task(stored_config(weights), DictConfig({}))
+def open_weights(weights: str | Path, board: Board | None = None) -> tuple[Task, Program]:
+    """The task and program of shipped weights, or of a .safetensors file; for boards like `board` if they serve these.
+
+    Raises: as `load`.
+    """
+    config = stored_config(weights)
+    task = build_task(config, {})
+    if board and isinstance(task, TASKS[board.kind]) and task.n != board.n and serves_every_size(config):
+        task = build_task(config, {"n": board.n})
     return task, load_program(weights, task)
 
 

@@ -84,8 +84,17 @@ def concatenate(parts: Sequence[Trajectories]) -> Trajectories:
     return Trajectories(*(cat(name) for name in Trajectories._fields))
 
 
+def stack(parts: Sequence[Trajectories]) -> Trajectories:
+    """More particles of the same puzzles, without history."""
+    if len(parts) == 1:
+        return parts[0]
+    fields = {name: [getattr(part, name) for part in parts] for name in Trajectories._fields}
+    kept = ("log_evidence", "history")
+    return Trajectories(**{n: f[0] if n in kept or f[0] is None else torch.cat(f) for n, f in fields.items()})
+
+
 def in_one_piece(parts: Iterable[Trajectories], num_rows: int) -> Trajectories:
-    """The trajectories of rows that come part by part, without history, as one particle of `num_rows` puzzles.
+    """The trajectories of rows that come part by part, without history, as those of `num_rows` puzzles.
 
     They are written where they will stay: small results kept between the large intermediates of a next part would keep
     a CPU's allocator from using that memory again, and 10,000 rows would take half as much again as 1000.
@@ -93,7 +102,7 @@ def in_one_piece(parts: Iterable[Trajectories], num_rows: int) -> Trajectories:
     """
     parts = iter(parts)
     first = next(parts)
-    whole = first.per_particle(lambda field: field.new_empty(1, num_rows, *field.shape[2:]))
+    whole = first.per_particle(lambda field: field.new_empty(len(field), num_rows, *field.shape[2:]))
     whole = whole._replace(log_evidence=first.log_evidence.new_empty(num_rows))
     start = 0
     for part in chain([first], parts):

@@ -32,7 +32,7 @@ class Thoughts(NamedTuple):
 
 
 class Watch(Messenger):
-    """Sees answers and halt probabilities of the rows in flight, all of the puzzle x [L]; sites h and l end a segment."""
+    """Sees answers and halt probabilities of the rows in flight, all of one puzzle x [L]; sites h, l end a segment."""
 
     def __init__(self, program: Program, x: Tensor) -> None:
         super().__init__()

@@ -49,8 +49,9 @@ def ess(log_weights: Tensor) -> Tensor:
 
 def pareto_k(log_weights: Tensor) -> Tensor:
     """Pareto shape of the upper tail of the weights, [B]: below 0.5 the evidence estimate has finite variance, above
-    0.7 it is not to be trusted, whatever its standard error says. NaN where the tail does not rise above the rest
-    (equal weights, or too few that are not zero); inf where the rest vanishes beside the largest in float64.
+    `pareto_threshold(K)` it is not to be trusted, whatever its standard error says. NaN where the tail does not rise
+    above the rest (equal weights, or too few that are not zero); inf where the rest vanishes beside the largest in
+    float64.
 
     Raises: ValueError if K < 25: a tail of min(K / 5, 3 sqrt(K)) weights is fitted; and as `normalise`.
     Source: Vehtari et al., Pareto smoothed importance sampling; the fit is Pyro's.
@@ -62,6 +63,14 @@ def pareto_k(log_weights: Tensor) -> Tensor:
     normalise(log_weights)  # raises
     largest = (log_weights - log_weights.amax(0)).double().sort(0).values[-tail - 1 :].cpu()
     return log_weights.new_tensor([_tail_shape(*column.split([1, tail])) for column in largest.T])
+
+
+def pareto_threshold(num: int) -> float:
+    """The largest Pareto shape at which `num` weights can be trusted: min(1 - 1 / log10(num), 0.7), so 0.57 of 200.
+
+    Source: Vehtari et al., Pareto smoothed importance sampling (2024).
+    """
+    return min(1 - 1 / math.log10(num), 0.7)
 
 
 def _tail_shape(cutoff: Tensor, tail: Tensor) -> float:

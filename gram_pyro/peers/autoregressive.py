@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from gram_pyro.embed import TokenEmbedding
 from gram_pyro.layers import Linear, SwiGLU, attend, check_heads, merge_heads, normalise, split_heads
 from gram_pyro.peers.base import Peer
+from gram_pyro.readout import clamp
 
 
 class Memory:
@@ -73,13 +74,13 @@ class Autoregressive(Peer):
         self.register_buffer("bias", bias, persistent=False)
 
     def forward(self, x: Tensor, before: Tensor) -> Tensor:
-        """Logits of y_1 .. y_S.  Shapes: x [B, L]; before [B, S - 1], the cells already known -> [B, S, V]."""
+        """Logits of y_1 .. y_S, clues kept.  Shapes: x [B, L]; before [B, S - 1], the cells known -> [B, S, V]."""
         sequence = torch.cat([x, self.start_of(x), before], 1)
         length = sequence.shape[1]
         h = self.embed(sequence, 0)
         for block in self.blocks:
             h = block(h, self.bias[:length, :length])
-        return self.logits(h[:, self.num_cells :]).float()
+        return clamp(self.logits(h[:, self.num_cells :]).float(), x[:, : length - self.num_cells])
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         logits = self(x, y[:, :-1])
@@ -90,8 +91,8 @@ class Autoregressive(Peer):
         self.read(x, 0, memories)
         y = [self.start_of(x)]
         for i in range(self.num_cells):
-            law = self.read(y[-1], self.num_cells + i, memories).squeeze(1).softmax(-1)
-            y.append(torch.multinomial(law, 1))
+            logits = clamp(self.read(y[-1], self.num_cells + i, memories), x[:, i : i + 1])
+            y.append(torch.multinomial(logits.squeeze(1).softmax(-1), 1))
         return torch.cat(y[1:], 1)
 
     def read(self, tokens: Tensor, place: int, memories: list[Memory]) -> Tensor:

@@ -11,13 +11,20 @@ from gram_pyro.inference.trajectories import Trajectories
 
 
 class Peer(nn.Module, ABC):
-    """To add one: subclass, and run it with ``peer._target_=my_module.MyPeer``.
+    """To add one: subclass, and run it with ``peer._target_=my_module.MyPeer``. A cell that x shows keeps its symbol
+    in every answer, see `gram_pyro.readout.clamp`.
 
     Attributes: num_symbols V; num_cells L.
+    Raises: ValueError if the task has boards of several sizes.
     """
 
     def __init__(self, num_cells: int, num_symbols: int) -> None:
         super().__init__()
+        if not isinstance(num_symbols, int):
+            raise ValueError(
+                f"got {num_symbols}, V by the number of cells; expected one V, because a peer answers boards of one "
+                "size; write a task of one size"
+            )
         self.num_cells, self.num_symbols = num_cells, num_symbols
 
     @abstractmethod

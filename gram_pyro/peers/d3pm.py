@@ -83,7 +83,7 @@ class D3PM(Peer):
         noisy = torch.rand(y.shape, device=y.device) >= self.kept[t][:, None]
         seen = torch.where(noisy, torch.randint_like(y, self.num_symbols), y)
         q = self.back(F.one_hot(y, self.num_symbols), seen, t)
-        p = self.back(self(x, seen, t), seen, t)
+        p = self.back(self(x, seen, t), seen, t).masked_fill(q == 0, 1.0)  # 0 log 0 is 0, and so is its gradient
         return (torch.xlogy(q, q) - torch.xlogy(q, p)).sum((-2, -1))
 
     def draw(self, x: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from gram_pyro.core import Blocks
 from gram_pyro.embed import TokenEmbedding
 from gram_pyro.layers import Linear, Mixer
 from gram_pyro.peers.base import Peer
+from gram_pyro.readout import clamp
 
 
 class MaskedDiffusion(Peer):
@@ -41,8 +42,8 @@ class MaskedDiffusion(Peer):
         self.logits = Linear(dim, num_symbols)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Logits of every cell.  Shapes: x [..., L], y [..., L] with V for a masked cell -> [..., L, V]."""
-        return self.logits(self.net(self.clue(x) + self.answer(y))).float()
+        """Logits of every cell, clues kept.  Shapes: x [..., L], y [..., L] with V for a masked cell -> [..., L, V]."""
+        return clamp(self.logits(self.net(self.clue(x) + self.answer(y))).float(), x)
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         # Rates spread over (0, 1) within the batch: the same expectation with less noise (low-discrepancy sampler).

@@ -63,18 +63,19 @@ def width_figure(results: Mapping[str, Tally], path: Path, title: str) -> None:
         ("distinct", "distinct valid solutions"),
     )
     num_solutions = next(iter(results.values())).num_solutions
-    widths = range(1, min(len(r.solved) for r in results.values()) + 1)
+    widths = range(1, min(len(r.solved) for r in results.values()) + 1)  # whole answers have the last one only
     best = [ceiling(num_solutions, k) for k in widths]
     axes[1].plot(widths, [b.mean() for b in best], color=BLACK, lw=1, label="perfect sampler")
     axes[2].plot(widths, [(b * num_solutions).mean() for b in best], color=BLACK, lw=1, label="perfect sampler")
     for (name, result), (color, style) in zip(results.items(), STYLES, strict=False):
-        curves = [per_puzzle(result, k) for k in widths]
+        at = result.widths(widths)
+        curves = [per_puzzle(result, k) for k in at]
         for axis, (metric, _) in zip(axes, panels, strict=True):
             mean = [c[metric].mean().item() for c in curves]
-            se = [2 * standard_error(c[metric]) for c in curves]
-            axis.plot(widths, mean, style, color=color, label=name)
+            se = [2 * standard_error(c[metric], result.groups) for c in curves]
+            axis.plot(at, mean, style, color=color, label=name, marker="o" if result.whole else None)
             axis.fill_between(
-                widths,
+                at,
                 [m - s for m, s in zip(mean, se, strict=True)],
                 [m + s for m, s in zip(mean, se, strict=True)],
                 color=color,

@@ -10,12 +10,14 @@ from omegaconf import DictConfig, OmegaConf
 
 AT_LEAST_ONE = (
     "dim hidden num_layers num_updates num_heads num_transitions num_grad_steps updates num_segments batch_size "
-    "accumulate rollouts_per_puzzle every num_puzzles widths chunk max_solutions n num_particles num_steps num_components rank "
-    "num_classes"
+    "accumulate rollouts_per_puzzle every num_puzzles widths chunk max_solutions n num_particles num_steps "
+    "num_components rank num_classes"
 ).split()
 AT_LEAST_ZERO = "seed warmup num_train num_test max_plate_nesting".split()
-REAL = "free_share beta learning_rate weight_decay clip ema balance several_share test_share".split()
-NULLABLE = ("hidden", "num_puzzles")  # null: as wide as dim; all there are
+REAL = (
+    "free_share beta learning_rate weight_decay clip ema balance several_share test_share baseline_deviations"
+).split()
+NULLABLE = ("hidden", "num_puzzles", "baseline_deviations")  # null: as wide as dim; all there are; none
 
 
 def check_numbers(config: DictConfig) -> None:

@@ -1,9 +1,11 @@
 """The training loop: batches in, a checkpoint and a metrics table out, with a progress bar; it resumes."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from gram_pyro.learner import Learner
@@ -14,15 +16,24 @@ from gram_pyro.runs.metrics_table import MetricsTable
 from gram_pyro.tasks.base import Puzzles, Task
 
 
-def prior_accuracy(trainer: Learner, task: Task, puzzles: Puzzles, device: torch.device) -> float:
-    """Share of `puzzles` that one prior trajectory of the averaged model solves. Leaves the random state untouched."""
+def solves(trainer: Learner, task: Task, puzzles: Puzzles, device: torch.device) -> Tensor:
+    """Whether one prior trajectory of the averaged model solves each puzzle, [B]. Leaves the random state untouched."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), trainer.settings.autocast(device):
         torch.manual_seed(0)
         answers = trainer.sample(puzzles.x.to(device), 1, trainer.settings.num_segments).answers
-    return per_puzzle(tally(task, puzzles, answers.cpu()), 1)["accuracy"].mean().item()
+    return per_puzzle(tally(task, puzzles, answers.cpu()), 1)["accuracy"]
 
 
-def columns(means: dict[str, torch.Tensor]) -> dict[str, float]:
+def accuracies(trainer: Learner, task: Task, watched: Sequence[Puzzles], device: torch.device) -> dict[str, float]:
+    """Prior accuracy on all the watched puzzles; if they are of several sizes, also on those of L cells, by size."""
+    solved = [solves(trainer, task, puzzles, device) for puzzles in watched]
+    found = {"prior_accuracy": torch.cat(solved).mean().item()}
+    if len(watched) > 1:
+        found |= {f"prior_accuracy_{p.x.shape[-1]}": s.mean().item() for p, s in zip(watched, solved, strict=True)}
+    return found
+
+
+def columns(means: dict[str, Tensor]) -> dict[str, float]:
     """Means to be logged as numbers by name; those of every transition t are numbered, name_t."""
     flat: dict[str, float] = {}
     for name, mean in means.items():
@@ -33,7 +44,7 @@ def columns(means: dict[str, torch.Tensor]) -> dict[str, float]:
 def fit(
     trainer: Learner,
     task: Task,
-    watched: Puzzles,
+    watched: Sequence[Puzzles],
     path: Path,
     description: dict,
     device: torch.device,
@@ -44,9 +55,9 @@ def fit(
 
     Writes `path` (checkpoint) and, beside it, a .csv with one row per `log_every` updates: losses and the KL of every
     transition in nats per puzzle (means since the last row), and the accuracy of one prior trajectory of the averaged
-    model on the puzzles `watched`. If `path` exists the run continues from it, to the same numbers, bit for bit on a
-    CPU, as if it had never stopped. A signal to stop is obeyed at the end of a trajectory, after saving
-    (KeyboardInterrupt).
+    model on the puzzles `watched`, a set for each size of board. If `path` exists the run continues from it, to the
+    same numbers, bit for bit on a CPU, as if it had never stopped. A signal to stop is obeyed at the end of a
+    trajectory, after saving (KeyboardInterrupt).
 
     Where a loss, a gradient or a weight is not finite, training stops and nothing more is saved: the last checkpoint,
     in which every number is finite, stays. Continued, the run would come to the same place again.
@@ -80,14 +91,14 @@ def fit(
                 bar.update(trainer.updates - before)
                 if trainer.updates // log_every > before // log_every or trainer.updates >= total:
                     means = table.means()
-                    accuracy = prior_accuracy(trainer, task, watched, device)
+                    accuracy = accuracies(trainer, task, watched, device)
                     row = {"updates": trainer.updates, "seconds": round(description["seconds"], 2)}
-                    row |= columns(means) | {"prior_accuracy": accuracy}
+                    row |= columns(means) | accuracy
                     table.write(row)
                     bar.set_postfix(
                         loss=f"{row['loss']:.2f}",
                         kl=f"{means['kl'].sum():.2f}" if "kl" in means else "none",
-                        prior_accuracy=f"{accuracy:.3f}",
+                        prior_accuracy=f"{accuracy['prior_accuracy']:.3f}",
                     )
                     checkpoint.save(path, trainer, generator, description, table.state())
                     saved = trainer.updates

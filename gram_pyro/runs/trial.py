@@ -4,8 +4,8 @@ The run folder receives config.yaml, and per program a checkpoint and a metrics 
 and figures. A run that is interrupted continues in the same folder; a finished program is not trained again.
 """
 
-import json
 import logging
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,21 +20,36 @@ from omegaconf import DictConfig, OmegaConf
 
 from gram_pyro.build import build_learner, choose_device
 from gram_pyro.evaluate import Draw, evaluate
-from gram_pyro.inference.noise import random_start
 from gram_pyro.learner import Learner
+from gram_pyro.load import complete, weights_file
 from gram_pyro.metrics import Tally, join
 from gram_pyro.plots.trial import training_figure, width_figure
 from gram_pyro.precision import choose_precision
-from gram_pyro.report import flat_rows, gains_over, gains_text, markdown, verdict, verdict_text, write_rows
+from gram_pyro.report import flat_rows, markdown, write_rows
 from gram_pyro.runs import run_folder
 from gram_pyro.runs.atomic import write_atomically
+from gram_pyro.runs.baseline import MARGINALS, has_baseline, marginals, tune
 from gram_pyro.runs.check_config import check_numbers
 from gram_pyro.runs.checkpoint import start_from
 from gram_pyro.runs.command import plain_errors
 from gram_pyro.runs.fit import fit
-from gram_pyro.runs.parallel import joined, spread
-from gram_pyro.tasks.base import Task, concatenate, subset
+from gram_pyro.runs.parallel import joined
+from gram_pyro.runs.results import baseline_name, named, record, to_json
+from gram_pyro.statistics import Estimate
+from gram_pyro.tasks.base import Task, by_size, subset
 from gram_pyro.train import Trainer
+from gram_pyro.verdict import (
+    Scores,
+    Seed,
+    diversity,
+    diversity_text,
+    gains,
+    gains_text,
+    is_collapsed,
+    scores,
+    verdict,
+    verdict_text,
+)
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +70,7 @@ def claim_folder(config: DictConfig) -> Path:
     """
     folder = Path(config.run_dir)
     run_folder.claim(folder, OmegaConf.to_yaml(config, resolve=True))
-    if what_counts(run_folder.read_config(folder / run_folder.CONFIG)) != what_counts(config):
+    if what_counts(complete(run_folder.read_config(folder / run_folder.CONFIG))) != what_counts(config):
         raise ValueError(
             f"{folder} holds a run with another configuration; repeat its overrides to continue it, or choose a run_dir"
         )
@@ -82,7 +97,7 @@ def resumed(config: DictConfig) -> DictConfig:
             f"resume={config.resume} takes the configuration of that run, and {', '.join(others)} came beside it; "
             "leave that out, or start a new run"
         )
-    held = run_folder.read_config(file)
+    held = complete(run_folder.read_config(file))
     held.run_dir = config.resume
     return held
 
@@ -91,7 +106,8 @@ def train(name: str, config: DictConfig, task: Task, folder: Path, device: torch
     """Build one program, train it (or continue, or find it finished)."""
     pyro.set_rng_seed(config.seed)
     learner = build_learner(config, task, device)
-    watched = subset(concatenate(list(task.test.values())), config.watch.num_puzzles)
+    sizes = by_size(task.test.values())
+    watched = [subset(puzzles, max(1, config.watch.num_puzzles // len(sizes))) for puzzles in sizes]
     description = {
         "config": OmegaConf.to_container(config, resolve=True),
         "commit": commit(),
@@ -101,7 +117,7 @@ def train(name: str, config: DictConfig, task: Task, folder: Path, device: torch
     }
     path = folder / f"{name}.safetensors"
     if config.start is not None and not path.exists():
-        description["before"] = start_from(Path(config.start), learner)
+        description["before"] = start_from(weights_file(config.start), learner)
     return learner, fit(learner, task, watched, path, description, device, config.seed, config.watch.every)
 
 
@@ -120,13 +136,68 @@ def rival_config(config: DictConfig, replacements: DictConfig) -> DictConfig:
     return rival
 
 
-def samplers(name: str, learner: Learner, deviation: float | None) -> dict[str, Draw]:
-    """How a program is sampled, by the name of its results. A deterministic recursion is asked twice: as it is, and
-    every trajectory from a start of its own, which may bring out more solutions than one (None: not)."""
-    draws = {name: learner.sample}
-    if deviation is not None and isinstance(learner, Trainer) and learner.averaged.is_deterministic:
-        draws[f"{name}, random starts"] = partial(spread, partial(random_start, learner.averaged, scale=deviation))
+def sampling(learner: Learner, by: DictConfig) -> dict[str, object]:
+    """Options that all samplers of a program are given: rows at once, and when a trajectory halts."""
+    if by.get("halt_at") is None or not isinstance(learner, Trainer):
+        return {"chunk": by.chunk}
+    return {"chunk": by.chunk, "heads": learner.averaged_heads, "halt_at": by.halt_at}
+
+
+def samplers(
+    name: str, learner: Learner, config: DictConfig, task: Task, device: torch.device
+) -> dict[str, tuple[Draw, dict]]:
+    """How a program is sampled, and what else is to be known of it, by the name of its results.
+
+    A rival without noise is sampled as it is; with the noise that suits it best, which is the baseline of the verdict;
+    and cell by cell. Without `baseline_deviations` it is sampled as it is only.
+    """
+    draws, by = {name: (learner.sample, {})}, config.evaluate
+    if name != "GRAM" and by.get("baseline_deviations") and has_baseline(learner):
+        with learner.settings.autocast(device):
+            depth = by.num_segments
+            deviations = list(by.baseline_deviations)
+            options = sampling(learner, by)
+            found = tune(learner, task, deviations, by.num_puzzles, depth, config.seed, device, **options)
+        about = {"kind": found.kind, "deviation": found.deviation, "tuning": found.tuning}
+        draws[f"{name}, {found.kind}"] = (found.draw, {"baseline": about})
+        draws[f"{name}, {MARGINALS}"] = (marginals(learner), {})
     return draws
+
+
+BESIDE = "{prior:{_target_:gram_pyro.priors.noiseless.Noiseless},guide:{_target_:guides.bootstrap.Bootstrap}}"
+
+
+def baseline_command() -> str:
+    """What trains this run with a baseline beside it."""
+    if not HydraConfig.initialized() or any(o.startswith("resume=") for o in HydraConfig.get().overrides.task):
+        return f"repeat the command of this run with rivals.deterministic='{BESIDE}' and another run_dir"
+    hydra, taken = HydraConfig.get(), ("rivals.deterministic=", "run_dir=", "evaluate.baseline_deviations=")
+    kept = [override for override in hydra.overrides.task if not override.startswith(taken)]
+    return shlex.join(["python", f"experiments/{hydra.job.name}.py", *kept, f"rivals.deterministic={BESIDE}"])
+
+
+def judged(results: dict[str, dict], tallies: dict[str, Tally], seed: int, width: int) -> tuple[dict, str]:
+    """The verdict on this seed, for results.json and in sentences."""
+    found: dict[str, Scores] = {label: scores(result, width) for label, result in tallies.items()}
+    baseline = baseline_name(results)
+    over = {label: gains(found["GRAM"], its) for label, its in found.items() if label != "GRAM"}
+    seeds = [Seed(seed, named(baseline, results[baseline]["baseline"]), over.pop(baseline))] if baseline else []
+    command, several = None if seeds else baseline_command(), diversity(tallies["GRAM"], width)
+    lines = [verdict_text(seeds, width, command)]
+    lines += [f"  beside it, over {label}: {gains_text(gain, width)}" for label, gain in over.items()]
+    summary = {
+        "word": verdict(seeds),
+        "seeds": [{"baseline": s.baseline, "says": s.says, "gains": as_dicts(s.gains)} for s in seeds],
+        "beside": {label: as_dicts(gain) for label, gain in over.items()},
+        "diversity": as_dicts(several) | {"collapsed": is_collapsed(several)},
+    }
+    return summary | ({"to_train_a_baseline": command} if command else {}), "\n".join(
+        [*lines, diversity_text(several, width)]
+    )
+
+
+def as_dicts(estimates: dict[str, Estimate]) -> dict[str, dict]:
+    return {name: estimate._asdict() for name, estimate in estimates.items()}
 
 
 def run(config: DictConfig) -> None:
@@ -143,13 +214,12 @@ def run(config: DictConfig) -> None:
     for name, program in programs.items():
         learner, description = train(name, program, task, folder, device)
         log.info("%s: %d updates in %.0f s on %s", name, description["updates"], description["seconds"], device)
-        deviation = config.evaluate.get("random_start") if name != "GRAM" else None
-        for label, draw in samplers(name, learner, deviation).items():
-            results[label] = description | {"tests": {}}
+        for label, (draw, about) in samplers(name, learner, config, task, device).items():
+            results[label] = description | {"tests": {}, "per_puzzle": {}} | about
             for test, puzzles in tests.items():
                 with learner.settings.autocast(device):
                     _, tallies[test][label], table = evaluate(
-                        partial(draw, chunk=config.evaluate.chunk),
+                        partial(draw, **sampling(learner, config.evaluate)),
                         task,
                         puzzles,
                         config.evaluate.num_segments,
@@ -158,32 +228,21 @@ def run(config: DictConfig) -> None:
                         device,
                     )
                 results[label]["tests"][test] = table
+                results[label]["per_puzzle"][test] = record(tallies[test][label], max(widths))
                 rows += flat_rows(label, test, table, widths)
                 print(
                     f"\n{label} on {table['num_puzzles']} unseen puzzles '{test}', "
                     f"{config.evaluate.num_segments} segments deep\n{markdown(table, widths)}"
                 )
-    judged = {label: join([by_label[label] for by_label in tallies.values()]) for label in results}
-    gram, deterministic = judged["GRAM"], next((judged[name] for name in programs if name != "GRAM"), None)
-    rulings, supported = verdict(gram, deterministic, max(widths))
-    beside = {label: gains_over(gram, judged[label], max(widths)) for label in results if label not in programs}
-    print(f"\n{verdict_text(rulings, supported)}")
-    for label, gains in beside.items():
-        print(gains_text(label, gains, max(widths)))
+    everything = {label: join([by_label[label] for by_label in tallies.values()]) for label in results}
+    summary, text = judged(results, everything, config.seed, max(widths))
+    print(f"\n{text}")
 
     training_figure({name: folder / f"{name}.csv" for name in programs}, folder / "training.png")
     for test, by_program in tallies.items():
         width_figure(by_program, folder / f"width_{test}.png", f"{test}: {tests[test].num_puzzles} unseen puzzles")
     write_rows(folder / "results.csv", rows)
-    summary = {
-        "programs": results,
-        "verdict": {
-            "supported": supported,
-            "gains": {name: r.gain._asdict() | {"at_limit": r.at_limit} for name, r in rulings.items()},
-            "beside": {label: {name: g._asdict() for name, g in gains.items()} for label, gains in beside.items()},
-        },
-    }
-    write_atomically(folder / "results.json", json.dumps(summary, indent=1).encode())  # half of it would look finished
+    write_atomically(folder / "results.json", to_json({"programs": results, "verdict": summary}))  # whole, or not there
     print(f"\ntables, figures and checkpoints are in {folder}")
 
 

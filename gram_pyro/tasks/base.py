@@ -6,7 +6,7 @@ Symbols are integers 0 .. V-1; 0 is the blank. Puzzles x and solutions y share o
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -60,10 +60,21 @@ def subset(puzzles: Puzzles, limit: int | None, seed: int = 0) -> Puzzles:
 
 
 def concatenate(parts: Sequence[Puzzles]) -> Puzzles:
-    """Join sets of puzzles, in order."""
+    """Join sets of puzzles, in order.  Raises: ValueError unless all are of one size."""
+    sizes = {p.x.shape[-1] for p in parts}
+    if len(sizes) > 1:
+        raise ValueError(f"got puzzles of {sorted(sizes)} cells, which cannot be one set; write a task of one size")
     counts = torch.cat([p.num_solutions for p in parts])
     offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
     return Puzzles(torch.cat([p.x for p in parts]), torch.cat([p.solutions for p in parts]), offsets)
+
+
+def by_size(sets: Iterable[Puzzles]) -> list[Puzzles]:
+    """Join sets of puzzles that have as many cells, the smallest first."""
+    groups: dict[int, list[Puzzles]] = {}
+    for puzzles in sets:
+        groups.setdefault(puzzles.x.shape[-1], []).append(puzzles)
+    return [concatenate(groups[size]) for size in sorted(groups)]
 
 
 class Batch(NamedTuple):
@@ -142,6 +153,11 @@ class Task(ABC):
 
     def difficulty(self, x: Tensor) -> tuple[str, Tensor] | None:
         """How hard each puzzle of x [B, L] is: what is counted, and the counts [B]; None where nobody can tell."""
+        return None
+
+    def groups(self, x: Tensor) -> Tensor | None:
+        """Which puzzles of x [B, L] are variants of one puzzle, [B] int64, equal where they are: as observations they
+        count as one. None: no two are."""
         return None
 
     def canonical(self, y: Tensor) -> Tensor:

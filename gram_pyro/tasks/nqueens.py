@@ -112,6 +112,12 @@ class NQueens(Task):
         """Wrong rows, columns and diagonals, changed given cells, and cells neither empty nor queen."""
         return self.board.violations(x, y)
 
+    def groups(self, x: Tensor) -> Tensor:
+        """By symmetry class, with either split: a test set holds images of one puzzle. Boards with cells given as empty
+        are each their own."""
+        classes = self.board.symmetry_class(x.cpu())
+        return torch.where((x == EMPTY).any(-1).cpu(), len(x) + torch.arange(len(x)), classes)
+
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
         """One of the 8 symmetries of the square for every puzzle; with split="input" none, see the class."""
         if self.split == "input":

@@ -18,7 +18,7 @@ from gram_pyro.tasks.base import Batch, Puzzles, Task, concatenate
 from gram_pyro.tasks.cache import AUTO, cached
 from gram_pyro.tasks.files import locate
 from gram_pyro.tasks.sudoku_files import read_puzzles
-from gram_pyro.tasks.sudoku_generator import generate_split, symmetry_hash
+from gram_pyro.tasks.sudoku_generator import LARGEST_THIN, generate_split, symmetry_hash
 from gram_pyro.tasks.sudoku_neighbours import guesses
 from gram_pyro.tasks.sudoku_rules import Geometry
 from gram_pyro.tasks.tidy import SYMBOLS
@@ -38,15 +38,20 @@ class Sudoku(Task):
 
     Without files, `num_train` puzzles are generated, the share `several_share` of them with 2..max_solutions solutions
     and the others minimal with one, and test sets "minimal" and "several" of `num_test` each, every puzzle of another
-    symmetry class and none of a class that occurs in train. Small boards have too few classes (n = 4: 36 of minimal
+    symmetry class and none of a class that occurs in train; n is then 12 at most, because minimal puzzles of larger
+    boards take too long to find. Small boards have too few classes (n = 4: 36 of minimal
     puzzles, of which 9 are for tests); the sets are then shorter, and a warning is logged. The result is kept in
     `cache` (None: not kept; auto: the user's cache folder).
     With `test` a file or {name: file}, and `train` a file, several or None (nothing to train on), these are read, see
     `read_puzzles`, and test puzzles whose symmetry class may occur in train are left out, with a warning.
+    Attributes: search_limit, how many choices `near` makes at most before it gives up.
     Puzzles are generated or read when `train` or `test` is first asked for.
 
-    Raises: ValueError on arguments out of range, on `train` without `test`, and where there is nothing to train on.
+    Raises: ValueError on arguments out of range, on `train` without `test`, where there is nothing to train on, and
+    where puzzles would have to be generated for a board that is too large.
     """
+
+    search_limit: int = 1000
 
     def __init__(
         self,
@@ -83,6 +88,11 @@ class Sudoku(Task):
     @cached_property
     def _split(self) -> Split:
         if self._files is None:
+            if self.n > LARGEST_THIN:
+                raise ValueError(
+                    f"got n={self.n} and no files; expected n up to {LARGEST_THIN}, because it takes minutes to find a "
+                    "larger minimal puzzle; write test=FILE, or choose boards with random clues, as task=boards_16"
+                )
             return cached_split(self.geometry, *self._generated)
         return read_split(self.geometry, *self._files)
 
@@ -108,6 +118,21 @@ class Sudoku(Task):
     def difficulty(self, x: Tensor) -> tuple[str, Tensor]:
         """Guesses of the solver, up to a thousand."""
         return "guesses", torch.tensor([guesses(self.geometry, clues, 1000) for clues in x.tolist()])
+
+    def near(self, x: Tensor, log_prob: Tensor) -> tuple[Tensor, Tensor]:
+        """The board that `Geometry.nearest` finds within `search_limit` choices, M = 1.
+
+        Shapes: as `ImplicitTask.near`.
+        """
+        order = log_prob[..., 1:].float().flatten(1).argsort(1, descending=True).tolist()
+        found = [
+            self.geometry.nearest(
+                clues, ((place // self.n, place % self.n + 1) for place in ranking), self.search_limit
+            )
+            for clues, ranking in zip(x.tolist(), order, strict=True)
+        ]
+        boards = torch.tensor([board or [0] * self.num_cells for board in found], device=x.device)
+        return boards[:, None], torch.tensor([[board is not None] for board in found], device=x.device)
 
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
         cells, digits = random_symmetries(self.geometry, len(batch.x), generator)

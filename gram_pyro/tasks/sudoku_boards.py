@@ -3,7 +3,7 @@
     k = 0 with probability blank_share, else k ~ uniform{0..max_clues};   x = k cells of a board, drawn uniformly
 
 The input of p(x) is the blank board (paper D.5). Boards with few clues have more solutions than can be listed (6x6: up
-to 28,200,960), so a free row is trained on one near to where it ended, see `Geometry.nearest`. Source: ours.
+to 28,200,960), so a free row is trained on one near to where it ended, see `Sudoku.near`. Source: ours.
 """
 
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ from random import Random
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from gram_pyro.tasks.base import Batch, ImplicitTask, Puzzles
 from gram_pyro.tasks.cache import AUTO, cached
@@ -30,6 +31,7 @@ class SudokuBoards(Sudoku, ImplicitTask):
     puzzles, one for every k in `test_clues`, are cut from boards drawn in the same way; they list one solution each.
     With `one_solution` (a, b) there is a test set more, of puzzles with one solution: clues are taken off as long as it
     stays the only one, down to k ~ uniform{a..b} of them.
+    The search for a near board gives up after `search_limit` choices, and the row then counts for nothing.
 
     Raises: ValueError on arguments out of range.
     """
@@ -45,6 +47,7 @@ class SudokuBoards(Sudoku, ImplicitTask):
         one_solution: tuple[int, int] | None = None,
         seed: int = 0,
         cache: str | Path | None = AUTO,
+        search_limit: int = 1000,
     ) -> None:
         super().__init__(n, test={})
         if num_train < 1 or num_test < 1 or not 0 <= blank_share <= 1:
@@ -63,6 +66,7 @@ class SudokuBoards(Sudoku, ImplicitTask):
         self.one_solution = bounds
         self.blank_share, self.max_clues, self.test_clues = blank_share, max_clues, tuple(test_clues)
         self.num_train, self.num_test, self.seed, self.cache = num_train, num_test, seed, cache
+        self.search_limit = search_limit
 
     @cached_property
     def _boards(self) -> Tensor:
@@ -100,22 +104,13 @@ class SudokuBoards(Sudoku, ImplicitTask):
             clues = torch.randint(self.max_clues + 1, (batch_size,), generator=generator) * some
             yield batch._replace(x=keep_clues(batch.y, clues, generator))
 
-    def near(self, x: Tensor, log_prob: Tensor) -> tuple[Tensor, Tensor]:
-        """The board that `Geometry.nearest` finds, M = 1."""
-        order = log_prob[..., 1:].float().flatten(1).argsort(1, descending=True).tolist()
-        found = [
-            self.geometry.nearest(clues, ((place // self.n, place % self.n + 1) for place in ranking))
-            for clues, ranking in zip(x.tolist(), order, strict=True)
-        ]
-        boards = torch.tensor([board or [0] * self.num_cells for board in found], device=x.device)
-        return boards[:, None], torch.tensor([[board is not None] for board in found], device=x.device)
-
 
 def draw_boards(geometry: Geometry, count: int, seed: int) -> Tensor:
     """Full boards [count, L], independent, uniform where all can be enumerated."""
     if geometry.n > LARGEST:
         rng = Random(f"boards/{seed}")
-        return torch.tensor([random_board(geometry, rng) for _ in range(count)])
+        bar = {"desc": f"boards of {geometry.n}x{geometry.n}", "unit": "board", "leave": False, "delay": 3}
+        return torch.tensor([random_board(geometry, rng) for _ in tqdm(range(count), **bar)])
     boards, generator = BoardClasses(geometry).boards, torch.Generator().manual_seed(seed)
     chosen = boards[torch.randint(len(boards), (count,), generator=generator)]
     names = torch.rand(count, geometry.n, generator=generator).argsort(1) + 1

@@ -46,12 +46,17 @@ def parse(text: str, n: int | None = None) -> list[int]:
         raise ValueError(f"got a board of {len(cells)} symbols; expected {wanted}.")
     for place, symbol in enumerate(cells):
         if SYMBOLS.get(symbol, side + 1) > side:
-            largest = str(side) if side < 10 else f"9, A to {ascii_uppercase[side - 10]}" if side < 36 else "9, A to Z"
             where = f"row {place // side + 1}, column {place % side + 1}"
-            raise ValueError(f"{where} of the Sudoku is {symbol!r}; write 1 to {largest}, or '.' for a blank")
+            raise ValueError(f"{where} of the Sudoku is {symbol!r}; write {digits(side)}, or '.' for a blank")
     if side > 9 and "0" in cells and "." in cells:
         raise ValueError("got '0' beside '.'; 0 is a blank here and no digit: write '.' for blanks, 1 to 9, A, B, ...")
     return [SYMBOLS[symbol] for symbol in cells]
+
+
+def digits(n: int) -> str:
+    """1 to 9, and A to C for 10 to 12."""
+    letter = ascii_uppercase[min(n, 35) - 10]
+    return f"1 to {n}" if n < 10 else f"1 to 9, and A to {letter} for 10 to {n}"
 
 
 def read_puzzles(path: str | Path, geometry: Geometry | None = None, max_solutions: int = 10_000) -> Puzzles:

@@ -45,8 +45,8 @@ class SudokuMixture(SudokuBoards):
         super().__init__(n, num_train, 1, blank_share, max_clues, (), None, seed, **boards)
         if not (0 <= hard_share <= 1 and 0 <= thinned_share <= 1 and most_removed >= 1):
             raise ValueError(
-                f"got hard_share={hard_share}, thinned_share={thinned_share}, most_removed={most_removed}; expected two "
-                "shares between 0 and 1, and a whole number of 1 or more"
+                f"got hard_share={hard_share}, thinned_share={thinned_share}, most_removed={most_removed}; expected "
+                "two shares between 0 and 1, and a whole number of 1 or more"
             )
         self.files, self.hard_share = (train, dict(test)), hard_share
         self.thinned_share, self.most_removed = thinned_share, most_removed
@@ -57,7 +57,7 @@ class SudokuMixture(SudokuBoards):
         hard, tests = read_split(self.geometry, *self.files)
         if (hard.num_solutions > 1).any():
             row = int((hard.num_solutions > 1).nonzero()[0])
-            raise ValueError(f"training puzzle {row + 1} of {self.files[0]} has several solutions; expected one of each")
+            raise ValueError(f"training puzzle {row + 1} of {self.files[0]} has several solutions; expected one")
         return hard, tests
 
     @property

@@ -14,7 +14,9 @@ from torch import Tensor
 
 from gram_pyro.tasks.base import Constraints
 
-DEFAULT_BOXES = {4: (2, 2), 6: (2, 3), 9: (3, 3)}
+DEFAULT_BOXES = {
+    4: (2, 2), 6: (2, 3), 8: (2, 4), 9: (3, 3), 10: (2, 5), 12: (3, 4), 15: (3, 5), 16: (4, 4), 25: (5, 5)
+}  # fmt: skip
 
 Planes = list[int]  # one int per digit; bit c is set while cell c may hold that digit
 

@@ -144,7 +144,7 @@ def run(config: DictConfig) -> None:
         lines += getattr(bench, name)(config[name])
         rows = [line._asdict() for line in lines]
         write_rows(folder / "benchmark.csv", rows)
-        (folder / "benchmark.json").write_text(json.dumps(head | {"rows": rows}, indent=1))
+        (folder / "benchmark.json").write_text(json.dumps(head | {"rows": rows}, indent=1), encoding="utf-8")
         benchmark_figure(lines, folder / "benchmark.png")
     print(markdown(lines))
     print(f"\ntable and figure are in {folder}")

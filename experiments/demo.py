@@ -3,6 +3,7 @@
     python experiments/demo.py                                     # then open the address it prints
     python experiments/demo.py port=0 weights=[runs/.../GRAM.safetensors]
 
+    POST /read    {"kind": "sudoku", "text": "5 . | . 3 ..."} -> {"text": the puzzle as one line, however it was pasted}
     GET /boards   -> the boards there are weights for, the samplers and the limits
     POST /solve   {"kind": "sudoku", "text": "5..3.6...", "sampler": "hot_start", "temperature": 2.0,
                    "num_particles": 12, "num_segments": 10, "seed": 0}
@@ -80,21 +81,13 @@ def open_boards(offered: list[Board], weights: list[str]) -> Boards:
 
 def read_wish(body: bytes, config: DictConfig, boards: Boards) -> Wish:
     """What a request asks for.  Raises: ValueError unless every field is there, known and within the limits."""
-    try:
-        fields = json.loads(body)
-    except (ValueError, RecursionError):
-        fields = None
-    if not isinstance(fields, dict):
-        raise ValueError('the request is no JSON object; write {"kind": "sudoku", "text": "...", ...}')
+    fields = read_fields(body)
     sampler = choice(fields, "sampler", config.samplers)
     has_temperature = "temperature" in config.samplers[sampler]
     expected = FIELDS | ({"temperature"} if has_temperature else set())
     if odd := sorted(expected ^ fields.keys()):
         raise ValueError(f"the fields with sampler={sampler} are {', '.join(sorted(expected))}; check {', '.join(odd)}")
-    kind = choice(fields, "kind", READERS)
-    if not isinstance(fields["text"], str):
-        raise ValueError(f"text is {shown(fields['text'])}; write the puzzle as a string")
-    puzzle = READERS[kind](fields["text"])
+    puzzle = read_puzzle(fields)
     if puzzle.board not in boards:
         raise ValueError(no_weights(puzzle.board, boards))
     check_puzzle(puzzle, boards[puzzle.board][0])
@@ -102,6 +95,25 @@ def read_wish(body: bytes, config: DictConfig, boards: Boards) -> Wish:
     num_particles = number(fields, "num_particles", 1, config.limits.particles)
     num_segments = number(fields, "num_segments", 1, config.limits.segments)
     return Wish(puzzle, sampler, temperature, num_particles, num_segments, number(fields, "seed", 0, MOST_SEED))
+
+
+def read_fields(body: bytes) -> dict[str, Any]:
+    """The JSON object of a request.  Raises: ValueError if it is none."""
+    try:
+        fields = json.loads(body)
+    except (ValueError, RecursionError):
+        fields = None
+    if not isinstance(fields, dict):
+        raise ValueError('the request is no JSON object; write {"kind": "sudoku", "text": "...", ...}')
+    return fields
+
+
+def read_puzzle(fields: dict[str, Any]) -> Puzzle:
+    """The puzzle of the fields kind and text.  Raises: ValueError if it is none."""
+    kind, text = choice(fields, "kind", READERS), fields.get("text")
+    if not isinstance(text, str):
+        raise ValueError(f"text is {shown(text)}; write the puzzle as a string")
+    return READERS[kind](text)
 
 
 def choice(fields: dict[str, Any], name: str, choices: Any) -> str:
@@ -218,6 +230,10 @@ def build_app(config: DictConfig) -> Starlette:
                 return Response(status_code=GONE)
             return JSONResponse(await run_in_threadpool(answer, wish, config, boards))
 
+    async def read(request: Request) -> Response:
+        puzzle = read_puzzle(read_fields(await read_body(request)))
+        return JSONResponse({"text": as_text(puzzle, puzzle.x)})
+
     def refuse(request: Request, problem: ValueError) -> Response:
         return JSONResponse({"error": str(problem)}, 400)
 
@@ -227,6 +243,7 @@ def build_app(config: DictConfig) -> Starlette:
     routes = [
         Route("/boards", show_boards),
         Route("/solve", solve, methods=["POST"]),
+        Route("/read", read, methods=["POST"]),
         Mount("/", StaticFiles(directory=PAGE, html=True)),
     ]
     return Starlette(routes=routes, exception_handlers={ValueError: refuse, HTTPException: explain})

@@ -6,8 +6,8 @@
     python experiments/evaluate.py checkpoint=... sampler=smc potential=violation select=best_value halt_at=0.9
 
 A checkpoint is the path of a file, or the name of shipped weights. Weights that serve every size (embed=candidates) are
-evaluated on boards of another size by task.n, or by +task=NAME, a task of its own. FILE is a CSV (question[,answer]) or
-JSONL (question, solutions) of Sudokus.
+evaluated on boards of another size by task.n, or by +task=NAME, a task of its own. FILE holds Sudokus: CSV
+(question[,answer]), JSONL (question, solutions) or text, see `gram_pyro.tasks.sudoku_files`.
 The run folder receives results.json and results.csv; and per test set puzzles_SET.csv, what became of every puzzle,
 width_SET.png; profile_SET.png and .csv: who is right by number of solutions, and by difficulty if the task knows it.
 table.py reads that results.json, in which the method is named after the sampler too. The last line of output is one
@@ -31,7 +31,7 @@ from gram_pyro.plots.profile import profile_figure
 from gram_pyro.plots.trial import width_figure
 from gram_pyro.report import COLUMNS, flat_rows, markdown, write_rows
 from gram_pyro.runs.checkpoint import read
-from gram_pyro.runs.command import plain_errors
+from gram_pyro.runs.command import plain_arguments, plain_errors
 from gram_pyro.runs.results import record, to_json
 from gram_pyro.runs.study import open_study
 from gram_pyro.tasks.base import Puzzles, Task, subset
@@ -108,4 +108,5 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    plain_arguments("evaluate", ("checkpoint", "task.test", "run_dir"))
     main()

@@ -40,7 +40,7 @@ def run(config: DictConfig) -> None:
     depth_figure(rows).savefig(folder / "depth.png", dpi=150)
     boards_figure(task, boards[:SHOWN]).savefig(folder / "boards.png", dpi=150)
     lines = ("".join(NAMES[digit] for digit in board) for board in boards.tolist())
-    (folder / "boards.txt").write_text("".join(f"{line}\n" for line in lines))
+    (folder / "boards.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     write_study(study, config, "generation", rows)
 
 

@@ -72,7 +72,8 @@ def run(config: DictConfig) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.exists():
         raise ValueError(f"out={out} is there already; choose another name, or delete it")
-    with Pool(config.workers or os.cpu_count()) as pool, open(out, "w", buffering=1, newline="") as file:
+    workers = config.workers or os.cpu_count()
+    with Pool(workers) as pool, open(out, "w", encoding="utf-8", buffering=1, newline="") as file:
         table = csv.writer(file)
         table.writerow(["question", "answer", "guesses"])
         drawn = islice(fresh(pool, work, geometry, seen), config.count)

@@ -63,7 +63,7 @@ def run(config: DictConfig) -> None:
     results = path.parent / "results.json"
     if not results.is_file():
         raise FileNotFoundError(f"there is no {results}; a card needs the numbers of a finished run")
-    results = json.loads(results.read_text())
+    results = json.loads(results.read_text(encoding="utf-8"))
     tests, generation = results["programs"][path.stem]["tests"], results.get("generation", [])
     folder.mkdir(parents=True, exist_ok=True)
     del description["config"]["run_dir"]  # a path of the machine it was trained on
@@ -74,7 +74,7 @@ def run(config: DictConfig) -> None:
         description["config"]["task"] = task
     averages = {name: value for name, value in tensors.items() if name.startswith("average.")}
     write(folder / f"{config.name}.safetensors", averages, description)
-    (folder / f"{config.name}.md").write_text(about)
+    (folder / f"{config.name}.md").write_text(about, encoding="utf-8")
     size = (folder / f"{config.name}.safetensors").stat().st_size / 2**20
     print(f"{folder / config.name}.safetensors, {size:.1f} MiB, and its card")
 

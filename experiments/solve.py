@@ -3,8 +3,9 @@
     python experiments/solve.py puzzle=5..3.6..3..........1........14..2...
     python experiments/solve.py queens=3.......
     python experiments/solve.py puzzle=... save=thinking.gif
-    python experiments/solve.py puzzle=@puzzles.txt
+    python experiments/solve.py puzzle=@puzzles.txt      # or .csv, .jsonl, also .gz, .xz; @- is the standard input
 
+How many solutions there are is said where an exact solver can count them at once; if there are none, nothing is drawn.
 Only answers that obey the rules are shown; their confidence is the mean halt probability of the trajectories that
 agree. While no trajectory is right, `num_particles` others are drawn, until there were `most`; then the puzzle is left
 unanswered, and the exit status is 1. Of a file, the run folder receives
@@ -20,7 +21,6 @@ from pathlib import Path
 
 import hydra
 import pyro
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
@@ -29,26 +29,19 @@ from gram_pyro.inference.solver import Outcome, open_weights, solve, think
 from gram_pyro.load import Program
 from gram_pyro.puzzle import READERS, Board, Puzzle, as_text, check_puzzle, read_file, shipped_weights
 from gram_pyro.report import write_rows
-from gram_pyro.runs.command import plain_errors
+from gram_pyro.runs.command import plain_arguments, plain_errors
+from gram_pyro.solution_count import count_solutions, in_words
 from gram_pyro.tasks.base import Task
 
-COLUMNS = ("line", "puzzle", "solutions", "drawn", "right", "votes", "confidence", "seconds", "solution")
-ABSTENTION = "no trajectory found a solution: the puzzle may have none, or needs a larger most= or num_segments="
-
-
-def typed(config: DictConfig, key: str) -> str | None:
-    """What was written after key=, letter by letter: Hydra reads 12.4 as a number, and drops the zero of 12.40."""
-    value = config[key]
-    if value is None or isinstance(value, str):
-        return value
-    written = [o.removeprefix(f"{key}=") for o in HydraConfig.get().overrides.task if o.startswith(f"{key}=")]
-    return written[-1] if written else str(value)
+TEXTS = ("puzzle", "queens", "weights", "save", "run_dir")  # keys whose values are taken letter by letter
+COLUMNS = ("line", "puzzle", "solutions", "exist", "drawn", "right", "votes", "confidence", "seconds", "solution")
+ABSTENTION = "no trajectory found a solution; give a larger most= or num_segments="
 
 
 def asked(config: DictConfig) -> tuple[str, str]:
     """The kind of puzzle that came, and its text.  Raises: ValueError unless there is one."""
-    came = {"sudoku": typed(config, "puzzle"), "queens": typed(config, "queens")}
-    texts = [(kind, text) for kind, text in came.items() if text is not None]
+    came = {"sudoku": config.puzzle, "queens": config.queens}
+    texts = [(kind, str(text)) for kind, text in came.items() if text is not None]
     if len(texts) != 1:
         raise ValueError("write puzzle=..., a Sudoku, or queens=..., a board, and not both")
     return texts[0]
@@ -70,10 +63,9 @@ def open_for(puzzles: list[Puzzle], weights: str | None) -> list[tuple[Task, Pro
     return chosen
 
 
-def show(task: Task, puzzle: Puzzle, outcome: Outcome, seconds: float) -> None:
+def show(task: Task, puzzle: Puzzle, outcome: Outcome, exist: int | None, seconds: float) -> None:
     """Print the puzzle and every solution, as many side by side as fit."""
-    print(task.render(puzzle.x))
-    votes = len(outcome.answers)
+    votes, of = len(outcome.answers), "" if exist is None else f" of {in_words(exist)}"
     blocks = [
         f"{s.votes} of {votes} agree\nconfidence {s.confidence:.3f}\n{task.render(s.answer)}".splitlines()
         for s in outcome.solutions
@@ -85,24 +77,29 @@ def show(task: Task, puzzle: Puzzle, outcome: Outcome, seconds: float) -> None:
             lines = ("".join(f"{part:{columns}}" for part in parts).rstrip() for parts in zip(*row, strict=True))
             print("\n" + "\n".join(lines))
     print(
-        f"\n{len(blocks)} distinct solutions, {outcome.right.double().mean():.0%} of {votes} trajectories right, "
+        f"\n{len(blocks)} distinct solutions{of}, {outcome.right.double().mean():.0%} of {votes} trajectories right, "
         f"{outcome.depth.double().mean():.1f} segments on average, {seconds:.1f} s"
     )
     if outcome.earlier:
         print(f"before these {outcome.earlier} others, none of them right")
     if not blocks:
-        print(ABSTENTION)
+        print(ABSTENTION + (" (it may have none)" if exist is None else ""))
 
 
-def rows_of(line: int, puzzle: Puzzle, outcome: Outcome, seconds: float) -> list[dict[str, object]]:
-    """A row of the table per solution, the most frequent first; one without a solution if there is none."""
-    common = {
-        "line": line,
-        "puzzle": as_text(puzzle, puzzle.x),
+def rows_of(
+    line: int, puzzle: Puzzle, outcome: Outcome | None, exist: int | None, seconds: float
+) -> list[dict[str, object]]:
+    """A row of the table per solution, the most frequent first; one without a solution if none was found.
+
+    `outcome` is None if nothing was drawn, because there is no solution.
+    """
+    common = {"line": line, "puzzle": as_text(puzzle, puzzle.x), "exist": in_words(exist), "seconds": round(seconds, 3)}
+    if outcome is None:
+        return [common | {"solutions": 0, "drawn": 0, "right": 0.0, "votes": 0, "confidence": None, "solution": None}]
+    common |= {
         "solutions": len(outcome.solutions),
         "drawn": outcome.earlier + len(outcome.answers),
         "right": round(outcome.right.double().mean().item(), 4),
-        "seconds": round(seconds, 3),
     }
     found = [
         {"votes": s.votes, "confidence": round(s.confidence, 4), "solution": as_text(puzzle, s.answer)}
@@ -122,7 +119,7 @@ def write_table(tables: list[list[dict[str, object]]], config: DictConfig) -> No
     rows = [row for table in tables for row in table]
     write_rows(folder / "solve.csv", rows)
     settings = OmegaConf.to_container(config, resolve=True)
-    (folder / "solve.json").write_text(json.dumps({"config": settings, "rows": rows}, indent=1))
+    (folder / "solve.json").write_text(json.dumps({"config": settings, "rows": rows}, indent=1), encoding="utf-8")
     solved = sum(table[0]["votes"] > 0 for table in tables)
     print(f"\n{solved} of {len(tables)} puzzles solved; all solutions are in {folder / 'solve.csv'}")
 
@@ -139,6 +136,11 @@ def run(config: DictConfig) -> bool:
     size = (partial(hot_start, **hot), config.num_particles, config.num_segments)
     if not is_file:
         (puzzle,), ((task, program),) = puzzles, programs
+        print(task.render(puzzle.x))
+        exist = count_solutions(puzzle, task)
+        if exist == 0:
+            print("\nthis puzzle has no solution")
+            return False
         if config.save is None:
             outcome = solve(task, program, puzzle.x, *size, most=config.most, seed=config.seed)
         else:
@@ -146,13 +148,15 @@ def run(config: DictConfig) -> bool:
 
             outcome, thoughts = think(task, program, puzzle.x, *size, seed=config.seed)
             animate(task, puzzle.x, thoughts.answers, Path(config.save))
-        show(task, puzzle, outcome, time.monotonic() - start)
+        show(task, puzzle, outcome, exist, time.monotonic() - start)
         return bool(outcome.solutions)
     tables = []
     for line, (puzzle, (task, program)) in enumerate(zip(tqdm(puzzles, unit="puzzle"), programs, strict=True), 1):
         began = time.monotonic()
-        outcome = solve(task, program, puzzle.x, *size, most=config.most, seed=config.seed)
-        tables.append(rows_of(line, puzzle, outcome, time.monotonic() - began))
+        exist, outcome = count_solutions(puzzle, task), None
+        if exist != 0:
+            outcome = solve(task, program, puzzle.x, *size, most=config.most, seed=config.seed)
+        tables.append(rows_of(line, puzzle, outcome, exist, time.monotonic() - began))
     write_table(tables, config)
     return all(table[0]["votes"] for table in tables)
 
@@ -167,4 +171,5 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    plain_arguments("solve", TEXTS)
     main()

@@ -161,7 +161,7 @@ def train_and_score(config: DictConfig) -> None:
     completions_figure(few, completed["GRAM"], task).savefig(folder / "inpainting.png", dpi=150)
     training_figure({program: folder / f"{program}.csv" for program in programs}, folder / "training.png")
     head = {"classifier": {"digest": name, "accuracy": accuracy}, "scores": rows}
-    (folder / "results.json").write_text(json.dumps(head | {"programs": summary}, indent=1))
+    (folder / "results.json").write_text(json.dumps(head | {"programs": summary}, indent=1), encoding="utf-8")
     print(f"\ntables, figures and checkpoints are in {folder}")
 
 

@@ -183,7 +183,7 @@ def widths_markdown(table: list[dict]) -> str:
 
 def write(table: list[dict], text: str, path: Path) -> None:
     """`text` as PATH.md and the table as PATH.csv."""
-    path.with_suffix(".md").write_text(text + "\n")
+    path.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
     write_rows(path.with_suffix(".csv"), table)
 
 

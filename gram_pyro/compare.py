@@ -149,7 +149,7 @@ def run_one(name: str, config: DictConfig, task: Task, device: torch.device) -> 
         numbers["parameters"] = sum(description["parameters"][part] for part in ("model", "guide"))
         row = {"entry": name, "seed": config.seed, "updates": description["updates"], "device": str(device)} | numbers
         write_atomically(file, json.dumps(row, indent=1).encode())
-    return json.loads(file.read_text())
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def summarise(rows: Sequence[Mapping]) -> list[dict[str, object]]:
@@ -207,6 +207,6 @@ def run(config: DictConfig, group: str) -> None:
     write_rows(folder / "comparison.csv", lines)
     write_rows(folder / "runs.csv", rows)
     summary = {"config": OmegaConf.to_container(config, resolve=True), "table": lines, "runs": rows, "failed": failed}
-    (folder / "comparison.json").write_text(json.dumps(summary, indent=1))
+    (folder / "comparison.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
     comparison_figure(lines, folder / "comparison.png", config.measure.iwae_width)
     print(f"\ntables, figure and checkpoints are in {folder}")

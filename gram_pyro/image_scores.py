@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from gram_pyro.tasks.cache import cached_tensors
 from gram_pyro.tasks.images import BLACK, Images
 
 NUM_FEATURES, BATCH = 64, 128
@@ -94,19 +94,16 @@ def digest(task: Images, num_epochs: int, seed: int) -> str:
     return data.hexdigest()[:16]
 
 
-def cached_classifier(task: Images, folder: str | Path, num_epochs: int = 2, seed: int = 0) -> tuple[Classifier, str]:
-    """The classifier of `task`, trained once and kept in `folder`.  Returns: it, and its digest."""
+def cached_classifier(
+    task: Images, folder: str | Path | None, num_epochs: int = 2, seed: int = 0
+) -> tuple[Classifier, str]:
+    """The classifier of `task`, trained once and kept in `folder`, see `cached_tensors`.  Returns: it, its digest."""
     name = digest(task, num_epochs, seed)
-    path = Path(folder) / f"classifier-{name}.safetensors"
-    if path.is_file():
-        tensors = load_file(path)
+    tensors = cached_tensors(folder, f"classifier-{name}", lambda: fit_classifier(task, num_epochs, seed).state_dict())
+    with torch.random.fork_rng(devices=[]):
         classifier = Classifier(task.rows, task.columns, len(tensors["logits.bias"]))
-        classifier.load_state_dict(tensors)
-        return classifier.eval(), name
-    classifier = fit_classifier(task, num_epochs, seed)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(classifier.state_dict(), path)
-    return classifier, name
+    classifier.load_state_dict(tensors)
+    return classifier.eval(), name
 
 
 def class_score(images: Reading) -> Tensor:

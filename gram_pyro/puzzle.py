@@ -3,23 +3,25 @@
     sudoku   5..3.6..3...    row by row, '.' or 0 for a blank, A, B, ... from 10 on; the size is that of the text
     queens   3.......        for every row the column of its queen, from 0, or '.'
 
-Source: ours.
+Spaces, bars, rules and line breaks between the symbols do not matter, and '_', '*', 'x' and '-' are blanks too, see
+`gram_pyro.tasks.tidy`.  Source: ours.
 """
 
 from collections.abc import Callable, Iterable
 from itertools import combinations
-from pathlib import Path
 from typing import NamedTuple
 
 from torch import Tensor, tensor
 
 from gram_pyro.load import released
 from gram_pyro.tasks.base import Task
+from gram_pyro.tasks.files import locate
 from gram_pyro.tasks.nqueens import NQueens
 from gram_pyro.tasks.nqueens_rules import BLANK, QUEEN
 from gram_pyro.tasks.sudoku import NAMES, Sudoku
-from gram_pyro.tasks.sudoku_files import SYMBOLS, parse
+from gram_pyro.tasks.sudoku_files import parse, read_records
 from gram_pyro.tasks.sudoku_rules import DEFAULT_BOXES
+from gram_pyro.tasks.tidy import tidy
 
 TASKS = {"sudoku": Sudoku, "queens": NQueens}
 WEIGHTS = {"sudoku": "sudoku_{n}x{n}", "queens": "nqueens_{n}"}  # for one size of board
@@ -65,22 +67,13 @@ def one_of(choices: Iterable) -> str:
     return f"{', '.join(most)} or {last}" if most else last
 
 
-def digits(n: int) -> str:
-    """1 to 9, and A to C for 10 to 12."""
-    return f"1 to {n}" if n < 10 else f"1 to 9, and A to {NAMES[n]} for 10 to {n}"
-
-
 def read_sudoku(text: str) -> Puzzle:
     """A Sudoku.  Raises: ValueError on a length that is no board, or a character that is no digit of it."""
     sides = {n * n: n for n in DEFAULT_BOXES}
-    if len(text) not in sides:
-        raise ValueError(f"a Sudoku of {len(text)} cells came; write {one_of(sides)}, row by row, '.' for a blank")
-    n = sides[len(text)]
-    for place, character in enumerate(text):
-        if SYMBOLS.get(character, n + 1) > n:
-            where = f"row {place // n + 1}, column {place % n + 1}"
-            raise ValueError(f"{where} of the Sudoku is {character!r}; write {digits(n)}, or '.' for a blank")
-    return Puzzle("sudoku", n, tensor(parse(text, n)))
+    cells = tidy(text)
+    if len(cells) not in sides:
+        raise ValueError(f"got a Sudoku of {len(cells)} cells; write {one_of(sides)}, row by row, '.' for a blank")
+    return Puzzle("sudoku", sides[len(cells)], tensor(parse(cells)))
 
 
 def read_queens(text: str) -> Puzzle:
@@ -88,10 +81,11 @@ def read_queens(text: str) -> Puzzle:
 
     Raises: ValueError on a number of rows that cannot be, a column outside the board, or queens that attack each other.
     """
+    text = tidy(text)
     n = len(text)
     if not 4 <= n <= len(COLUMNS):
         raise ValueError(
-            f"a board of {n} rows came; write 4 to {len(COLUMNS)} characters, for every row the column of its queen, "
+            f"got a board of {n} rows; write 4 to {len(COLUMNS)} characters, for every row the column of its queen, "
             "from 0, or '.'"
         )
     for row, character in enumerate(text):
@@ -112,24 +106,23 @@ READERS: dict[str, Callable[[str], Puzzle]] = {"sudoku": read_sudoku, "queens": 
 
 
 def read_file(kind: str, path: str) -> list[Puzzle]:
-    """The puzzles of a text file, one a line.
+    """The puzzles of a text file, or of the column question of a .csv or .jsonl, see `gram_pyro.tasks.sudoku_files`.
+    Boards of queens stand one a line.  '-' is the standard input.
 
     Raises: FileNotFoundError; ValueError, with the line, on anything that is no puzzle, and on a file that holds none.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"there is no file {path}; write @FILE, a text file of one puzzle a line")
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as problem:
-        raise ValueError(f"{path} is no text ({problem}); write one puzzle a line") from None
-    if not lines:
-        raise ValueError(f"{path} is empty; write one puzzle a line")
+        file = locate(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"there is no file {path}; write @FILE, a text file of one puzzle a line") from None
     puzzles = []
-    for number, line in enumerate(lines, 1):
+    for place, text, _ in read_records(file, grids=kind == "sudoku"):
         try:
-            puzzles.append(READERS[kind](line))
+            puzzles.append(READERS[kind](text))
         except ValueError as problem:
-            raise ValueError(f"{path}, line {number}: {problem}") from None
+            raise ValueError(f"{path}, {place}: {problem}") from None
+    if not puzzles:
+        raise ValueError(f"{path} is empty; write one puzzle a line")
     return puzzles
 
 

@@ -48,7 +48,7 @@ def rows_markdown(rows: Sequence[Mapping]) -> str:
 
 def write_rows(path: Path, rows: Sequence[Mapping]) -> None:
     """Rows as a CSV; its columns are all that any row has, in the order they come."""
-    with path.open("w", newline="") as file:
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, dict.fromkeys(key for row in rows for key in row))
         writer.writeheader()
         writer.writerows(rows)

@@ -13,8 +13,9 @@ from data_folder import DATA, needs
 
 from gram_pyro.tasks.arc import NAME_CELLS, Arc
 from gram_pyro.tasks.arc_canvas import SAME, Canvas, draw_recolourings, inverse
-from gram_pyro.tasks.arc_files import ArcFileError, read_tasks
+from gram_pyro.tasks.arc_files import read_tasks
 from gram_pyro.tasks.base import draw_batch
+from gram_pyro.tasks.files import PuzzleFileError
 
 needs_data = needs("arc")
 
@@ -170,12 +171,16 @@ def test_misuse_is_one_sentence(tmp_path, changes, sentence):
         ('{"a": {"train": [{"input": [[11]], "output": [[1]]}], "test": [1]}}', "input of task a holds 11"),
         ('{"a": {"train": [{"input": [[1]]}], "test": [1]}}', "output of task a is no grid"),
         ("[1]", "is no file of ARC tasks"),
+        ('{"a": {"train": [{"input": [[true]], "output": [[1]]}], "test": [1]}}', "input of task a holds True"),
+        ('{"a": {"train": [{"input": ["12"], "output": [[1]]}], "test": [1]}}', "input of task a is no grid"),
+        ('{"a": {"train": [], "test": []}, "a": {"train": [], "test": []}}', "'a' is there twice"),
+        ("[" * 100_000, "is no file of ARC tasks"),
     ],
 )
 def test_a_bad_file_is_named(tmp_path, content, sentence):
     path = tmp_path / "bad.json"
     path.write_text(content)
-    with pytest.raises(ArcFileError, match=sentence) as raised:
+    with pytest.raises(PuzzleFileError, match=sentence) as raised:
         read_tasks(path)
     assert "bad.json" in str(raised.value)
 

@@ -8,8 +8,8 @@ from data_folder import ALL8, needs
 from plain_graphs import graph_of, hashes_of
 
 from gram_pyro.tasks.colouring import Colouring
-from gram_pyro.tasks.graphs import read_graphs
-from gram_pyro.tasks.sudoku_files import PuzzleFileError
+from gram_pyro.tasks.files import PuzzleFileError
+from gram_pyro.tasks.graph_files import read_graphs
 
 needs_data = needs("graphs")
 SQUARE, PATH3, K4 = "Cl", "Bg", "C~"  # graph6
@@ -24,7 +24,7 @@ def write(folder, name, text):
 def test_files(tmp_path, monkeypatch, caplog):
     g6 = write(tmp_path, "a.g6", f">>graph6<<{SQUARE}\nC?\n")
     table = write(tmp_path, "b.csv", f"edges,graph6\n4,{SQUARE}\n0,C?\n")
-    col = write(tmp_path, "c.col", "c a square\n\np edge 4 8\ne 1 2\ne 2 1\ne 2 3\ne 3 4\ne 1 4\n")
+    col = write(tmp_path, "c.col", "c a square\n\np edge 4 4\ne 1 2\ne 2 1\ne 2 3\ne 3 4\ne 1 4\n")
     task = Colouring(n=4, num_train=0, test={"lines": g6, "table": table, "square": col})
     assert list(task.test) == ["lines", "table", "square"]
     for puzzles in task.test.values():
@@ -51,23 +51,28 @@ def test_files_that_share_classes_with_train(caplog):
 @pytest.mark.parametrize(
     "name, text, message",
     [
-        ("a.txt", "", "a.txt is neither .g6, .csv nor .col"),
+        ("a.txt", "", "a.txt is neither .g6, .s6, .csv nor .col"),
         ("a.g6", "", "a.g6 holds no graph"),
-        ("a.g6", f"{SQUARE}\n{PATH3}", "a.g6, row 2: a graph on 3 vertices came; expected n=4; give n=3"),
+        ("a.g6", f"{SQUARE}\n{PATH3}", "a.g6, row 2: got a graph on 3 vertices; expected n=4; give n=3"),
         ("a.g6", f"{SQUARE}\nC", "a.g6, row 2: 'C' is not graph6"),
-        ("a.g6", f"{SQUARE}\n\n", "a.g6, row 2: '' is not graph6"),
+        ("a.g6", f"{SQUARE}\n&C?", "a.g6, row 2: '&C.' is not graph6 .that is digraph6"),
+        ("a.g6", "Ch!", "a.g6, row 1: 'Ch!' is not graph6 .byte 3 is '!', and its bytes are"),
+        ("a.g6", ":~~~~~~~~", "row 1: ':~~~~~~~~' is not sparse6 .it claims 68719476735 vertices"),
+        ("a.s6", ":Cdb", "row 1: ':Cdb' is not sparse6 .it has a loop or an edge twice"),
+        ("a.g6", "Bh", "row 1: 'Bh' is not graph6 .it has bits that no graph is written with"),
+        ("a.csv", f"Graph6;edges\n{SQUARE};4\nC;4", "a.csv, row 2: 'C' is not graph6"),
         ("a.g6", "C\u00e9", "row 1: .* is not graph6"),
         ("a.g6", f"{SQUARE}\n{K4}", "a.g6, row 2: the graph has no colouring with 3 colours; give more colours"),
         ("a.csv", f"graph\n{SQUARE}", r"a.csv has columns \['graph'\]; expected graph6"),
-        ("a.csv", f"edges,graph6\n4,{SQUARE}\n4", "a.csv, row 2: '' is not graph6"),
+        ("a.csv", f"edges,graph6\n4,{SQUARE}\n4", "a.csv, row 2: got 1 fields; expected 2"),
         ("a.col", "c nothing", "a.col holds no graph"),
-        ("a.col", "e 1 2", "a.col, row 1: 'e 1 2' came; expected 'p edge VERTICES EDGES' once"),
-        ("a.col", "p edge 4 1\np edge 4 1", "a.col, row 2: 'p edge"),
-        ("a.col", "p edge 4 1\ne 1 5", "a.col, row 2: 'e 1 5' came"),
-        ("a.col", "p edge 4 1\ne 0 1", "row 2: 'e 0 1' came"),
-        ("a.col", "p edge 4 1\ne 2 2", "row 2: 'e 2 2' came"),
-        ("a.col", "p edge 4 1\ne 2 x", "row 2: 'e 2 x' came"),
-        ("a.col", "p edge 0 0", "row 1: 'p edge 0 0' came"),
+        ("a.col", "e 1 2", "a.col, row 1: got 'e 1 2'; expected 'p edge VERTICES EDGES' once"),
+        ("a.col", "p edge 4 1\np edge 4 1", "a.col, row 2: got 'p edge"),
+        ("a.col", "p edge 4 1\ne 1 5", "a.col, row 2: got 'e 1 5'"),
+        ("a.col", "p edge 4 1\ne 0 1", "row 2: got 'e 0 1'"),
+        ("a.col", "p edge 4 1\ne 2 2", "row 2: got 'e 2 2'"),
+        ("a.col", "p edge 4 1\ne 2 x", "row 2: got 'e 2 x'"),
+        ("a.col", "p edge 0 0", "row 1: got 'p edge 0 0'"),
     ],
 )
 def test_file_errors(tmp_path, name, text, message):
@@ -89,6 +94,6 @@ def test_misuse(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere.g6 is not there"):
         _ = Colouring(num_train=0, test="nowhere.g6").test
     with pytest.raises(PuzzleFileError, match="b.g6 is damaged"):
-        (tmp_path / "b.g6").write_bytes(b"\xff\xfe")
+        (tmp_path / "b.g6").write_bytes(b"\xff\xff")
         _ = Colouring(n=4, num_train=0, test=tmp_path / "b.g6").test
     assert Colouring(num_train=5, num_test=0, cache=None).test == {}

@@ -36,10 +36,10 @@ def server(tmp_path_factory):
         yield address
 
 
-def post(server, wish):
+def post(server, wish, address="solve"):
     body = wish if isinstance(wish, bytes) else json.dumps(wish).encode()
     try:
-        with urlopen(Request(f"{server}/solve", body), timeout=120) as reply:
+        with urlopen(Request(f"{server}/{address}", body), timeout=120) as reply:
             return reply.status, json.load(reply)
     except HTTPError as refusal:
         with refusal:
@@ -164,17 +164,26 @@ def test_fifty_who_ask_at_once_get_what_each_would_get_alone(server):
         ({"sampler": "ptrm"}, "sampler is 'ptrm'"),
         ({"kind": "chess"}, "kind is 'chess'; write sudoku or queens"),
         ({"text": 7}, "text is 7; write the puzzle as a string"),
-        ({"text": "12"}, "a Sudoku of 2 cells came"),
+        ({"text": "12"}, "got a Sudoku of 2 cells"),
         ({"text": "." * 35 + "7"}, "row 6, column 6 of the Sudoku is '7'; write 1 to 6"),
         ({"text": "11" + "." * 34}, "clues contradict: 1 stands at row 1, column 1 and at row 1, column 2, in one row"),
         ({"kind": "queens", "text": "....."}, "there are no weights for a 5x5 board of queens, but for: "),
         ({"kind": "queens", "text": "0......0"}, "the queens of rows 1 and 8 stand on one column"),
-        ({"kind": "queens", "text": FOUR}, "a board of 36 rows came"),
+        ({"kind": "queens", "text": FOUR}, "got a board of 36 rows"),
     ],
 )
 def test_a_wrong_request_gets_a_sentence(server, wish, sentence):
     status, reply = post(server, wish if isinstance(wish, bytes) else WISH | wish)
     assert status == 400 and set(reply) == {"error"} and sentence in reply["error"]
+
+
+def test_a_pasted_puzzle_is_read(server):
+    pasted = "1 _ | 3 _\n_ 4 | _ _\n----+----\n2 _ | _ _\r\n_ _ | _ 1\n"
+    assert post(server, {"kind": "sudoku", "text": pasted}, "read") == (200, {"text": "1.3..4..2......1"})
+    assert post(server, {"kind": "queens", "text": "2 - * 1"}, "read") == (200, {"text": "2..1"})
+    for wish, sentence in (({"kind": "sudoku"}, "text is None"), ([], "no JSON object"), ({"kind": 1}, "kind is 1")):
+        status, reply = post(server, wish, "read")
+        assert status == 400 and sentence in reply["error"]
 
 
 @pytest.mark.parametrize("size", [4097, 3_000_000])

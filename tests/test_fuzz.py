@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 
 from gram_pyro import puzzle
 from gram_pyro.runs import checkpoint
-from gram_pyro.tasks import graphs, grids, nqueens, sudoku_files
+from gram_pyro.tasks import graph_files, grids, nqueens, sudoku_files
+from gram_pyro.tasks.files import PuzzleFileError
 from gram_pyro.tasks.nqueens_rules import EMPTY, Board
-from gram_pyro.tasks.sudoku_files import PuzzleFileError
 
 
 def mostly(symbols, lengths):
@@ -59,6 +59,12 @@ def file(tmp_path_factory):
     return write
 
 
+def tidied(text):
+    """Without what may stand between symbols, blanks as dots."""
+    between = lambda c: c.isspace() or c == "|" or "\u2500" <= c <= "\u257f"  # noqa: E731
+    return "".join("." if c in "_*x-" else c.upper() if c.isascii() else c for c in text if not between(c))
+
+
 SUDOKU_TEXT = mostly("..00123456789", [16, 36, 81])
 QUEENS_TEXT = mostly(".....0123456789", [4, 5, 8, 10, 3, 11])
 
@@ -70,7 +76,7 @@ def test_a_sudoku_comes_back_or_is_refused(text):
     except ValueError as problem:
         assert "Sudoku" in str(problem)
         return
-    assert puzzle.as_text(read, read.x) == text.replace("0", ".") and read.n**2 == len(text)
+    assert puzzle.as_text(read, read.x) == tidied(text).replace("0", ".") and read.n**2 == len(tidied(text))
 
 
 @fuzz(2000, text=QUEENS_TEXT)
@@ -80,8 +86,8 @@ def test_queens_come_back_or_are_refused(text):
     except ValueError as problem:
         assert "board" in str(problem) or "queens" in str(problem)
         return
-    assert puzzle.as_text(read, read.x) == text
-    queens = [(row, int(column)) for row, column in enumerate(text) if column != "."]
+    assert puzzle.as_text(read, read.x) == tidied(text)
+    queens = [(row, int(column)) for row, column in enumerate(tidied(text)) if column != "."]
     assert all(c != d and abs(c - d) != abs(r - s) for (r, c), (s, d) in combinations(queens, 2))
 
 
@@ -93,7 +99,7 @@ def test_a_file_of_puzzles_is_read_or_refused(file, kind, content):
     except ValueError as problem:
         assert str(problem).startswith(str(path))
         return
-    assert len(read) == len(path.read_text("utf-8").splitlines())
+    assert len(read) <= len(path.read_text("utf-8").splitlines())
 
 
 @fuzz(2000, text=mostly("0123456789ABCD.", [16, 36, 81, 1, 4]), n=st.one_of(st.none(), st.integers(-5, 40)))
@@ -102,6 +108,7 @@ def test_a_board_of_symbols_is_parsed_or_refused(text, n):
         board = sudoku_files.parse(text, n)
     except ValueError:
         return
+    text = tidied(text)
     side = n or round(len(text) ** 0.5)
     assert len(board) == side**2 and all(0 <= value <= side for value in board)
     assert all(value == int(symbol, 36) for value, symbol in zip(board, text.replace(".", "0"), strict=True))
@@ -228,7 +235,7 @@ def test_lines_of_graph6_are_coloured_or_refused(file, name, text):
 
 def check_graphs(path):
     try:
-        puzzles = graphs.read_graphs(path, 6, 3, 200)
+        puzzles = graph_files.read_graphs(path, 6, 3, 200)
     except PuzzleFileError as problem:
         assert str(problem).startswith(str(path))
         return

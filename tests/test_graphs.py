@@ -13,8 +13,9 @@ from plain_graphs import brute_force, edges_of, hashes_of, random_graphs
 
 from gram_pyro.tasks import graphs
 from gram_pyro.tasks.colouring import Colouring
-from gram_pyro.tasks.graphs import class_hash, find_colourings, read_graphs
-from gram_pyro.tasks.sudoku_files import PuzzleFileError
+from gram_pyro.tasks.files import PuzzleFileError
+from gram_pyro.tasks.graph_files import read_graphs
+from gram_pyro.tasks.graphs import class_hash, find_colourings
 
 needs_data = needs("graphs")
 

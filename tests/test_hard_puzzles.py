@@ -73,7 +73,7 @@ def test_the_experiment_writes_puzzles_of_new_classes(tmp_path, capsys):
     for puzzles in made:
         assert puzzles.num_solutions.tolist() == [1] * 6
         assert all(backtrack(4, x) == [y] for x, y in zip(puzzles.x.tolist(), puzzles.solutions.tolist(), strict=True))
-    with open(second) as file:
+    with open(second, encoding="utf-8") as file:
         assert all(int(row["guesses"]) == guesses(FOUR, list(map(int, clues_of(row)))) for row in csv.DictReader(file))
 
 

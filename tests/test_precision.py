@@ -31,7 +31,7 @@ def test_emulation_on_an_old_gpu_does_not_count(native, monkeypatch):
 
 
 def test_this_torch_knows_what_the_processor_has():
-    flags = Path("/proc/cpuinfo").read_text().split() if Path("/proc/cpuinfo").is_file() else []
+    flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split() if Path("/proc/cpuinfo").is_file() else []
     if "avx512f" in flags:
         assert choose_precision("auto", CPU) == ("bf16" if {"amx_tile", "avx512_bf16"} & set(flags) else "fp32")
 

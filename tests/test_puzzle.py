@@ -34,11 +34,11 @@ def test_queens_are_columns_by_row():
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("12", "a Sudoku of 2 cells came; write 16, 36, 64, 81, 100, 144, 225, 256 or 625, row by row, '.' for a"),
-        ("", "a Sudoku of 0 cells came"),
+        ("12", "got a Sudoku of 2 cells; write 16, 36, 64, 81, 100, 144, 225, 256 or 625, row by row, '.' for a"),
+        ("", "got a Sudoku of 0 cells"),
         ("5" + "." * 15, "row 1, column 1 of the Sudoku is '5'; write 1 to 4, or '.' for a blank"),
-        ("." * 35 + "x", "row 6, column 6 of the Sudoku is 'x'; write 1 to 6"),
-        ("." * 15 + " ", "row 4, column 4 of the Sudoku is ' '"),
+        ("." * 35 + "y", "row 6, column 6 of the Sudoku is 'Y'; write 1 to 6"),
+        ("." * 15 + " ", "got a Sudoku of 15 cells"),
         ("٣" + "." * 35, "row 1, column 1 of the Sudoku is '٣'"),
     ],
 )
@@ -50,10 +50,10 @@ def test_what_is_no_sudoku_is_refused(text, sentence):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("...", "a board of 3 rows came; write 4 to 10 characters"),
-        ("." * 11, "a board of 11 rows came"),
+        ("...", "got a board of 3 rows; write 4 to 10 characters"),
+        ("." * 11, "got a board of 11 rows"),
         (".4..", "row 2 of the board is '4'; write a column, 0 to 3, or '.'"),
-        ("x...", "row 1 of the board is 'x'"),
+        ("y...", "row 1 of the board is 'Y'"),
         ("1..1", "the queens of rows 1 and 4 stand on one column; move one of them"),
         ("0.2.", "the queens of rows 1 and 3 stand on one diagonal"),
         (".3.1", "the queens of rows 2 and 4 stand on one diagonal"),
@@ -96,9 +96,9 @@ def test_a_file_has_a_puzzle_on_every_line(tmp_path):
     assert [puzzle.n for puzzle in read_file("sudoku", str(path))] == [4, 6]
     for content, sentence in (
         (b"", "puzzles.txt is empty; write one puzzle a line"),
-        (f"{SQUARE}\n\n".encode(), "puzzles.txt, line 2: a Sudoku of 0 cells came"),
-        (f"{SQUARE}\n12\n".encode(), "puzzles.txt, line 2: a Sudoku of 2 cells came"),
-        (b"\xff\xfe", "puzzles.txt is no text"),
+        (b"\n# nothing\n", "puzzles.txt is empty; write one puzzle a line"),
+        (f"{SQUARE}\n12\n".encode(), "puzzles.txt, line 2: got a Sudoku of 2 cells"),
+        (b"\xff\xff", "puzzles.txt is damaged"),
     ):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=sentence):

@@ -28,6 +28,7 @@ from gram_pyro.inference.trajectories import Trajectories
 from gram_pyro.inference.watch import Watch
 from gram_pyro.load import Program, released
 from gram_pyro.priors.noiseless import Noiseless
+from gram_pyro.runs.command import quoted
 
 TWENTY_ONE = "5..3.6..3..........1........14..2..."
 NONE = "1234.....5.6........................"
@@ -189,7 +190,8 @@ def test_weights_are_a_name_or_a_file(tmp_path):
 def configured(*overrides):
     """What Hydra makes of a command line, in this process; single precision, as scripts have it."""
     with initialize_config_dir(str(ROOT / "experiments" / "conf"), version_base=None):
-        config = compose("solve", overrides=list(overrides), return_hydra_config=True)
+        written = [quoted(override, experiment("solve").TEXTS) for override in overrides]
+        config = compose("solve", overrides=written, return_hydra_config=True)
     HydraConfig.instance().set_config(config)
     torch.set_default_dtype(torch.float32)
     try:
@@ -228,7 +230,8 @@ def test_a_file_of_puzzles_gets_a_table_and_abstains_honestly(tmp_path):
     assert all(sudoku_is_right(TWENTY_ONE, answer, 2, 3) for answer in answers)
     votes = [int(row["votes"]) for row in solved]
     assert votes == sorted(votes, reverse=True) and sum(votes) == round(8 * float(solved[0]["right"]))
-    assert solved[0]["drawn"] == "8" and abstained["drawn"] == "24"
+    assert solved[0]["drawn"] == "8" and abstained["drawn"] == "0"  # nothing is drawn where there is no solution
+    assert solved[0]["exist"] == "21" and abstained["exist"] == "none"
     assert all(0 < float(row["confidence"]) <= 1 for row in solved)
 
 
@@ -249,7 +252,7 @@ def test_a_board_is_solved_and_animated(tmp_path, capsys):
             rows = [line.split("   ")[column].strip("| ").split() for line in block]
             found.add("".join(str(row.index("Q")) for row in rows))
     assert found and found <= queens_solutions("2.1.....")
-    assert f"{len(found)} distinct solutions" in output
+    assert f"{len(found)} distinct solutions of {len(queens_solutions('2.1.....'))}" in output
     with Image.open(tmp_path / "thinking.gif") as picture:
         assert picture.n_frames > 1
 

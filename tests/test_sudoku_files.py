@@ -25,11 +25,13 @@ def test_parse(text, board):
 @pytest.mark.parametrize(
     "text, n, message",
     [
-        ("123", None, "a board of 3 symbols came; expected a square number"),
-        ("", None, "a board of 0 symbols"),
-        ("." * 36, 9, "36 symbols came; expected n . n = 81 for n=9"),
-        ("." * 15 + "5", None, "symbol '5' came at place 16; an n=4 board has digits up to 4"),
-        ("." * 15 + "x", None, "symbol 'x' came; write"),
+        ("123", None, "got a board of 3 symbols; expected a square number"),
+        ("", None, "got a board of 0 symbols"),
+        ("." * 36, 9, "36 symbols; expected n . n = 81 for n=9"),
+        ("." * 15 + "5", None, "row 4, column 4 of the Sudoku is '5'; write 1 to 4, or '.' for a blank"),
+        ("." * 15 + "?", None, "row 4, column 4 of the Sudoku is '[?]'; write 1 to 4"),
+        ("." * 255 + "H", None, "row 16, column 16 of the Sudoku is 'H'; write 1 to 9, and A to G for 10 to 16, or"),
+        ("0" + "." * 254 + "A", None, "got '0' beside '.'; 0 is a blank here and no digit"),
     ],
 )
 def test_parse_errors(text, n, message):
@@ -40,9 +42,17 @@ def test_parse_errors(text, n, message):
 @pytest.mark.parametrize(
     "name, text, message",
     [
-        ("a.csv", f"question,answer\n{FULL4},{FULL4}\n{PUZZLE4[:-1]},{FULL4}", "a.csv, row 2: a board of 15 symbols"),
-        ("a.csv", f"question,answer\n{FULL4},{FULL4}\n{PUZZLE4}", "a.csv, row 2: a board of 0 symbols"),
-        ("a.csv", f"question,answer\n{PUZZLE4[:-1]}9,{FULL4}", "row 1: symbol '9' came at place 16"),
+        (
+            "a.csv",
+            f"question,answer\n{FULL4},{FULL4}\n{PUZZLE4[:-1]},{FULL4}",
+            "a.csv, row 2: got a board of 15 symbols",
+        ),
+        (
+            "a.csv",
+            f"question,answer\n{FULL4},{FULL4}\n{PUZZLE4}",
+            "a.csv, row 2: got 1 fields; expected 2, as the header has",
+        ),
+        ("a.csv", f"question,answer\n{PUZZLE4[:-1]}9,{FULL4}", "row 1: row 4, column 4 of the Sudoku is '9'"),
         (
             "a.csv",
             f"question,answer\n11{PUZZLE4[2:]},{FULL4}",
@@ -53,10 +63,20 @@ def test_parse_errors(text, n, message):
         ("a.csv", f"question\n{'.' * 36}", "row 1: the puzzle has more than 10000 solutions"),
         ("a.csv", f"question,answer\n{PUZZLE4},{FULL4[4:] + FULL4[:4]}", "row 1: answer 1 does not solve it"),
         ("a.csv", f"question,answer\n{PUZZLE4},{PUZZLE4}", "row 1: answer 1 does not solve it"),
-        ("a.csv", "puzzle\n1", r"has columns \['puzzle'\]; expected question"),
+        ("a.csv", "grid\n1", r"has columns \['grid'\]; expected question or puzzle or quizzes or quiz among them"),
+        (
+            "a.csv",
+            f"question,anwser\n{PUZZLE4},{FULL4}",
+            "has a column 'anwser'; write 'answer' if it is that, or rename it",
+        ),
+        (
+            "a.csv",
+            f"question,puzzle\n{PUZZLE4},{PUZZLE4}",
+            r"has columns \['question', 'puzzle'\]; expected one of them",
+        ),
         ("a.csv", "question,answer\n", "holds no puzzle"),
         ("a.csv", f"question\n{'.' * 49}", "n=7 has no default box"),
-        ("a.txt", "1", "neither .csv nor .jsonl"),
+        ("a.txt", "1", "a.txt, line 1: n=1 has no default box"),
         (
             "a.jsonl",
             f"{json.dumps({'question': PUZZLE4, 'solutions': []})}",
@@ -67,8 +87,8 @@ def test_parse_errors(text, n, message):
             f"{json.dumps({'question': PUZZLE4, 'solutions': [FULL4] * 2})}",
             "row 1: a solution is listed twice",
         ),
-        ("a.jsonl", "{", "a.jsonl, row 1: '{' came; expected"),
-        ("a.jsonl", json.dumps({"question": [1], "solutions": []}), "row 1: .* came; expected"),
+        ("a.jsonl", "{", "a.jsonl, row 1: got '{'; expected"),
+        ("a.jsonl", json.dumps({"question": [1], "solutions": []}), "row 1: got .*; expected"),
         ("a.csv.gz", "question", "a.csv.gz is damaged"),
         ("a.csv.xz", "question", "a.csv.xz is damaged"),
     ],
@@ -95,7 +115,7 @@ def test_files_good(tmp_path, monkeypatch, caplog):
     assert several.train.x.tolist() == [parse(PUZZLE4), parse("." + FULL4[1:])]
     assert several.test["test.csv"].num_puzzles == 1
     assert f"{tmp_path / 'train.csv.gz'} or {tmp_path / 'more.csv'} and are left out" in caplog.text
-    with pytest.raises(ValueError, match="16 symbols came; expected n . n = 36"):
+    with pytest.raises(ValueError, match="16 symbols; expected n . n = 36"):
         _ = Sudoku(train="train.csv.gz", test={}).train
     with pytest.raises(ValueError, match="nothing to train on: only test=.* was given"):
         _ = Sudoku(n=4, test="test.csv").train

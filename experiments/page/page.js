@@ -50,9 +50,17 @@ function start({ boards, samplers, limits, start: first }) {
     label.append(radio, Object.assign(document.createElement("span"), { textContent: chosen.title }));
     return label;
   }));
-  at("text").addEventListener("input", () => {
+  at("text").addEventListener("input", async () => {
     say("");
-    at("text").setAttribute("aria-invalid", !editor.read(at("text").value.trim()));
+    const text = at("text").value, { kind } = board;
+    const valid = editor.read(text.trim());
+    at("text").setAttribute("aria-invalid", !valid);
+    if (valid) return;
+    const tidy = await ask("read", { kind, text }).catch(() => null); // a pasted grid: spaces, bars, several lines
+    if (tidy && kind === board.kind && at("text").value === text && editor.read(tidy.text)) {
+      at("text").value = tidy.text;
+      at("text").setAttribute("aria-invalid", false);
+    }
   });
 
   for (const name of ["segments", "particles"]) {
@@ -108,6 +116,11 @@ function start({ boards, samplers, limits, start: first }) {
     }
   }
 
+  at("text").addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.shiftKey) return;
+    event.preventDefault();
+    at("form").requestSubmit();
+  });
   at("form").addEventListener("submit", (event) => { event.preventDefault(); solve(); });
   openBoard(boards[0]);
   chooseSampler();

@@ -24,9 +24,9 @@ def peak(work: Callable[[], object], device: torch.device) -> float:
     if sys.platform != "linux":
         raise OSError(f"peak memory is read from /proc, which {sys.platform} has not; write memory=null")
     ctypes.CDLL(None).malloc_trim(0)  # what was freed before does not count
-    Path("/proc/self/clear_refs").write_text("5")
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
     work()
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 

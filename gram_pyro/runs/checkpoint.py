@@ -12,7 +12,6 @@ file that was changed by one bit is refused. Files are written whole or not at a
 
 import json
 import logging
-from hashlib import sha256
 from pathlib import Path
 
 import torch
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 from gram_pyro.learner import Learner
 from gram_pyro.runs.atomic import write_atomically
 from gram_pyro.runs.random_state import random_state, set_random_state
+from gram_pyro.tasks.summed import digest
 
 FORMAT = "gram_pyro-3"
 UNSUMMED = "gram_pyro-2"  # as before the sum: its weights can be read, and a run of it cannot be continued
@@ -68,15 +68,6 @@ def write(path: Path, tensors: dict[str, Tensor], description: dict) -> None:
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     header = {"format": FORMAT, "sum": digest(tensors, text), "description": text}
     write_atomically(path, to_bytes(tensors, header))
-
-
-def digest(tensors: dict[str, Tensor], description: str) -> str:
-    """The sum that a checkpoint of these carries."""
-    total = sha256(description.encode())
-    for name, value in sorted(tensors.items()):
-        total.update(f"\n{name} {value.dtype} {list(value.shape)}\n".encode())
-        total.update(value.flatten().view(torch.uint8).numpy())
-    return total.hexdigest()
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict]:

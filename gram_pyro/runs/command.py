@@ -1,11 +1,23 @@
-"""What every experiment does at its edge: an error that a user can mend is one sentence, not a traceback."""
+"""What an experiment does at its edge: a mistake that a user can mend costs one sentence, not a traceback.
+
+plain_arguments   before main(): paths and puzzles are taken letter by letter, an unknown key gets the nearest one
+plain_errors      within main(): an error is one sentence
+"""
 
 import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path
 
-from hydra.errors import InstantiationException
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, Sweep
+from hydra.errors import HydraException, InstantiationException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 
 @contextmanager
@@ -21,3 +33,68 @@ def plain_errors() -> Iterator[None]:
             raise
         cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
         sys.exit(f"error: {cause}")
+
+
+def plain_arguments(script: str, texts: Sequence[str]) -> None:
+    """Prepare the command line of `script`, an experiment of the configuration of that name, for Hydra.
+
+    Values of the keys `texts` are quoted where Hydra would not read them as they are written. Exits with one sentence
+    on what Hydra cannot read, and on a key that there is not. With a flag (--multirun, --help) the rest is Hydra's.
+    """
+    flagged = any(argument.startswith("-") for argument in sys.argv[1:])
+    sys.argv[1:] = [quoted(argument, texts, sweep=flagged) for argument in sys.argv[1:]]
+    if flagged:
+        return
+    folder = Path(sys.argv[0]).resolve().parent / "conf"
+    with initialize_config_dir(str(folder), version_base=None):
+        try:
+            compose(script, overrides=sys.argv[1:])
+        except (HydraException, OmegaConfBaseException) as problem:
+            sys.exit(f"error: {explain(problem, sys.argv[1:], compose(script))}")
+
+
+def quoted(argument: str, texts: Sequence[str], sweep: bool = False) -> str:
+    """An argument KEY=VALUE, the value quoted if the key is in `texts` and Hydra would read it as something else.
+
+    null stays null, what is quoted stays so, and so does a list of choices where they are swept over.
+    """
+    key, equals, value = argument.partition("=")
+    if not equals or key.lstrip("+") not in texts:
+        return argument
+    read = _parse(argument).value() if _is_read(argument) else None
+    if value == "null" or (value[:1] in ("'", '"') and isinstance(read, str)):
+        return argument
+    if read == value and "${" not in value or (sweep and isinstance(read, Sweep)):
+        return argument
+    value = re.sub(r"(\\*)\$\{", r"\1\1\\${", value)  # no interpolation
+    value = re.sub(r"(\\*)('|$)", lambda end: 2 * end[1] + (r"\'" if end[2] else ""), value)
+    return f"{key}='{value}'"
+
+
+def _parse(argument: str) -> Override:
+    return OverridesParser.create().parse_override(argument)
+
+
+def _is_read(argument: str) -> bool:
+    """Whether Hydra can read an argument."""
+    try:
+        _parse(argument)
+    except HydraException:
+        return False
+    return True
+
+
+def explain(problem: Exception, overrides: Sequence[str], config: DictConfig) -> str:
+    """What Hydra could not do, as one sentence with the argument, or with the keys nearest to one that is not there."""
+    text = " ".join(str(problem).split()).partition(" Config search path")[0]
+    if unread := [argument for argument in overrides if not _is_read(argument)]:
+        return f"{unread[0]} cannot be read ({text.partition(' See ')[0]}); write KEY=VALUE, VALUE in quotes if need be"
+    missing = re.search(r"Could not override '([^']+)'", text)
+    if missing is None:
+        return text
+    place, _, key = missing[1].rpartition(".")
+    around = OmegaConf.select(config, place) if place else config
+    known = [str(name) for name in around] if isinstance(around, DictConfig) else [str(name) for name in config]
+    before = f"{place}." if isinstance(around, DictConfig) and place else ""
+    nearest = [before + name for name in get_close_matches(key, known, cutoff=0.5) or known]
+    return f"there is no key {missing[1]}; did you mean {' or '.join(nearest)}?"

@@ -107,7 +107,7 @@ def silent() -> Iterator[None]:
     """Nothing is printed, logged or shown as progress."""
     logging.disable(logging.INFO)
     try:
-        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
             yield
     finally:
         logging.disable(logging.NOTSET)

@@ -100,7 +100,7 @@ def read_programs(path: Path) -> dict[str, dict]:
     """The programs in a results.json, or in that of a folder.  Raises: ValueError if it is none."""
     path = path / "results.json" if path.is_dir() else path
     try:
-        return json.loads(path.read_text())["programs"]
+        return json.loads(path.read_text(encoding="utf-8"))["programs"]
     except (OSError, ValueError, KeyError, TypeError):
         raise ValueError(f"got {path}, which cannot be read as results; write the folder of a finished run") from None
 

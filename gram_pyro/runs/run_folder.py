@@ -8,6 +8,10 @@ import fcntl
 import os
 from pathlib import Path
 
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
 from gram_pyro.runs.atomic import write_atomically
 
 CONFIG = "config.yaml"
@@ -33,4 +37,20 @@ def claim(folder: Path, config: str) -> str:
     file = folder / CONFIG
     if not file.exists():
         write_atomically(file, config.encode())
-    return file.read_text()
+    return file.read_text(encoding="utf-8")
+
+
+def read_config(file: Path) -> DictConfig:
+    """The configuration of a run folder.  YAML has no checksum: a value that became another one is not noticed here.
+
+    Raises: ValueError if the file is no YAML of keys and values, or a value refers to a key that there is not.
+    """
+    try:
+        config = OmegaConf.create(file.read_text(encoding="utf-8"))
+        if not isinstance(config, DictConfig):
+            raise ValueError("it has no keys")
+        OmegaConf.resolve(config)
+    except (yaml.YAMLError, OmegaConfBaseException, ValueError, RecursionError) as problem:
+        text = " ".join(str(problem).split())
+        raise ValueError(f"{file} is damaged or no configuration ({text}); copy it again, or start a new run") from None
+    return config

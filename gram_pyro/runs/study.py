@@ -40,7 +40,8 @@ def save_study(study: Study, config: DictConfig, name: str, rows: Sequence[Mappi
     """Write `rows` as NAME.csv, and the configuration, the device and `summary` (the rows if empty) as NAME.json."""
     write_rows(study.folder / f"{name}.csv", rows)
     head = {"config": OmegaConf.to_container(config, resolve=True), "device": str(study.device)}
-    (study.folder / f"{name}.json").write_text(json.dumps(head | (summary or {"rows": list(rows)}), indent=1))
+    text = json.dumps(head | (summary or {"rows": list(rows)}), indent=1)
+    (study.folder / f"{name}.json").write_text(text, encoding="utf-8")
 
 
 def write_study(study: Study, config: DictConfig, name: str, rows: Sequence[Mapping], /, **summary: object) -> None:

@@ -69,8 +69,8 @@ def claim_folder(config: DictConfig) -> Path:
     cannot be written to.
     """
     folder = Path(config.run_dir)
-    held = run_folder.claim(folder, OmegaConf.to_yaml(config, resolve=True))
-    if what_counts(complete(OmegaConf.create(held))) != what_counts(config):
+    run_folder.claim(folder, OmegaConf.to_yaml(config, resolve=True))
+    if what_counts(complete(run_folder.read_config(folder / run_folder.CONFIG))) != what_counts(config):
         raise ValueError(
             f"{folder} holds a run with another configuration; repeat its overrides to continue it, or choose a run_dir"
         )
@@ -97,7 +97,7 @@ def resumed(config: DictConfig) -> DictConfig:
             f"resume={config.resume} takes the configuration of that run, and {', '.join(others)} came beside it; "
             "leave that out, or start a new run"
         )
-    held = complete(OmegaConf.load(file))
+    held = complete(run_folder.read_config(file))
     held.run_dir = config.resume
     return held
 

@@ -43,7 +43,7 @@ class Arc(Task):
 
     Attributes: tasks, those that fit, at the place their name says.
     Raises: ValueError if a task is in two of the files, nothing fits, or there are more than `num_names` tasks;
-    FileNotFoundError, ArcFileError as `read_tasks`.
+    FileNotFoundError, PuzzleFileError as `read_tasks`.
     """
 
     def __init__(self, shown: Sequence[str | Path], asked: Sequence[str | Path], side: int, num_names: int) -> None:

@@ -1,21 +1,18 @@
 """ARC tasks from files: {name: {"train": [{"input", "output"}, ...], "test": [...]}}, as .json, also .xz or .gz.
 
 A grid is a list of rows of colours 0 .. 9. Of a file `arc/arc1_training.json.xz` the stem, arc1_training, is the name
-of the set.
+of the set. What the format cannot tell: a colour that became another one, a name that became another one.
 """
 
-import gzip
 import json
 import logging
-import lzma
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gram_pyro.tasks.sudoku_files import locate
+from gram_pyro.tasks.files import PuzzleFileError, locate, open_text
 
 log = logging.getLogger(__name__)
-OPENERS = {".xz": lzma.open, ".gz": gzip.open}
 NUM_COLOURS = 10
 
 Grid = tuple[tuple[int, ...], ...]
@@ -42,30 +39,39 @@ class ArcTask(NamedTuple):
         return max(max(len(grid), len(grid[0])) for pair in self.demonstrations + self.tests for grid in pair)
 
 
-class ArcFileError(ValueError):
-    """A file that does not hold what it should; the message names the file and the task."""
-
-
 def read_tasks(path: str | Path) -> list[ArcTask]:
     """The tasks of a file, in order.
 
-    Raises: FileNotFoundError; ArcFileError if it is no JSON, or a task lacks pairs or has a grid that is none.
+    Raises: FileNotFoundError; PuzzleFileError if it is no JSON, a name is there twice, or a task lacks pairs or has a
+    grid that is none.
     """
     path = locate(path)
     source = path.name.split(".")[0]
-    with OPENERS.get(path.suffix, open)(path, "rt") as file:
-        try:
-            entries = json.load(file)
-            return [
-                ArcTask(name, source, *(tuple(read_pair(pair) for pair in entry[key]) for key in ("train", "test")))
-                for name, entry in entries.items()
-                if check_entry(name, entry)
-            ]
-        except (ValueError, TypeError, KeyError, AttributeError) as problem:
-            raise ArcFileError(
-                f"{path} is no file of ARC tasks ({problem}); expected "
-                '{name: {"train": [{"input": rows, "output": rows}, ...], "test": [...]}}'
-            ) from None
+    with open_text(path) as file:
+        text = file.read()
+    try:
+        entries = json.loads(text, object_pairs_hook=unique)
+        if not entries:
+            raise ValueError("it holds no task")
+        return [
+            ArcTask(name, source, *(tuple(read_pair(pair) for pair in entry[key]) for key in ("train", "test")))
+            for name, entry in entries.items()
+            if check_entry(name, entry)
+        ]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
+        raise PuzzleFileError(
+            f"{path} is no file of ARC tasks ({problem}); expected "
+            '{name: {"train": [{"input": rows, "output": rows}, ...], "test": [...]}}'
+        ) from None
+
+
+def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of JSON.  Raises: ValueError if a name is there twice: the first would be lost without a word."""
+    entries = dict(pairs)
+    if len(entries) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{max(names, key=names.count)!r} is there twice")
+    return entries
 
 
 def check_entry(name: str, entry: dict) -> bool:
@@ -80,11 +86,13 @@ def check_entry(name: str, entry: dict) -> bool:
 
 
 def check_grid(what: str, rows: list[list[int]] | None) -> None:
-    """Raises: ValueError unless rows are of one length, 1 to 30 in both directions, of colours 0 to 9."""
-    if not rows or not rows[0] or len({len(row) for row in rows}) > 1 or max(len(rows), len(rows[0])) > 30:
+    """Raises: ValueError unless rows are lists of one length, 1 to 30 in both directions, of colours 0 to 9."""
+    lists = isinstance(rows, list) and all(isinstance(row, list) for row in rows)
+    if not lists or not 1 <= len(rows) <= 30 or not 1 <= len(rows[0]) <= 30 or len({len(row) for row in rows}) > 1:
         raise ValueError(f"the {what} is no grid of 1 to 30 rows of one length")
-    if bad := {colour for colour in set().union(*rows) if colour not in range(NUM_COLOURS)}:
-        raise ValueError(f"the {what} holds {bad.pop()!r}, and colours are 0 to 9")
+    for colour in (colour for row in rows for colour in row):
+        if type(colour) is not int or not 0 <= colour < NUM_COLOURS:
+            raise ValueError(f"the {what} holds {colour!r}, and colours are 0 to 9")
 
 
 def read_pair(pair: dict) -> Pair:

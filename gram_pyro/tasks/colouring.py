@@ -25,9 +25,10 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from gram_pyro.tasks.base import Batch, Puzzles
-from gram_pyro.tasks.cache import cached
+from gram_pyro.tasks.cache import AUTO, cached
 from gram_pyro.tasks.drawn import DrawnTask
-from gram_pyro.tasks.graphs import class_hash, draw_split, read_graphs
+from gram_pyro.tasks.graph_files import read_graphs
+from gram_pyro.tasks.graphs import class_hash, draw_split
 
 FORMAT = 1  # of the cache; raise it when other graphs are drawn
 EDGE, FIRST = 2, 3  # symbols: an edge, the first colour
@@ -44,7 +45,7 @@ class Colouring(DrawnTask):
     `num_train` and `num_test` Erdos-Renyi graphs (every pair an edge with probability `edge_probability`) are drawn,
     those without a colouring left out; no isomorphism class is shared, and the test set "graphs" has one graph of a
     class. Small n have few classes (n = 8, k = 3: 6024, of which a third are for tests); test is then shorter, and a
-    warning is logged. The result is kept in `cache` (None: not kept).
+    warning is logged. The result is kept in `cache` (None: not kept; auto: the user's cache folder).
     With `test` a file or {name: file}, see `read_graphs`, these are the test sets instead; graphs whose class may
     occur in train are left out, with a warning. num_train=0: there is nothing to train on, and nothing is left out.
     Graphs are drawn or read when `train` or `test` is first asked for; a graph with more than `max_solutions` canonical
@@ -65,7 +66,7 @@ class Colouring(DrawnTask):
         max_solutions: int = 10_000,
         test: str | Path | Mapping[str, str | Path] | None = None,
         seed: int = 0,
-        cache: str | Path | None = ".cache",
+        cache: str | Path | None = AUTO,
     ) -> None:
         if n < 2 or not 0 <= edge_probability <= 1 or not 1 <= colours <= 250 or min(num_train, num_test, seed) < 0:
             raise ValueError(

@@ -1,31 +1,22 @@
-"""Graphs to colour: read from files or drawn at random, told apart by isomorphism class, with all their colourings.
-
-    .g6      graph6, one graph a line
-    .csv     a column graph6; other columns are ignored
-    .col     DIMACS: one graph, "p edge n m" and then a line "e u v" for every edge (either or both directions)
+"""Graphs to colour: drawn at random, told apart by isomorphism class, with all their colourings.
 
 A graph on n vertices is its row of edges [P] bool, P = n (n - 1) / 2: the strict upper triangle, row by row.
-Source: formats: McKay (graph6), DIMACS challenge (1993); the rest: ours.
+Source: ours.
 """
 
-import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import combinations
-from pathlib import Path
 
-import networkx as nx
 import numpy as np
 import torch
 
 from gram_pyro.tasks.base import Puzzles
-from gram_pyro.tasks.sudoku_files import PuzzleFileError, locate
 from gram_pyro.tasks.sudoku_generator import KEYS, is_test_class
 from gram_pyro.tasks.sudoku_generator import mix as mix
 
 CHUNK = 1000  # graphs drawn at a time; part of what a seed means
 MAX_STEPS = 1_000_000  # of a search for colourings: some seconds
 ROUNDS = 4  # of refinement
-MAX_VERTICES = 10_000  # of a file: it may claim any number, and each takes memory
 
 Colours = list[int]  # 0, 1, ... for every vertex, numbered by first appearance
 Coloured = tuple[list[bool], list[Colours]]  # the edges of a graph, and all its colourings
@@ -160,76 +151,3 @@ def draw_split(
                 f"has a colouring with {num_colours} colours; give fewer edges, more colours or, if n is small, more "
                 "vertices."
             )
-
-
-def read_graphs(path: str | Path, n: int, num_colours: int, max_solutions: int) -> Puzzles:
-    """The graphs of a file, in order, with all their colourings.
-
-    Raises: FileNotFoundError; PuzzleFileError on anything malformed, on a graph whose number of vertices is not n, and
-    on one with no colouring or more than `max_solutions`.
-    """
-    path = locate(path)
-    graphs: list[Coloured] = []
-    for row, graph in enumerate(_graphs(path), 1):
-        try:
-            if len(graph) != n:
-                raise ValueError(f"a graph on {len(graph)} vertices came; expected n={n}; give n={len(graph)}.")
-            edges = [graph.has_edge(*pair) for pair in combinations(range(n), 2)]
-            colourings = find_colourings(edges, n, num_colours, max_solutions)
-            if not colourings:
-                raise ValueError(f"the graph has no colouring with {num_colours} colours; give more colours.")
-            graphs.append((edges, colourings))
-        except ValueError as problem:
-            raise PuzzleFileError(f"{path}, row {row}: {problem}") from None
-    if not graphs:
-        raise PuzzleFileError(f"{path} holds no graph; expected one or more.")
-    return to_puzzles(graphs, n)
-
-
-def _graphs(path: Path) -> Iterator[nx.Graph]:
-    readers = {".g6": _graph6_lines, ".csv": _csv_rows, ".col": _dimacs}
-    if path.suffix not in readers:
-        raise PuzzleFileError(f"{path} is neither .g6, .csv nor .col; rename or convert it.")
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            lines = file.read().splitlines()
-    except UnicodeDecodeError as problem:
-        raise PuzzleFileError(f"{path} is damaged ({problem}); fetch or write it again.") from None
-    yield from readers[path.suffix](path, lines)
-
-
-def _graph6_lines(path: Path, lines: Sequence[str]) -> Iterator[nx.Graph]:
-    for row, line in enumerate(lines, 1):
-        try:
-            yield nx.from_graph6_bytes(line.strip().encode())
-        except (nx.NetworkXError, ValueError, IndexError) as problem:
-            raise PuzzleFileError(f"{path}, row {row}: {line[:40]!r} is not graph6 ({problem}).") from None
-
-
-def _csv_rows(path: Path, lines: Sequence[str]) -> Iterator[nx.Graph]:
-    rows = csv.DictReader(lines)
-    if "graph6" not in (rows.fieldnames or ()):
-        raise PuzzleFileError(f"{path} has columns {rows.fieldnames}; expected graph6 among them.")
-    yield from _graph6_lines(path, [row["graph6"] or "" for row in rows])
-
-
-def _dimacs(path: Path, lines: Sequence[str]) -> Iterator[nx.Graph]:
-    graph = None
-    for row, line in enumerate(lines, 1):
-        try:
-            match line.split():
-                case [] | ["c", *_]:
-                    pass
-                case ["p", "edge" | "col", vertices, *_] if graph is None and 0 < int(vertices) <= MAX_VERTICES:
-                    graph = nx.empty_graph(int(vertices))
-                case ["e", a, b] if graph and a != b and {int(a) - 1, int(b) - 1} <= set(graph):
-                    graph.add_edge(int(a) - 1, int(b) - 1)
-                case _:
-                    raise ValueError
-        except ValueError:
-            raise PuzzleFileError(
-                f"{path}, row {row}: {line[:40]!r} came; expected 'p edge VERTICES EDGES' once (at most {MAX_VERTICES} "
-                "vertices), then 'e U V' with two different vertices from 1 on, and 'c ...' for comments."
-            ) from None
-    if graph is not None:
-        yield graph

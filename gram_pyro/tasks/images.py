@@ -8,8 +8,6 @@ answers are judged by scores of many at once (`gram_pyro.image_scores`), not by 
 Source: paper D.4 (MNIST, thresholded at one half); inpainting is ours.
 """
 
-import gzip
-import lzma
 from pathlib import Path
 
 import numpy as np
@@ -17,45 +15,50 @@ import torch
 from torch import Tensor
 
 from gram_pyro.tasks.base import Batch, Puzzles, Task
-from gram_pyro.tasks.sudoku_files import locate
+from gram_pyro.tasks.files import PuzzleFileError, read_bytes
 
 UNKNOWN, BLACK, WHITE = range(3)
+IDX_OF_BYTES = b"\0\0\x08\x01"
 SIDES = ("top", "bottom", "left", "right")
 
 
 def read_images(path: str | Path, num_pixels: int) -> Tensor:
     """Images [N, L] of BLACK and WHITE from a file of packed bits, ceil(L / 8) bytes each, the first pixel the highest
-    bit; .xz or .gz may follow.
+    bit and the bits after the last pixel 0; .xz or .gz may follow.
 
-    Raises: FileNotFoundError, ValueError: no file, or one of another size.
+    Without .xz or .gz the format cannot tell a pixel that was changed.
+    Raises: FileNotFoundError; PuzzleFileError if it is damaged, of another size, or has bits after the last pixel.
     """
     width = -(-num_pixels // 8)
     data = np.frombuffer(read_bytes(path), np.uint8)
     if not len(data) or len(data) % width:
-        raise ValueError(
+        raise PuzzleFileError(
             f"{path} holds {len(data)} bytes, and images of {num_pixels} pixels take {width} bytes each: give a file "
             "of np.packbits(image >= threshold, axis=1)"
         )
-    return torch.from_numpy(np.unpackbits(data.reshape(-1, width), axis=1, count=num_pixels)).long() + BLACK
+    bits = np.unpackbits(data.reshape(-1, width), axis=1)
+    if bits[:, num_pixels:].any():
+        image = int(bits[:, num_pixels:].any(1).argmax())
+        raise PuzzleFileError(
+            f"image {image + 1} of {path} goes on after its {num_pixels} pixels; fetch it again, or give "
+            "the rows and columns of its images"
+        )
+    return torch.from_numpy(bits[:, :num_pixels]).long() + BLACK
 
 
 def read_labels(path: str | Path) -> Tensor:
-    """Classes [N] int64 from an IDX file of bytes.  Raises: FileNotFoundError, ValueError: no file, or another kind."""
+    """Classes [N] int64 from an IDX file of one dimension of bytes: 00 00 08 01, N as four bytes, then N labels.
+
+    Without .xz or .gz the format cannot tell a label that was changed.
+    Raises: FileNotFoundError; PuzzleFileError if the file is damaged, of another kind or length.
+    """
     data = read_bytes(path)
-    if data[:4] != b"\0\0\x08\x01" or len(data) != 8 + int.from_bytes(data[4:8], "big"):
-        raise ValueError(f"{path} is not a whole IDX file of one byte per label (magic number 0x00000801)")
+    if data[:4] != IDX_OF_BYTES:
+        raise PuzzleFileError(f"{path} begins with {data[:4].hex(' ')}; write {IDX_OF_BYTES.hex(' ')}, IDX of bytes")
+    declared = int.from_bytes(data[4:8], "big")
+    if len(data) != 8 + declared or not declared:
+        raise PuzzleFileError(f"{path} declares {declared} labels and holds {max(0, len(data) - 8)}; fetch it again")
     return torch.from_numpy(np.frombuffer(data[8:], np.uint8).astype(np.int64))
-
-
-def read_bytes(path: str | Path) -> bytes:
-    """What a file holds, decompressed.  Raises: FileNotFoundError, ValueError: no file, or a damaged one."""
-    path = locate(path)
-    opener = {".xz": lzma.open, ".gz": gzip.open}.get(path.suffix, open)
-    try:
-        with opener(path, "rb") as file:
-            return file.read()
-    except (lzma.LZMAError, gzip.BadGzipFile, EOFError) as problem:
-        raise ValueError(f"{path} is damaged ({problem}); fetch or write it again") from None
 
 
 class Images(Task):

@@ -5,12 +5,10 @@ all its solutions. In x the given queens are 2 and other cells 0; in y every cel
 Source: the paper's N-Queens task; split by symmetry class and excluded diagonals: ours.
 """
 
-import gzip
 import logging
 import math
 import re
 import tarfile
-import zlib
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import cached_property
@@ -25,8 +23,8 @@ from matplotlib.transforms import Affine2D
 from torch import Tensor
 
 from gram_pyro.tasks.base import Batch, Puzzles, Task
+from gram_pyro.tasks.files import PuzzleFileError, locate, read_bytes
 from gram_pyro.tasks.nqueens_rules import BLANK, EMPTY, QUEEN, Board
-from gram_pyro.tasks.sudoku_files import PuzzleFileError, locate
 
 NAMES = ".-Q"
 SQUARES = ((1.0, 1.0, 1.0), (0.91, 0.91, 0.91), (0.62, 0.62, 0.62))  # light, dark, given as empty
@@ -193,10 +191,9 @@ def read_excluded(path: str | Path, board: Board) -> Puzzles:
 def _members(path: Path) -> list[tuple[str, str]]:
     """Name and text of every file of an archive."""
     try:
-        whole = gzip.decompress(path.read_bytes())  # checks the sum; tarfile alone may stop early without a word
-        with tarfile.open(fileobj=BytesIO(whole)) as archive:
+        with tarfile.open(fileobj=BytesIO(read_bytes(path))) as archive:  # which checks the sum, as tarfile may not
             files = [(part.name, archive.extractfile(part).read().decode()) for part in archive if part.isfile()]
-    except (tarfile.TarError, EOFError, OSError, UnicodeDecodeError, zlib.error) as problem:
+    except (tarfile.TarError, EOFError, OSError, UnicodeDecodeError) as problem:
         raise PuzzleFileError(f"{path} is damaged or no .tar.gz of text files ({problem}); fetch it again.") from None
     if not files:
         raise PuzzleFileError(f"{path} holds no file; expected at least one instance.")

@@ -14,7 +14,7 @@ from matplotlib.collections import LineCollection
 from torch import Tensor
 
 from gram_pyro.tasks.base import Batch, Puzzles
-from gram_pyro.tasks.cache import cached
+from gram_pyro.tasks.cache import AUTO, cached
 from gram_pyro.tasks.drawn import DrawnTask
 from gram_pyro.tasks.grids import BLANK, GOAL, START, WALL, Grid, draw_split
 
@@ -33,7 +33,7 @@ class Planning(DrawnTask):
     shortest plans; a solution set holds all of them. Maps that are the same up to the symmetries of the grid and the
     direction of the walk form a class; train (`num_train` maps) and the test set "maps" (`num_test`, one of a class)
     share none. Small grids have few classes; test is then shorter, and a warning is logged. The result is kept in
-    `cache` (None: not kept). Maps are drawn when `train` or `test` is first asked for.
+    `cache` (None: not kept; auto: the user's cache folder). Maps are drawn when `train` or `test` is first asked for.
 
     Raises: ValueError on arguments out of range, and where there is nothing to train on.
     """
@@ -50,7 +50,7 @@ class Planning(DrawnTask):
         num_test: int = 500,
         max_solutions: int = 50,
         seed: int = 0,
-        cache: str | Path | None = ".cache",
+        cache: str | Path | None = AUTO,
     ) -> None:
         columns = n if columns is None else columns
         if min(n, columns) < 2 or not 0 <= wall_probability < 1 or not 1 <= min_distance < n * columns:

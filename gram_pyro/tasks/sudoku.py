@@ -4,10 +4,7 @@ A symmetry renames the digits, permutes bands and the rows of each band, stacks 
 where boxes are square, may transpose. Source: the paper's Sudoku tasks; generator and split: ours.
 """
 
-import hashlib
-import json
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -15,15 +12,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from gram_pyro.tasks.base import Batch, Puzzles, Task, concatenate
-from gram_pyro.tasks.sudoku_files import SYMBOLS, locate, read_puzzles
+from gram_pyro.tasks.cache import AUTO, cached
+from gram_pyro.tasks.files import locate
+from gram_pyro.tasks.sudoku_files import read_puzzles
 from gram_pyro.tasks.sudoku_generator import LARGEST_THIN, generate_split, symmetry_hash
 from gram_pyro.tasks.sudoku_neighbours import guesses
 from gram_pyro.tasks.sudoku_rules import Geometry
+from gram_pyro.tasks.tidy import SYMBOLS
 
 FORMAT = 1  # of the cache; raise it when the generator draws other puzzles
 BLACK, BLUE, RED = "#000000", "#0072B2", "#D55E00"
@@ -43,7 +41,7 @@ class Sudoku(Task):
     symmetry class and none of a class that occurs in train; n is then 12 at most, because minimal puzzles of larger
     boards take too long to find. Small boards have too few classes (n = 4: 36 of minimal
     puzzles, of which 9 are for tests); the sets are then shorter, and a warning is logged. The result is kept in
-    `cache` (None: not kept).
+    `cache` (None: not kept; auto: the user's cache folder).
     With `test` a file or {name: file}, and `train` a file, several or None (nothing to train on), these are read, see
     `read_puzzles`, and test puzzles whose symmetry class may occur in train are left out, with a warning.
     Attributes: search_limit, how many choices `near` makes at most before it gives up.
@@ -66,7 +64,7 @@ class Sudoku(Task):
         train: File | Sequence[File] | None = None,
         test: File | Mapping[str, File] | None = None,
         seed: int = 0,
-        cache: str | Path | None = ".cache",
+        cache: str | Path | None = AUTO,
     ) -> None:
         if train is not None and test is None:
             raise ValueError(f"train={train} came without test; give a test file as well, or test={{}} for no test.")
@@ -229,22 +227,17 @@ def read_split(geometry: Geometry, train: File | Sequence[File] | None, test: Ma
 def cached_split(
     geometry: Geometry, counts: Mapping[int, int], num_test: int, seed: int, cache: str | Path | None
 ) -> Split:
-    """Generate, or load if generated before, `counts[m]` train puzzles of each max_solutions m (1: minimal) and tests.
-
-    Raises: ValueError if the cached file is damaged.
-    """
+    """Generate `counts[m]` train puzzles of each max_solutions m (1: minimal) and tests, or load what was generated."""
     arguments = {"n": geometry.n, "box": geometry.box, "train": sorted(counts.items()), "test": num_test, "seed": seed}
-    key = hashlib.sha256(json.dumps(arguments | {"format": FORMAT}).encode()).hexdigest()[:16]
-    path = None if cache is None else Path(cache) / f"sudoku-{geometry.n}-{key}.safetensors"
-    if path is not None and path.is_file():
-        parts = _load(path)
-    else:
+
+    def generate() -> dict[str, Puzzles]:
         parts = {}
         for most, count in counts.items():
             name = "minimal" if most == 1 else "several"
             parts[f"train.{name}"], parts[f"test.{name}"] = generate_split(geometry, count, num_test, most, seed)
-        if path is not None:
-            _save(path, parts)
+        return parts
+
+    parts = cached(cache, f"sudoku-{geometry.n}", arguments | {"format": FORMAT}, generate)
     train = concatenate([part for name, part in parts.items() if name.startswith("train.")])
     test = {name.removeprefix("test."): part for name, part in parts.items() if name.startswith("test.") and num_test}
     for name, part in test.items():
@@ -257,19 +250,3 @@ def cached_split(
                 geometry.n,
             )
     return train, test
-
-
-def _save(path: Path, parts: Mapping[str, Puzzles]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")  # renamed when whole: a reader never sees half a file
-    save_file({f"{name}.{field}": t for name, part in parts.items() for field, t in part._asdict().items()}, partial)
-    os.replace(partial, path)
-
-
-def _load(path: Path) -> dict[str, Puzzles]:
-    try:
-        tensors = load_file(path)
-    except SafetensorError as problem:
-        raise ValueError(f"{path} cannot be read ({problem}); delete it and it is generated anew.") from None
-    names = [f"{part}.{name}" for part in ("train", "test") for name in ("minimal", "several")]
-    return {name: Puzzles(*(tensors[f"{name}.{field}"] for field in Puzzles._fields)) for name in names}

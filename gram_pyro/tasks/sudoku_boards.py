@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from gram_pyro.tasks.base import Batch, ImplicitTask, Puzzles
-from gram_pyro.tasks.cache import cached
+from gram_pyro.tasks.cache import AUTO, cached
 from gram_pyro.tasks.sudoku import Sudoku
 from gram_pyro.tasks.sudoku_classes import LARGEST, BoardClasses
 from gram_pyro.tasks.sudoku_generator import random_board, thin
@@ -46,7 +46,7 @@ class SudokuBoards(Sudoku, ImplicitTask):
         test_clues: tuple[int, ...] = (0, 4, 8, 12),
         one_solution: tuple[int, int] | None = None,
         seed: int = 0,
-        cache: str | Path | None = ".cache",
+        cache: str | Path | None = AUTO,
         search_limit: int = 1000,
     ) -> None:
         super().__init__(n, test={})

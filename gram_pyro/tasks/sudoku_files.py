@@ -1,20 +1,20 @@
 """Sudoku puzzles with their solutions, from files.
 
-    .csv     columns question,answer (one solution); or question alone: all solutions are then searched for
-    .jsonl   {"question": ..., "solutions": [...]}, one puzzle a line, the list being complete
+    .csv        columns question,answer (one solution); or question alone: all solutions are then searched for
+    .jsonl      {"question": ..., "solutions": [...]}, one puzzle a line, the list being complete
+    any other   text: one puzzle a line, or one grid a paragraph (see `gram_pyro.tasks.tidy`), without solutions
 
-each also as .xz or .gz; other columns are ignored. A board is written row by row; '.' or '0' is a blank, digits from
-10 on are A, B, ... Given answers are checked against the rules; that they are all the answers is taken on trust.
+each also as .xz or .gz, and text from the standard input as '-'. Columns and keys may also be called puzzle, quizzes or
+quiz, and answers, solution or solutions. A board is written row by row; '.' or '0' is a blank, digits from 10 on are
+A, B, ... Given answers are checked against the rules.
+
+What the formats cannot tell: that the given answers are all there are; a clue that was dropped or, where there is no
+answer, changed, if the puzzle still has a solution; a line of text that became a comment.
 Source: ours.
 """
 
-import csv
-import gzip
 import json
-import lzma
 import math
-import os
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from string import ascii_uppercase
@@ -23,53 +23,40 @@ from typing import TextIO
 import torch
 
 from gram_pyro.tasks.base import Puzzles
+from gram_pyro.tasks.files import PuzzleFileError, kind_of, locate, open_text
 from gram_pyro.tasks.sudoku_rules import Geometry
+from gram_pyro.tasks.tables import read_table
+from gram_pyro.tasks.tidy import SYMBOLS, boards, tidy
 
-SYMBOLS = {symbol: value for value, symbol in enumerate("0123456789" + ascii_uppercase)} | {".": 0}
-OPENERS = {".xz": lzma.open, ".gz": gzip.open}
+QUESTION = ("question", "puzzle", "quizzes", "quiz")
+ANSWER = ("answer", "answers", "solution", "solutions")
 
-Record = tuple[str, list[str] | None]  # question; its solutions, or None if the file does not say
-
-
-class PuzzleFileError(ValueError):
-    """A file that does not hold what it should; the message names the file and the row (from 1, after any header)."""
+Record = tuple[str, str, list[str] | None]  # where it stands; question; its solutions, or None if the file does not say
 
 
 def parse(text: str, n: int | None = None) -> list[int]:
-    """A board from its symbols; n is the root of the length unless given.
+    """A board from its symbols, tidied; n is the root of the length unless given.
 
-    Raises: ValueError on a length that is not n^2 or a symbol outside 0..n.
+    Raises: ValueError on a length that is not n^2, a symbol outside 0..n, or a 0 whose meaning is not clear.
     """
-    side = math.isqrt(len(text)) if n is None else n
-    if not text or side * side != len(text):
+    cells = tidy(text)
+    side = math.isqrt(len(cells)) if n is None else n
+    if not cells or side * side != len(cells):
         wanted = f"n * n = {side * side} for n={n}" if n else "a square number, as 16, 36 or 81"
-        raise ValueError(f"a board of {len(text)} symbols came; expected {wanted}.")
-    try:
-        board = [SYMBOLS[symbol] for symbol in text]
-    except KeyError as unknown:
-        raise ValueError(f"symbol {unknown} came; write '.' or '0' for a blank, 1..9 and then A, B, ...") from None
-    if max(board) > side:
-        cell = board.index(max(board))
-        raise ValueError(f"symbol {text[cell]!r} came at place {cell + 1}; an n={side} board has digits up to {side}.")
-    return board
+        raise ValueError(f"got a board of {len(cells)} symbols; expected {wanted}.")
+    for place, symbol in enumerate(cells):
+        if SYMBOLS.get(symbol, side + 1) > side:
+            where = f"row {place // side + 1}, column {place % side + 1}"
+            raise ValueError(f"{where} of the Sudoku is {symbol!r}; write {digits(side)}, or '.' for a blank")
+    if side > 9 and "0" in cells and "." in cells:
+        raise ValueError("got '0' beside '.'; 0 is a blank here and no digit: write '.' for blanks, 1 to 9, A, B, ...")
+    return [SYMBOLS[symbol] for symbol in cells]
 
 
-def locate(path: str | Path) -> Path:
-    """`path`, or if that is relative and not there, `path` under $GRAM_DATA.
-
-    Raises: FileNotFoundError if neither exists.
-    """
-    path = Path(path)
-    root = os.environ.get("GRAM_DATA")
-    if path.is_file():
-        return path
-    if root and (Path(root) / path).is_file():
-        return Path(root) / path
-    also = f" nor under GRAM_DATA={root}" if root else ""
-    raise FileNotFoundError(
-        f"{path} is not there{also}; set the path in the configuration, or set the environment variable GRAM_DATA to "
-        "the folder it is relative to."
-    )
+def digits(n: int) -> str:
+    """1 to 9, and A to C for 10 to 12."""
+    letter = ascii_uppercase[min(n, 35) - 10]
+    return f"1 to {n}" if n < 10 else f"1 to 9, and A to {letter} for 10 to {n}"
 
 
 def read_puzzles(path: str | Path, geometry: Geometry | None = None, max_solutions: int = 10_000) -> Puzzles:
@@ -82,7 +69,8 @@ def read_puzzles(path: str | Path, geometry: Geometry | None = None, max_solutio
     path = locate(path)
     clues: list[list[int]] = []
     solutions: list[list[list[int]]] = []
-    for row, (question, answers) in enumerate(_records(path), 1):
+    places: list[str] = []
+    for place, question, answers in read_records(path):
         try:
             geometry = geometry or Geometry(math.isqrt(len(parse(question))))
             clues.append(parse(question, geometry.n))
@@ -92,14 +80,15 @@ def read_puzzles(path: str | Path, geometry: Geometry | None = None, max_solutio
                 solutions.append([parse(answer, geometry.n) for answer in answers])
                 if not answers:
                     raise ValueError("the puzzle comes with no solution; expected one or more.")
-                if len(set(answers)) < len(answers):
+                if len(set(map(tuple, solutions[-1]))) < len(answers):
                     raise ValueError("a solution is listed twice; list each once.")
         except ValueError as problem:
-            raise PuzzleFileError(f"{path}, row {row}: {problem}") from None
+            raise PuzzleFileError(f"{path}, {place}: {problem}") from None
+        places.append(place)
     if geometry is None or not clues:
-        raise PuzzleFileError(f"{path} holds no puzzle; expected a header and at least one row.")
+        raise PuzzleFileError(f"{path} holds no puzzle; expected one or more.")
     puzzles = Puzzles.from_lists(clues, solutions)
-    _check(path, geometry, puzzles)
+    _check(path, geometry, puzzles, places)
     return puzzles
 
 
@@ -112,8 +101,8 @@ def _search(geometry: Geometry, clues: list[int], max_solutions: int) -> list[li
     return sorted(found)
 
 
-def _check(path: Path, geometry: Geometry, puzzles: Puzzles) -> None:
-    """All answers at once; the first wrong one is then named."""
+def _check(path: Path, geometry: Geometry, puzzles: Puzzles, places: list[str]) -> None:
+    """Check all answers at once, and name the first wrong one."""
     owner = torch.repeat_interleave(torch.arange(puzzles.num_puzzles), puzzles.num_solutions)
     wrong = (~geometry.is_solved(puzzles.x[owner], puzzles.solutions)).nonzero().flatten()
     if len(wrong):
@@ -122,46 +111,55 @@ def _check(path: Path, geometry: Geometry, puzzles: Puzzles) -> None:
         try:
             geometry.check_clues(puzzles.x[row].tolist())
         except ValueError as problem:
-            raise PuzzleFileError(f"{path}, row {row + 1}: {problem}") from None
+            raise PuzzleFileError(f"{path}, {places[row]}: {problem}") from None
         raise PuzzleFileError(
-            f"{path}, row {row + 1}: answer {number} does not solve it; expected 1..n once in every row, column and "
+            f"{path}, {places[row]}: answer {number} does not solve it; expected 1..n once in every row, column and "
             "box, and every clue kept."
         )
 
 
-def _records(path: Path) -> Iterator[Record]:
-    suffixes = path.suffixes[-2:]
-    kind = suffixes[0] if suffixes and suffixes[-1] in OPENERS else path.suffix
-    readers = {".csv": _csv_records, ".jsonl": _jsonl_records}
-    if kind not in readers:
-        raise PuzzleFileError(f"{path} is neither .csv nor .jsonl (.xz or .gz may follow); rename or convert it.")
-    try:
-        with OPENERS.get(path.suffix, open)(path, "rt", encoding="utf-8", newline="") as file:
-            yield from readers[kind](path, file)
-    except (lzma.LZMAError, gzip.BadGzipFile, zlib.error, EOFError, UnicodeDecodeError) as problem:
-        raise PuzzleFileError(f"{path} is damaged ({problem}); fetch or write it again.") from None
+def read_records(path: Path, grids: bool = True) -> Iterator[Record]:
+    """The puzzles of a file as they are written; a board of a text may be a grid over several lines if `grids`.
+
+    Raises: FileNotFoundError; PuzzleFileError if the file is damaged or not of its format.
+    """
+    text = _text_records if grids else _line_records
+    reader = {".csv": _csv_records, ".jsonl": _jsonl_records}.get(kind_of(path), text)
+    with open_text(path) as file:
+        yield from reader(path, file)
 
 
 def _csv_records(path: Path, file: TextIO) -> Iterator[Record]:
-    rows = csv.DictReader(file)
-    if "question" not in (rows.fieldnames or ()):
-        raise PuzzleFileError(f"{path} has columns {rows.fieldnames}; expected question and, if known, answer.")
-    answered = "answer" in rows.fieldnames
-    for row in rows:
-        yield row["question"] or "", [row["answer"] or ""] if answered else None  # None: the row is cut short
+    for row, (question, answer) in enumerate(read_table(path, file, QUESTION, ANSWER, optional=True), 1):
+        yield f"row {row}", question, None if answer is None else [answer]
 
 
 def _jsonl_records(path: Path, file: TextIO) -> Iterator[Record]:
     for row, line in enumerate(file, 1):
+        if not line.strip():
+            continue
         try:
-            record = json.loads(line)
-            question, solutions = record["question"], record["solutions"]
+            record = {key.strip().casefold(): value for key, value in json.loads(line).items()}
+            (question,) = (record[key] for key in QUESTION if key in record)
+            (solutions,) = (record[key] for key in ANSWER if key in record)
+            solutions = [solutions] if isinstance(solutions, str) else solutions
             well_formed = isinstance(solutions, list) and all(isinstance(text, str) for text in [question, *solutions])
-        except (json.JSONDecodeError, KeyError, TypeError):
+        except (ValueError, AttributeError, RecursionError):
             well_formed = False
         if not well_formed:
-            came = line.strip()[:40]
             raise PuzzleFileError(
-                f'{path}, row {row}: {came!r} came; expected {{"question": "...", "solutions": ["...", ...]}}.'
+                f'{path}, row {row}: got {line.strip()[:40]!r}; expected {{"question": "...", "solutions": ["...", '
+                "...]}."
             )
-        yield question, solutions
+        yield f"row {row}", question, solutions
+
+
+def _text_records(path: Path, file: TextIO) -> Iterator[Record]:
+    for number, board in boards(file):
+        yield f"line {number}", board, None
+
+
+def _line_records(path: Path, file: TextIO) -> Iterator[Record]:
+    for number, line in enumerate(file, 1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            yield f"line {number}", line, None

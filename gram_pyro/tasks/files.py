@@ -1,0 +1,94 @@
+"""Files that people send: where they are, how they are packed, and how their text is encoded.
+
+    locate      a path, or that path under $GRAM_DATA; '-' is the standard input
+    read_bytes  the whole file, unpacked (.gz, .xz)
+    open_text   the same as text: UTF-8, with or without a mark, or UTF-16 with one; any kind of line end
+
+A damaged .gz or .xz is always noticed: both formats carry a checksum of what they hold.
+Source: ours.
+"""
+
+import codecs
+import gzip
+import io
+import lzma
+import os
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, TextIO
+
+STDIN = Path("-")
+OPENERS = {".xz": partial(lzma.open, format=lzma.FORMAT_XZ), ".gz": gzip.open}
+DAMAGE = (lzma.LZMAError, gzip.BadGzipFile, zlib.error, EOFError, UnicodeError)
+UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+class PuzzleFileError(ValueError):
+    """A file does not hold what it should. The message names the file and, where there is one, the row or line."""
+
+
+def locate(path: str | Path) -> Path:
+    """`path`, or if that is relative and not there, `path` under $GRAM_DATA.
+
+    Raises: FileNotFoundError if neither exists.
+    """
+    path = Path(path)
+    root = os.environ.get("GRAM_DATA")
+    if path == STDIN or path.is_file():
+        return path
+    if root and (Path(root) / path).is_file():
+        return Path(root) / path
+    also = f" nor under GRAM_DATA={root}" if root else ""
+    raise FileNotFoundError(
+        f"{path} is not there{also}; set the path in the configuration, or set the environment variable GRAM_DATA to "
+        "the folder it is relative to."
+    )
+
+
+def kind_of(path: Path) -> str:
+    """The suffix that tells the format, in lower case: '.csv' for a.csv, A.CSV and a.csv.gz; '' where there is none."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] in OPENERS:
+        suffixes.pop()
+    return suffixes[-1] if suffixes else ""
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The contents of a file, unpacked.  Raises: FileNotFoundError; PuzzleFileError if it is damaged."""
+    path = locate(path)
+    with _refuse_damage(path), _unpacked(path) as file:
+        return file.read()
+
+
+@contextmanager
+def open_text(path: str | Path) -> Iterator[TextIO]:
+    """A file as text, unpacked and decoded while it is read.
+
+    Raises: FileNotFoundError; PuzzleFileError, also while it is read, if it is damaged or no text.
+    """
+    path = locate(path)
+    with _refuse_damage(path), _unpacked(path) as file:
+        start = file.peek(2)[:2]
+        with io.TextIOWrapper(file, encoding="utf-16" if start in UTF16 else "utf-8-sig") as text:
+            yield text
+
+
+@contextmanager
+def _unpacked(path: Path) -> Iterator[BinaryIO]:
+    if path == STDIN:
+        yield io.BufferedReader(io.BytesIO(sys.stdin.buffer.read()))  # a copy: what is read from is closed at the end
+        return
+    with OPENERS.get(path.suffix.lower(), open)(path, "rb") as file:
+        yield file
+
+
+@contextmanager
+def _refuse_damage(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except DAMAGE as problem:
+        raise PuzzleFileError(f"{path} is damaged ({problem}); fetch or write it again.") from None

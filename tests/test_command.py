@@ -1,0 +1,67 @@
+"""The command line before Hydra reads it: every text arrives letter by letter, and an unknown key gets the nearest."""
+
+import pytest
+from fuzzing import fuzz
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+from scripts import script
+
+from gram_pyro.runs.command import quoted
+
+PARSER = OverridesParser.create()
+
+
+def arrives(value, sweep=False):
+    """What Hydra and OmegaConf make of puzzle=VALUE."""
+    read = PARSER.parse_override(quoted(f"puzzle={value}", ["puzzle"], sweep)).value()
+    return OmegaConf.create({"puzzle": read}).puzzle
+
+
+WRITTEN = [
+    "@Größe.txt",
+    "@a=b.txt",
+    "@(2).txt",
+    "12.40",
+    "1_2",
+    "true",
+    "1,2",
+    "[1]",
+    "{a: 1}",
+    "a b",
+    "@C:\\new\\",
+    "${x}",
+]
+
+
+@pytest.mark.parametrize("value", [*WRITTEN, "it's", '5"', "1 .\n. 2", "", "-", "~", "a#b"])
+def test_values_arrive_as_they_are_written(value):
+    assert arrives(value) == value
+
+
+@fuzz(300, value=st.text("ab'\"\\${}()[]=, \t\n@é.1_:;#~+-!", max_size=9))
+def test_any_value_arrives(value):
+    assert value[:1] in ("'", '"') or arrives(value) == value
+
+
+def test_what_is_quoted_null_or_swept_stays():
+    assert arrives("'a b'") == "a b" and arrives("null") is None
+    assert quoted("puzzle=a,b", ["puzzle"], sweep=True) == "puzzle=a,b" and arrives("a,b") == "a,b"
+    assert quoted("widths=[1,2]", ["puzzle"]) == "widths=[1,2]"
+
+
+@pytest.mark.parametrize(
+    "name, argument, sentence",
+    [
+        ("solve", "num_particle=3", "error: there is no key num_particle; did you mean num_particles"),
+        ("solve", "temprature=1", "error: there is no key temprature; did you mean temperature?"),
+        ("evaluate", "task.tst=a.csv", "error: there is no key task.tst; did you mean task.test"),
+        ("evaluate", "sampler=smcc", "error: In 'evaluate': Could not find 'sampler/smcc' Available options"),
+        ("evaluate", "widths=[1,", "error: widths=[1, cannot be read (no viable alternative"),
+        ("solve", "puzzle=@Größe(2)=a.txt", "error: there is no file Größe(2)=a.txt; write @FILE"),
+        ("evaluate", "checkpoint=ü=1.safetensors", "error: there is no checkpoint at ü=1.safetensors"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_one_sentence(name, argument, sentence):
+    done = script(name, argument, check=False)
+    assert done.returncode == 1 and sentence in done.stderr and "Traceback" not in done.stderr

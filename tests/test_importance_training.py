@@ -6,6 +6,7 @@ import pytest
 import torch
 from pyro.infer import SVI, Trace_ELBO
 from tiny import B, D, L, V, batch, close, parameters, program, seeded_loss, shake
+from tiny_trainer import ragged
 from torch import nn
 
 from gram_pyro.core import State
@@ -112,9 +113,7 @@ def test_the_trainer_moves_every_parameter(local_params, objective, free_share):
     trainer = trainer_of(objective(num_particles=3), free_share)
     named = parameters(trainer.model, trainer.guide, trainer.heads)
     before = {name: p.detach().clone() for name, p in named.items()}
-    x = torch.arange(8)[:, None].expand(8, L) % V
-    y = torch.randint(V, (8, L))
-    record = trainer.trajectory(Batch(x, y, y[:, None], torch.ones(8, 1, dtype=torch.bool)))
+    record = trainer.trajectory(ragged(8))
     assert [name for name, p in named.items() if torch.equal(p, before[name])] == []
     assert trainer.updates == 3 and record["kl"].shape == (2,) and ("set_loss" in record) == (free_share > 0)
     assert all(torch.isfinite(value).all() for value in record.values())
@@ -138,7 +137,7 @@ def test_bf16_keeps_weights_in_full_precision(local_params, objective):
     torch.set_default_dtype(torch.float32)
     try:
         trainer = trainer_of(objective(num_particles=3))
-        x, y = batch(2)
+        x, y, *_ = ragged(2)
         with torch.autocast("cpu", torch.bfloat16):
             loss, state = segment_loss(trainer.objective, trainer.model, trainer.guide, x, y, None)
         assert loss.dtype == state.h.dtype == torch.float32 and torch.isfinite(loss)

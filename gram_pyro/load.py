@@ -16,8 +16,8 @@ from gram_pyro.tasks.base import Task
 
 RELEASED = Path(__file__).parent / "released"
 FORMER_CONSTANTS = {
-    "embed": {"_target_": "gram_pyro.embed.TokenEmbedding"},
-    "readout": {"_target_": "gram_pyro.readout.CategoricalReadout"},
+    "embed": {"_target_": "gram_pyro.embed.TokenEmbedding", "_partial_": True},
+    "readout": {"_target_": "gram_pyro.readout.CategoricalReadout", "_partial_": True},
     "rollout_loss": {"_target_": "gram_pyro.rollout_losses.Set"},
 }
 COVERING = {"_target_": "gram_pyro.rollout_losses.Cover"}  # what train.covering above 1 meant

@@ -66,6 +66,8 @@ class SudokuMixture(SudokuBoards):
 
     def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
         hard, count = self._hard[0], round(self.hard_share * batch_size)
+        if count == 0:
+            yield from super().batches(batch_size, generator)
         for batch in super().batches(batch_size, generator):
             index = torch.randint(hard.num_puzzles, (count,), generator=generator)
             whole = self.augment(draw_batch(hard, index, generator), generator)

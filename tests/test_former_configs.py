@@ -1,0 +1,60 @@
+"""Configurations written before a choice was one, or under another name, mean what they meant."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from killed import configuration
+from omegaconf import OmegaConf
+
+from gram_pyro.build import build_learner, choose_device
+from gram_pyro.load import RELEASED, complete, released, stored_config
+from gram_pyro.rollout_losses import Cover, Set
+from gram_pyro.runs import trial
+from gram_pyro.tasks.sudoku import Sudoku
+
+
+def former(config, covering):
+    """The same as it was written when `covering` was a key of train."""
+    old = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
+    for group in ("rollout_loss", "embed", "readout"):
+        del old[group]
+    del old.train.rollouts_per_puzzle
+    old.train.covering = covering
+    return old
+
+
+@pytest.mark.parametrize(("covering", "loss"), [(1, Set), (4, Cover)])
+def test_covering_is_a_loss_of_rollouts(local_params, covering, loss):
+    config = complete(OmegaConf.to_container(former(configuration("x"), covering)))
+    assert "covering" not in config.train
+    task = Sudoku(n=4, num_train=4, num_test=0, cache=None)
+    config.train.batch_size = 16
+    learner = build_learner(config, task, choose_device("cpu"))
+    assert isinstance(learner.rollout_loss, loss) and learner.settings.rollouts_per_puzzle == covering
+
+
+def test_a_configuration_of_today_stays_as_it_is():
+    config = configuration("x")
+    assert OmegaConf.to_container(complete(config)) == OmegaConf.to_container(config)
+
+
+def test_weights_that_are_shipped_say_how_they_were_trained():
+    losses = {name: stored_config(RELEASED / f"{name}.safetensors") for name in released()}
+    for name, config in losses.items():
+        covers = name == "nqueens_10_covering"
+        assert config.rollout_loss._target_ == f"gram_pyro.rollout_losses.{'Cover' if covers else 'Set'}"
+        assert config.train.get("rollouts_per_puzzle", 1) == (16 if covers else 1) and "covering" not in config.train
+
+
+def test_a_folder_of_a_former_run_is_continued(tmp_path, monkeypatch):
+    """By its overrides, and by resume=FOLDER; another configuration is still another."""
+    config = configuration(tmp_path)
+    Path(tmp_path / "config.yaml").write_text(OmegaConf.to_yaml(former(config, 1)))
+    assert trial.claim_folder(config) == tmp_path
+    monkeypatch.setattr(trial.HydraConfig, "get", lambda: SimpleNamespace(overrides=SimpleNamespace(task=[])))
+    held = trial.resumed(OmegaConf.create({"resume": str(tmp_path)}))
+    assert trial.what_counts(held) == trial.what_counts(config)
+    config.train.rollouts_per_puzzle = 4
+    with pytest.raises(ValueError, match="holds a run with another configuration; repeat its overrides"):
+        trial.claim_folder(config)

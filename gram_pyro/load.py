@@ -56,7 +56,7 @@ def serves_every_size(config: DictConfig) -> bool:
 
 def complete(config: dict | DictConfig) -> DictConfig:
     """A stored configuration as it would be written today: with the choices that were none yet, and today's names."""
-    config = OmegaConf.merge(FORMER_CONSTANTS, config)
+    config = OmegaConf.merge({key: value for key, value in FORMER_CONSTANTS.items() if key not in config}, config)
     if "covering" in config.get("train", {}):
         config.train.rollouts_per_puzzle = config.train.pop("covering")
         if config.train.rollouts_per_puzzle > 1:

@@ -88,4 +88,4 @@ def test_the_configuration_says_whether_to_compile(traced, local_params, wanted)
     learner = build_learner(config, Sudoku(n=4, num_train=4, num_test=0, cache=None), CPU)
     for part in (learner.model.core, learner.model.prior, learner.guide.q_head, learner.heads):
         assert compiled(part) == (named(part) if wanted else set())
-    assert not compiled(learner.averaged)
+    assert compiled(learner.averaged) == (named(learner.averaged) if wanted else set())

@@ -239,7 +239,7 @@ def test_scaling_counts_what_halting_saves(smoke_run, tmp_path):
 
 @pytest.mark.parametrize(
     ("row", "sentence"),
-    [("1234" * 3, "16"), ("12341234123412x4", "x"), ("11" + "." * 14, "row 1"), ("1234341221434.12", "")],
+    [("1234" * 3, "16"), ("12341234123412?4", "?"), ("11" + "." * 14, "row 1"), ("1234341221434.12", "")],
 )
 def test_evaluate_names_the_row_of_a_bad_puzzle(smoke_run, tmp_path, row, sentence):
     file = tmp_path / "bad.csv"

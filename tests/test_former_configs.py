@@ -50,7 +50,7 @@ def test_weights_that_are_shipped_say_how_they_were_trained():
 def test_a_folder_of_a_former_run_is_continued(tmp_path, monkeypatch):
     """By its overrides, and by resume=FOLDER; another configuration is still another."""
     config = configuration(tmp_path)
-    Path(tmp_path / "config.yaml").write_text(OmegaConf.to_yaml(former(config, 1)))
+    Path(tmp_path / "config.yaml").write_text(OmegaConf.to_yaml(former(config, 1)), encoding="utf-8")
     assert trial.claim_folder(config) == tmp_path
     monkeypatch.setattr(trial.HydraConfig, "get", lambda: SimpleNamespace(overrides=SimpleNamespace(task=[])))
     held = trial.resumed(OmegaConf.create({"resume": str(tmp_path)}))

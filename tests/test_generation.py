@@ -191,7 +191,7 @@ def test_the_experiment_end_to_end(tmp_path, capsys):
     experiment("svi_generation").train_and_generate(config)
     out = capsys.readouterr().out
     assert (
-        "VERDICT" in out
+        "over one answer" in out
         and "| segments | run | seconds | num_boards | valid |" in out
         and "| 3 clues | 4 | 20 |" in out
     )

@@ -30,7 +30,7 @@ def flat(config, place=""):
 @pytest.mark.parametrize("rung", RUNGS)
 def test_a_rung_says_what_it_expects(rung):
     text = (CONF / "rung" / f"{rung}.yaml").read_text()
-    assert "# Hypothesis: " in text and "# Result" in text
+    assert "# Hypothesis: " in text and "# Result: " in text
 
 
 @pytest.mark.parametrize("rung", [rung for rung in RUNGS if NAMED.search((CONF / "rung" / f"{rung}.yaml").read_text())])

@@ -20,8 +20,8 @@ from gram_pyro.runs import trial
 from gram_pyro.tasks.sudoku import Sudoku
 
 METHODS = sorted(f.stem for f in (CONF / "method").glob("*.yaml"))
-COVERING = "covering_16"
-BASELINES = [m for m in METHODS if m != COVERING and not m.startswith("ablation_")]
+COVERING, CANDIDATES = "covering_16", "candidates"
+BASELINES = [m for m in METHODS if m not in (COVERING, CANDIDATES) and not m.startswith("ablation_")]
 PEERS = {"autoregressive": Autoregressive, "masked_diffusion": MaskedDiffusion, "vae": VAE, "d3pm": D3PM}
 SCRIPTS = ("svi_sudoku", "svi_nqueens", "svi_colouring")
 CPU = torch.device("cpu")

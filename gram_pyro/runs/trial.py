@@ -107,7 +107,8 @@ def train(name: str, config: DictConfig, task: Task, folder: Path, device: torch
     pyro.set_rng_seed(config.seed)
     learner = build_learner(config, task, device)
     sizes = by_size(task.test.values())
-    watched = [subset(puzzles, max(1, config.watch.num_puzzles // len(sizes))) for puzzles in sizes]
+    most = config.watch.num_puzzles and max(1, config.watch.num_puzzles // len(sizes))  # null: all
+    watched = [subset(puzzles, most) for puzzles in sizes]
     description = {
         "config": OmegaConf.to_container(config, resolve=True),
         "commit": commit(),

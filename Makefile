@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 .PHONY: sudoku demo notebooks test lint clean
 
 sudoku: $(READY)
-	$(RUN) experiments/svi_sudoku.py
+	$(RUN) experiments/svi_sudoku.py method=candidates
 
 demo: $(READY)
 	$(RUN) experiments/demo.py

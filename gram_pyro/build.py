@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from gram_pyro.compiler import compile_parts
 from gram_pyro.guide import Guide
@@ -80,8 +81,7 @@ def build_learner(config: DictConfig, task: Task, device: torch.device) -> Learn
         implicit = task if isinstance(task, ImplicitTask) else None
         learner = Trainer(model, guide, heads, objective, settings, rollout_loss, implicit)
     if config.compile:
-        compile_parts(learner.program, device)
-        compile_parts(learner.ema.module, device)  # what sampling runs
+        compile_parts(nn.ModuleList([learner.program, learner.ema.module]), device)  # what is trained, what is sampled
     if config.get("cuda_graph"):
         if not isinstance(learner, Trainer):
             raise ValueError("cuda_graph=true records the segments of a trajectory, and a peer has none; leave it out")

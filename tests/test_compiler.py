@@ -1,7 +1,7 @@
 """Compiled parts: which are, what they compute, and what is said where they cannot be."""
 
 import logging
-import shutil
+import subprocess
 from functools import partial
 
 import pyro
@@ -23,7 +23,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor 
 @pytest.fixture
 def traced(monkeypatch):
     """Compilation as far as the graph, in one piece: the C++ that would come of it takes a minute, and is torch's."""
-    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/g++")
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager", fullgraph=True))
     torch._dynamo.reset()
     validation = pyro.settings.get("validate_distributions_torch")  # torch's tracer turns it off, once
@@ -38,7 +37,7 @@ def compiled(network):
         f"{name}.{method}"
         for name, module in network.named_modules()
         for method, value in vars(module).items()
-        if hasattr(value, "_torchdynamo_orig_callable")
+        if callable(value) and hasattr(value, "__wrapped__")
     }
 
 
@@ -73,12 +72,62 @@ def test_a_compiled_peer_has_the_same_loss(traced):
     close(peer.loss(x, y), expected)
 
 
-def test_without_a_compiler_it_runs_as_it_is_and_says_so(monkeypatch, caplog):
-    monkeypatch.setattr(shutil, "which", lambda name: None)
+def fails(graph, inputs):
+    """A backend as one whose compiler is there: it starts, and fails."""
+    subprocess.run(["false"], check=True)
+
+
+@pytest.fixture
+def predicting(monkeypatch):
+    """A model that compiles nothing yet, and predicting(): the state it predicts, and how often it tried to compile."""
+    torch._dynamo.reset()
+    validation = pyro.settings.get("validate_distributions_torch")
     model, _ = program()
+    e, tried = model.embed(batch(B)[0]), []
+
+    def predict(backend=None):
+        def noted(*args):
+            tried.append(args)
+            return backend(*args)
+
+        if backend:
+            monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=noted))
+        return model.core.predict(e, model.core.init(e)), tried
+
+    yield model, predict
+    pyro.settings.set(validate_distributions_torch=validation)
+    torch._dynamo.reset()
+
+
+def test_a_compiler_that_fails_is_tried_once_and_said_to_fail(predicting, caplog):
+    model, predict = predicting
+    expected, tried = predict(backend=fails)
+    compile_parts(model, CPU)
     with caplog.at_level(logging.WARNING):
-        compile_parts(model, CPU)
-    assert compiled(model) == set() and "no C++ compiler was found: it runs uncompiled" in caplog.text
+        found = [predict()[0] for _ in range(2)]
+    assert len(tried) == 1 and all(torch.equal(a, b) for state in found for a, b in zip(state, expected, strict=True))
+    (said,) = [record.message for record in caplog.records if "uncompiled" in record.message]
+    assert "CalledProcessError: Command '['false']' returned non-zero exit status 1" in said
+    assert said.endswith(": it runs uncompiled, about 1.3 times slower; install or mend g++")
+
+
+def test_without_a_working_compiler_it_runs_as_it_is(predicting, caplog):
+    """As torch itself finds it, where the compiler fails at everything."""
+    model, predict = predicting
+    expected, _ = predict()
+    compile_parts(model, CPU)
+    with caplog.at_level(logging.WARNING), torch._inductor.config.patch({"cpp.cxx": (None, "/bin/false")}):
+        found, _ = predict()
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert "No working C++ compiler found" in caplog.text and "it runs uncompiled" in caplog.text
+
+
+def test_errors_of_what_is_compiled_are_not_taken_for_the_compilers(traced):
+    model, _ = program()
+    e = model.embed(batch(B)[0])
+    compile_parts(model, CPU)
+    with pytest.raises(RuntimeError, match="size|shape|Dimension"):
+        model.core.predict(e[..., :-1], model.core.init(e))
 
 
 @pytest.mark.parametrize("wanted", [True, False])

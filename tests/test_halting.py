@@ -1,6 +1,7 @@
 """Halting: a trajectory that has arrived keeps its state, is not run again, and says how deep it went."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -11,8 +12,9 @@ from torch import nn
 from gram_pyro.core import State
 from gram_pyro.heads import Verdict
 from gram_pyro.inference.cloud import Cloud
+from gram_pyro.inference.noise import hot_start
 from gram_pyro.inference.sampler import sample
-from gram_pyro.inference.smc import smc
+from gram_pyro.inference.smc import sir, smc
 
 N = 3
 
@@ -94,6 +96,43 @@ def test_halting_from_the_first_segment_is_one_segment():
         runs.append(sample(model, x, 5, num_segments, **options))
     assert torch.equal(runs[0].answers, runs[1].answers) and (runs[1].depth == 1).all()
     assert torch.equal(runs[0].change, runs[1].change) and (runs[0].change > 0).all()
+
+
+SAMPLERS = {
+    "ancestral": sample,
+    "hot": partial(hot_start, temperature=2.0, num_hot=2),
+    "hot for ever": partial(hot_start, temperature=2.0, num_hot=10**9),
+    "smc": partial(smc, potential=lambda x, state, answers: state.h[:, 0, 0], threshold=1.0),
+    "sir": partial(sir, potential=lambda x, state, answers: state.h[:, 0, 0]),
+}
+
+
+@pytest.mark.parametrize("chunk", [20, 1024])
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_sampling_stops_when_all_have_halted(name, chunk):
+    """The same trajectories as where the depth was chosen to fit; a list of 10^9 segments would not fit in memory."""
+    runs, heads = [], Above(0.0)
+    for num_segments in (10**9, None):
+        model, x = problem()
+        rows = rows_of(model)
+        torch.manual_seed(3)
+        deepest = num_segments or 1 + (int(runs[0].depth.max()) if not runs[0].history else len(runs[0].history[0]))
+        runs.append(SAMPLERS[name](model, x, 20, deepest, heads=heads, halt_at=0.5, chunk=chunk))
+        assert sum(rows) < 2 * 60 * (deepest if num_segments is None else 1000)
+    endless, fitting = runs
+    for one, other in zip(endless[:-1], fitting[:-1], strict=True):
+        close(one, other)
+    assert endless.depth.max() > 1
+    if endless.history:
+        assert len(endless.history.ancestors) == len(endless.history.log_weights) == len(fitting.history[0])
+
+
+@pytest.mark.parametrize("patience, shown", [(0.0, True), (3.0, False)])
+def test_a_bar_where_depth_takes_long(monkeypatch, capsys, patience, shown):
+    monkeypatch.setattr("gram_pyro.inference.chunks.PATIENCE", patience)
+    model, x = problem()
+    sample(model, x, 2, 7)
+    assert ("/7 " in capsys.readouterr().err) == shown
 
 
 @pytest.mark.parametrize("sampler", [sample, smc])

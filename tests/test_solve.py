@@ -169,8 +169,9 @@ def test_a_resampled_trajectory_has_the_past_of_its_ancestors():
 def test_a_sampler_that_resamples_is_not_watched_while_it_halts():
     parts = small()
     steer = partial(smc, potential=value(AnyBoard, parts.heads))
+    some = think(AnyBoard, parts, X, sample, K, N, seed=3)[1].halt[0].median().item()
     with pytest.raises(ValueError, match="cannot be watched while it halts; leave out halt_at"):
-        think(AnyBoard, parts, X, steer, K, N, halt_at=1e-9)
+        think(AnyBoard, parts, X, steer, K, N, seed=3, halt_at=some)
 
 
 def test_of_a_recursion_without_noise_all_trajectories_are_one():

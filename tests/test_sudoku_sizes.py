@@ -1,7 +1,6 @@
 """Sudokus of many sizes: geometry, boards and text of each, and a task that mixes them."""
 
 import json
-import shutil
 from functools import partial
 
 import pyro
@@ -214,7 +213,6 @@ def test_what_serves_one_size_says_so(overrides, sentence):
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # torch's tracer
 def test_a_part_is_compiled_for_more_shapes_than_torch_allows_at_first(monkeypatch, single):
-    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/g++")
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
     monkeypatch.setattr(torch._dynamo.config, "fail_on_recompile_limit_hit", True)
     torch._dynamo.reset()

@@ -140,8 +140,9 @@ def hot_start(
     """Choose boldly, then work carefully: `num_hot` segments at `temperature`, the others under the prior itself."""
     check_sizes(num_particles, num_segments)
     hot = rebuilt(model, prior=Tempered(model.prior, temperature))
-    models = [hot if segment < num_hot else model for segment in range(num_segments)]
-    return run(models, x, num_particles, **kwargs)
+    num_hot = min(max(num_hot, 0), num_segments)
+    stages = [(hot, num_hot), (model, num_segments - num_hot)]
+    return run([stage for stage in stages if stage[1]], x, num_particles, **kwargs)
 
 
 def ptrm(

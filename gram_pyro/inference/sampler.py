@@ -11,13 +11,14 @@ are in smc.py and noise.py.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import chain, repeat
 
 import torch
 from torch import Tensor
 
 from gram_pyro.core import State
 from gram_pyro.heads import Heads
-from gram_pyro.inference.chunks import in_chunks
+from gram_pyro.inference.chunks import in_chunks, in_segments
 from gram_pyro.inference.cloud import Cloud, from_prior
 from gram_pyro.inference.trajectories import Trajectories, in_one_piece, stack
 from gram_pyro.model import GRAM
@@ -29,12 +30,12 @@ DEFAULT_CHUNK = 256  # rows; larger ones leave the cache of a CPU and are slower
 def sample(model: GRAM, x: Tensor, num_particles: int, num_segments: int, **options: object) -> Trajectories:
     """K independent prior trajectories per puzzle; options as for `run`."""
     check_sizes(num_particles, num_segments)
-    return run([model] * num_segments, x, num_particles, **options)
+    return run([(model, num_segments)], x, num_particles, **options)
 
 
 @torch.no_grad()
 def run(
-    models: Sequence[GRAM],
+    stages: Sequence[tuple[GRAM, int]],
     x: Tensor,
     num_particles: int,
     *,
@@ -42,27 +43,32 @@ def run(
     halt_at: float | None = None,
     chunk: int = DEFAULT_CHUNK,
 ) -> Trajectories:
-    """K independent trajectories per puzzle, segment n by the n-th model: one program, whose prior may change.
+    """K independent trajectories per puzzle, through stages (model, number of segments) of one program, whose prior may
+    change. Rows are done when all of them have halted.
 
-    Width is folded into the batch and run `chunk` rows at a time, so memory does not grow with K. Of a deterministic
-    recursion one trajectory is run and counted K times, or read K times if its answers are drawn.
+    Width is folded into the batch and run `chunk` rows at a time, so memory grows neither with K nor with depth. Of a
+    deterministic recursion one trajectory is run and counted K times, or read K times if its answers are drawn.
     Args: x [B, L]; heads judge the final states; a trajectory halts at the first segment with halt(h) > halt_at.
     Raises: ValueError if halt_at came without heads, or chunk is below 1.
     """
     check_halting(heads, halt_at)
     if chunk < 1:
         raise ValueError(f"chunk={chunk} came; at least 1 row must be run at once")
-    num_paths = 1 if all(model.has_one_path for model in models) else num_particles
-    num_readings = num_particles if num_paths == 1 and models[-1].readout.answers_at_random else 1
-    rows = x.expand(num_paths, *x.shape).flatten(0, 1)
+    first, last = stages[0][0], stages[-1][0]
+    num_paths = 1 if all(model.has_one_path for model, _ in stages) else num_particles
+    num_readings = num_particles if num_paths == 1 and last.readout.answers_at_random else 1
+    rows, num_segments = x.expand(num_paths, *x.shape).flatten(0, 1), sum(count for _, count in stages)
 
     def landed(part: Tensor) -> Trajectories:
-        cloud = Cloud(from_prior(models[0], part), models[0].start(part), chunk)
-        for model in models:
+        cloud = Cloud(from_prior(first, part), first.start(part), chunk)
+        models = chain.from_iterable(repeat(model, count) for model, count in stages)
+        for model in in_segments(models, num_segments):
             cloud.propose = from_prior(model, part)
             cloud.advance()
             halt(cloud, heads, halt_at)
-        return stack([land(cloud, models[-1], part, heads, 1) for _ in range(num_readings)])
+            if cloud.halted.all():
+                break
+        return stack([land(cloud, last, part, heads, 1) for _ in range(num_readings)])
 
     flat = in_one_piece(map(landed, in_chunks(rows, chunk)), len(rows))  # as puzzles, one for every path of a puzzle
     shaped = flat.per_particle(lambda field: field.unflatten(1, (num_paths, len(x))).flatten(0, 1))

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from gram_pyro.core import State
 from gram_pyro.heads import Heads
-from gram_pyro.inference.chunks import in_chunks
+from gram_pyro.inference.chunks import in_chunks, in_segments
 from gram_pyro.inference.cloud import Cloud, from_prior
 from gram_pyro.inference.particle_filter import ParticleFilter
 from gram_pyro.inference.potentials import Potential
 from gram_pyro.inference.resampling import Scheme, systematic
 from gram_pyro.inference.sampler import DEFAULT_CHUNK, check_halting, check_sizes, halt, land
-from gram_pyro.inference.trajectories import Trajectories, concatenate
+from gram_pyro.inference.trajectories import Trajectories, concatenate, equally_long
 from gram_pyro.inference.weights import normalise
 from gram_pyro.model import GRAM
 
@@ -39,7 +39,8 @@ def smc(
 ) -> Trajectories:
     """K trajectories per puzzle, resampled after a segment where ESS < threshold K; the last weights are kept.
 
-    Puzzles are run in groups, so that about `chunk` rows are in flight; the K states of one puzzle are held together.
+    Puzzles are run in groups, so that about `chunk` rows are in flight; the K states of one puzzle are held together. A
+    group is done when all its trajectories have halted: what is then resampled would not be resampled again.
     Raises: ValueError if log G is NaN or +inf, or all K particles of a puzzle have weight zero.
     """
     check_sizes(num_particles, num_segments)
@@ -55,12 +56,14 @@ def smc(
         def log_g(index: Tensor, state: State, rows: Tensor = rows) -> Tensor:
             return potential(rows[index], state, model.readout.answer(state, rows[index]))
 
-        for segment in range(num_segments):
+        for segment in in_segments(range(num_segments), num_segments):
             log_ratio = cloud.advance()
             halt(cloud, heads, halt_at)
             particles.weigh(log_ratio, cloud.read(log_g))
             if segment < num_segments - 1:
                 particles.steer()
+            if cloud.halted.all():
+                break
         normalise(particles.log_weights)  # raises
         landed = land(cloud, model, rows, heads, num_particles)
         dtype = landed.log_weights.dtype
@@ -71,7 +74,7 @@ def smc(
                 history=particles.history(),
             )
         )
-    return concatenate(parts)
+    return concatenate(equally_long(parts))
 
 
 def sir(

@@ -84,6 +84,19 @@ def concatenate(parts: Sequence[Trajectories]) -> Trajectories:
     return Trajectories(*(cat(name) for name in Trajectories._fields))
 
 
+def equally_long(parts: Sequence[Trajectories]) -> list[Trajectories]:
+    """The same with histories of one length: of those that ended sooner, the end lasts."""
+    longest = max(len(part.history.ancestors) for part in parts)
+
+    def lengthened(history: History) -> History:
+        missing = longest - len(history.ancestors)
+        weights, parents = (field[-1:].expand(missing, -1, -1) for field in history)
+        own = torch.arange(parents.shape[1], device=parents.device)[:, None].expand_as(parents)
+        return History(torch.cat([history.log_weights, weights]), torch.cat([history.ancestors, own]))
+
+    return [part._replace(history=lengthened(part.history)) for part in parts]
+
+
 def stack(parts: Sequence[Trajectories]) -> Trajectories:
     """More particles of the same puzzles, without history."""
     if len(parts) == 1:

@@ -57,7 +57,7 @@ class Bench:
 
     @cached_property
     def released(self) -> tuple[Task, Program]:
-        task, program = load(self.config.weights)
+        task, program = load(self.config.weights, trust=self.config.trust)
         return task, Program(*(part.to(self.device) for part in program))
 
     def puzzles(self, num_puzzles: int) -> Tensor:

@@ -65,18 +65,18 @@ class Wish(NamedTuple):
     seed: int
 
 
-def open_boards(offered: list[Board], weights: list[str]) -> Boards:
+def open_boards(offered: list[Board], weights: list[str], trust: bool = False) -> Boards:
     """The task and program for every board offered that there are shipped weights for, and for every one that `weights`
     are for; the latter take the place of the former."""
     names = {board: name for board in offered if (name := best_weights(board))}
     for name in weights:
-        config = stored_config(name)
+        config = stored_config(name, trust)
         task = build_task(config, {})
         own = [Board(kind, task.n) for kind, family in TASKS.items() if isinstance(task, family)]
         others = [b for b in offered if own and b.kind == own[0].kind and serves_every_size(config)]
         names |= dict.fromkeys([*others, *own], name)
     order = sorted(names, key=lambda board: (list(TASKS).index(board.kind), board.n))
-    return {board: open_weights(names[board], board) for board in order}
+    return {board: open_weights(names[board], board, trust) for board in order}
 
 
 def read_wish(body: bytes, config: DictConfig, boards: Boards) -> Wish:
@@ -217,7 +217,7 @@ async def read_body(request: Request) -> bytes:
 def build_app(config: DictConfig) -> Starlette:
     """The page and the two addresses behind it."""
     offered = [Board(kind, n) for kind, sides in config.boards.items() for n in sides]
-    boards = open_boards(offered, list(config.weights))
+    boards = open_boards(offered, list(config.weights), config.trust)
     one_at_a_time = asyncio.Lock()
 
     async def show_boards(request: Request) -> Response:

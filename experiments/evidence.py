@@ -20,9 +20,12 @@ from gram_pyro.inference.weights import ess, pareto_k, pareto_threshold
 from gram_pyro.metrics import standard_error
 from gram_pyro.model import GRAM
 from gram_pyro.runs.command import plain_errors
+from gram_pyro.runs.own_guides import own_guides
 from gram_pyro.runs.study import open_study, write_study
 from gram_pyro.tasks.base import Puzzles, draw_batch, subset
-from guides.bootstrap import Bootstrap
+
+with own_guides():
+    from guides.bootstrap import Bootstrap
 
 
 def per_puzzle(

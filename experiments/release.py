@@ -70,7 +70,7 @@ def run(config: DictConfig) -> None:
     task = OmegaConf.to_container(config.task, resolve=True) if config.task else None
     about = card(config.name, description, tests, generation, task)
     if task:
-        load_program(path, instantiate(task))  # raises if the weights do not fit
+        load_program(path, instantiate(task), config.trust)  # raises if the weights do not fit
         description["config"]["task"] = task
     averages = {name: value for name, value in tensors.items() if name.startswith("average.")}
     write(folder / f"{config.name}.safetensors", averages, description)

@@ -47,7 +47,7 @@ def asked(config: DictConfig) -> tuple[str, str]:
     return texts[0]
 
 
-def open_for(puzzles: list[Puzzle], weights: str | None) -> list[tuple[Task, Program]]:
+def open_for(puzzles: list[Puzzle], weights: str | None, trust: bool) -> list[tuple[Task, Program]]:
     """Task and program for every puzzle, each loaded once.  Raises: ValueError, with the line, if one does not fit."""
     loaded: dict[tuple[str, Board], tuple[Task, Program]] = {}
     chosen = []
@@ -55,7 +55,7 @@ def open_for(puzzles: list[Puzzle], weights: str | None) -> list[tuple[Task, Pro
         try:
             key = weights or shipped_weights(puzzle), puzzle.board
             if key not in loaded:
-                loaded[key] = open_weights(*key)
+                loaded[key] = open_weights(*key, trust)
             check_puzzle(puzzle, loaded[key][0])
         except ValueError as problem:
             raise ValueError(f"line {line}: {problem}" if len(puzzles) > 1 else str(problem)) from None
@@ -131,7 +131,7 @@ def run(config: DictConfig) -> bool:
     puzzles = read_file(kind, text[1:]) if is_file else [READERS[kind](text)]
     if is_file and config.save is not None:
         raise ValueError(f"save={config.save} animates one puzzle; write it in place of {text}")
-    programs = open_for(puzzles, config.weights)
+    programs = open_for(puzzles, config.weights, config.trust)
     hot = {"temperature": config.temperature, "num_hot": config.num_hot, "halt_at": config.halt_at}
     size = (partial(hot_start, **hot), config.num_particles, config.num_segments)
     if not is_file:

@@ -22,7 +22,7 @@ from gram_pyro.build import choose_device
 from gram_pyro.image_scores import Classifier, Reading, cached_classifier, read, scores
 from gram_pyro.inference.evidence import bound, log_weights
 from gram_pyro.learner import Learner
-from gram_pyro.load import load_program
+from gram_pyro.load import build_program
 from gram_pyro.metrics import standard_error
 from gram_pyro.model import GRAM
 from gram_pyro.peers.base import Peer, sample_peer
@@ -59,7 +59,7 @@ def evidence(learner: Learner, path: str, task: Images, images: Puzzles, config:
     device, chosen = torch.device(config.device), config.evaluate.evidence
     x, y = images.x.to(device), images.solutions.to(device)
     if isinstance(learner.averaged, GRAM):
-        model, guide, _ = (module.to(device) for module in load_program(path, task))
+        model, guide, _ = (module.to(device) for module in build_program(config, task, path))
         weights = log_weights(
             model, guide, x, y, chosen.num_particles, config.train.num_segments, config.evaluate.chunk
         )

@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from gram_pyro.build import choose_device
 from gram_pyro.evaluate import roll_out
 from gram_pyro.inference.sampler import sample
-from gram_pyro.load import load_model
+from gram_pyro.load import build_program
 from gram_pyro.plots.trial import plt
 from gram_pyro.runs.trial import run, run_trial
 from gram_pyro.tasks.base import Puzzles
@@ -45,7 +45,7 @@ def run_and_draw(config: DictConfig) -> None:
     task, folder, device = instantiate(config.task), Path(config.run_dir), choose_device(config.device)
     (maps,) = task.test.values()
     maps = maps.select((maps.num_solutions > 1).nonzero().flatten()[:MOST_MAPS])
-    model = load_model(folder / "GRAM.safetensors", task).to(device)
+    model = build_program(config, task, folder / "GRAM.safetensors").model.to(device)
     size, depth = max(config.evaluate.widths), config.evaluate.num_segments
     draw = partial(sample, model, chunk=config.evaluate.chunk)
     plans_figure(task, maps, roll_out(draw, maps, size, depth, config.seed, device)[0].answers, folder / "plans.png")

@@ -1,6 +1,7 @@
 """From a configuration to a program. `_target_` is the only registry: any importable class can take any place."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import partial
 
 import torch
@@ -15,6 +16,7 @@ from gram_pyro.inference.sampler import Sampler
 from gram_pyro.learner import Learner, TrainSettings
 from gram_pyro.model import GRAM
 from gram_pyro.peers.train import PeerTrainer
+from gram_pyro.runs.own_guides import is_own, own_guides
 from gram_pyro.segment_graph import SegmentGraph
 from gram_pyro.tasks.base import ImplicitTask, Task
 from gram_pyro.train import Trainer
@@ -33,7 +35,8 @@ def build_model(config: DictConfig, task: Task) -> GRAM:
 
 def build_guide(config: DictConfig, model: GRAM) -> Guide:
     """The guide that `config` (key guide) describes, for `model`."""
-    return instantiate(config.guide, _partial_=True)(model)
+    with own_guides() if is_own(str(config.guide._target_)) else nullcontext():
+        return instantiate(config.guide, _partial_=True)(model)
 
 
 def build_heads(config: DictConfig) -> Heads:

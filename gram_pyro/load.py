@@ -11,6 +11,7 @@ from gram_pyro.build import build_guide, build_heads, build_model, build_task
 from gram_pyro.guide import Guide
 from gram_pyro.heads import Heads
 from gram_pyro.model import GRAM
+from gram_pyro.runs import trusted
 from gram_pyro.runs.checkpoint import fill, part_of, read
 from gram_pyro.tasks.base import Task
 
@@ -44,9 +45,16 @@ def weights_file(weights: str | Path) -> Path:
     return path
 
 
-def stored_config(weights: str | Path) -> DictConfig:
-    """The resolved configuration a checkpoint was trained with.  Args: weights, a name or a path."""
-    return complete(read(weights_file(weights))[1]["config"])
+def stored_config(weights: str | Path, trust: bool = False) -> DictConfig:
+    """The resolved configuration a checkpoint was trained with.
+
+    Args: weights, a name or a path; trust, whether it may name what is not of this package, which then runs.
+    Raises: as `weights_file`, `checkpoint.read` and `trusted.check`.
+    """
+    path = weights_file(weights)
+    config = complete(read(path)[1]["config"])
+    trusted.check(config, path, trust)
+    return config
 
 
 def serves_every_size(config: DictConfig) -> bool:
@@ -64,18 +72,17 @@ def complete(config: dict | DictConfig) -> DictConfig:
     return config
 
 
-def load_program(weights: str | Path, task: Task) -> Program:
-    """The model, guide and heads of a checkpoint, given by name or path, for puzzles of `task`.
+def build_program(config: DictConfig, task: Task, weights: str | Path) -> Program:
+    """The model, guide and heads that `config` describes, for puzzles of `task`, with the averages of a checkpoint.
 
-    Raises: FileNotFoundError, ValueError: no checkpoint, or one of another task.
+    Raises: FileNotFoundError, ValueError: no checkpoint, or one of another program or task.
     """
     path = weights_file(weights)
-    tensors, description = read(path)
-    config = complete(description["config"])
     if config.get("peer"):
         raise ValueError(
             f"{path} holds {config.peer._target_}, which has no trajectories; give the checkpoint of a GRAM"
         )
+    tensors, _ = read(path)
     with pyro.settings.context(module_local_params=True):
         model = build_model(config, task)
         guide = build_guide(config, model)
@@ -86,14 +93,24 @@ def load_program(weights: str | Path, task: Task) -> Program:
     return program
 
 
-def load(weights: str | Path, **changes: object) -> tuple[Task, Program]:
+def load_program(weights: str | Path, task: Task, trust: bool = False) -> Program:
+    """The program of a checkpoint, given by name or path, for puzzles of `task`.
+
+    Args and Raises: as `stored_config` and `build_program`.
+    """
+    return build_program(stored_config(weights, trust), task, weights)
+
+
+def load(weights: str | Path, *, trust: bool = False, **changes: object) -> tuple[Task, Program]:
     """A shipped program, or that of a checkpoint, and its task: ``task, program = gram_pyro.load("sudoku_6x6")``.
 
+    A checkpoint that names anything which is not of this package is refused, unless you trust whoever sent it.
     `changes` are arguments of the task that take the place of the stored ones: ``gram_pyro.load("sudoku", n=16)``.
-    Raises: as `weights_file` and `load_program`; ValueError if the weights do not fit the task as changed.
+    Raises: as `stored_config` and `build_program`; ValueError if the weights do not fit the task as changed.
     """
-    task = build_task(stored_config(weights), changes)
-    return task, load_program(weights, task)
+    config = stored_config(weights, trust)
+    task = build_task(config, changes)
+    return task, build_program(config, task, weights)
 
 
 def released() -> list[str]:
@@ -102,5 +119,5 @@ def released() -> list[str]:
 
 
 def load_model(weights: str | Path, task: Task) -> GRAM:
-    """The model alone, see `load_program`."""
+    """The model alone, see `load_program`; of parts of this package only."""
     return load_program(weights, task).model

@@ -21,7 +21,7 @@ from gram_pyro.inference.search import search
 from gram_pyro.inference.trajectories import Trajectories
 from gram_pyro.inference.watch import Thoughts, Watch
 from gram_pyro.inference.weights import normalise
-from gram_pyro.load import Program, load_program, serves_every_size, stored_config
+from gram_pyro.load import Program, build_program, serves_every_size, stored_config
 from gram_pyro.precision import AUTO, autocast
 from gram_pyro.puzzle import TASKS, Board
 from gram_pyro.tasks.base import Task
@@ -54,16 +54,16 @@ class Outcome(NamedTuple):
     earlier: int = 0
 
 
-def open_weights(weights: str | Path, board: Board | None = None) -> tuple[Task, Program]:
+def open_weights(weights: str | Path, board: Board | None = None, trust: bool = False) -> tuple[Task, Program]:
     """The task and program of shipped weights, or of a .safetensors file; for boards like `board` if they serve these.
 
     Raises: as `load`.
     """
-    config = stored_config(weights)
+    config = stored_config(weights, trust)
     task = build_task(config, {})
     if board and isinstance(task, TASKS[board.kind]) and task.n != board.n and serves_every_size(config):
         task = build_task(config, {"n": board.n})
-    return task, load_program(weights, task)
+    return task, build_program(config, task, weights)
 
 
 def draw(

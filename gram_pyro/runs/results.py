@@ -20,7 +20,7 @@ from gram_pyro.runs.check_config import leaves
 from gram_pyro.verdict import Scores, Seed, gains, gains_of_means, scores
 
 # What seeds of a row may differ in: where a run lies, what it began from (its updates count), how it was computed.
-ASIDE = set("seed run_dir checkpoint start resume device precision compile cuda_graph chunk watch".split())
+ASIDE = set("seed run_dir checkpoint trust start resume device precision compile cuda_graph chunk watch".split())
 OF_GRAM = ("model", "core", "prior", "guide", "objective", "rollout_loss")
 AS_TRAINED = {"sampler_name": "ancestral", "halt_at": None, "task": {"test": None, "num_test": None}}
 DIGITS = 6

@@ -9,7 +9,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from gram_pyro.build import build_task, choose_device
-from gram_pyro.load import Program, load_program, stored_config
+from gram_pyro.load import Program, build_program, stored_config
 from gram_pyro.precision import AUTO, autocast
 from gram_pyro.report import write_rows
 from gram_pyro.tasks.base import Task
@@ -26,10 +26,10 @@ class Study(NamedTuple):
 
 
 def open_study(config: DictConfig) -> Study:
-    """The study that `config` (keys checkpoint, task, device, run_dir) describes; its folder is made."""
-    trained, device = stored_config(config.checkpoint), choose_device(config.device)
+    """The study that `config` (keys checkpoint, trust, task, device, run_dir) describes; its folder is made."""
+    trained, device = stored_config(config.checkpoint, config.trust), choose_device(config.device)
     task = build_task(trained, config.task)
-    program = Program(*(module.to(device) for module in load_program(config.checkpoint, task)))
+    program = Program(*(module.to(device) for module in build_program(trained, task, config.checkpoint)))
     folder = Path(config.run_dir)
     folder.mkdir(parents=True, exist_ok=True)
     precision = "fp32" if trained.train.get("precision") == "fp32" else AUTO  # bf16 elsewhere may be slow here

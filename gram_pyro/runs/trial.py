@@ -26,7 +26,7 @@ from gram_pyro.metrics import Tally, join
 from gram_pyro.plots.trial import training_figure, width_figure
 from gram_pyro.precision import choose_precision
 from gram_pyro.report import flat_rows, markdown, write_rows
-from gram_pyro.runs import run_folder
+from gram_pyro.runs import run_folder, trusted
 from gram_pyro.runs.atomic import write_atomically
 from gram_pyro.runs.baseline import MARGINALS, has_baseline, marginals, tune
 from gram_pyro.runs.check_config import check_numbers
@@ -79,26 +79,30 @@ def claim_folder(config: DictConfig) -> Path:
 
 def what_counts(config: DictConfig) -> dict:
     """A configuration without the place of the run, and without how it was asked for."""
-    return {k: v for k, v in OmegaConf.to_container(config, resolve=True).items() if k not in ("run_dir", "resume")}
+    everything = OmegaConf.to_container(config, resolve=True)
+    return {key: value for key, value in everything.items() if key not in ("run_dir", "resume", "trust")}
 
 
 def resumed(config: DictConfig) -> DictConfig:
     """The configuration of the run folder that `resume` names (null: `config` itself).
 
-    Raises: FileNotFoundError if there is no run in it; ValueError if other overrides came beside it.
+    Raises: FileNotFoundError if there is no run in it; ValueError if other overrides came beside it, or if it names
+    what is no part of this package and `trust` is not true.
     """
     if config.get("resume") is None:
         return config
     file = Path(config.resume) / run_folder.CONFIG
     if not file.is_file():
         raise FileNotFoundError(f"there is no run in {config.resume}: it has no {file.name}; give resume=RUN_FOLDER")
-    if others := [o for o in HydraConfig.get().overrides.task if not o.startswith("resume=")]:
+    if others := [o for o in HydraConfig.get().overrides.task if not o.startswith(("resume=", "trust="))]:
         raise ValueError(
             f"resume={config.resume} takes the configuration of that run, and {', '.join(others)} came beside it; "
             "leave that out, or start a new run"
         )
     held = complete(run_folder.read_config(file))
-    held.run_dir = config.resume
+    trust = config.get("trust", False)
+    trusted.check(held, file, trust)
+    held.run_dir, held.trust = config.resume, trust
     return held
 
 
@@ -258,7 +262,7 @@ def run_trial(config: DictConfig, script: str, work: Callable[[DictConfig], None
             with joined(config.run_dir) as config.run_dir:
                 work(config)
     except KeyboardInterrupt as stopped:
-        how = f"resume={config.run_dir}"
+        how = f"resume={config.run_dir}" + (" trust=true" if trusted.foreign(config) else "")
         if not (Path(config.run_dir) / run_folder.CONFIG).is_file():  # a comparison is many runs
             how = f"run_dir={config.run_dir} and the same overrides"
         sys.exit(f"{str(stopped) or 'interrupted'}; to continue: python experiments/{script}.py {how}")

@@ -10,10 +10,10 @@
                   -> the trajectories after every segment, distinct solutions with votes, entropy of every cell in nats
 
 A request that asks for what cannot be is answered with status 400, or 413 if it is too large, and {"error": sentence}.
-One puzzle is solved at a time; who asks meanwhile waits, and whoever stops waiting is passed over.
+One puzzle is solved at a time; who asks meanwhile waits, at most `queue` of them, and whoever stops waiting is passed
+over. Only this machine's names are answered (more: hosts=[NAME]), and of posts only the page's own and a program's.
 """
 
-import asyncio
 import json
 import socket
 import time
@@ -29,7 +29,7 @@ from omegaconf import DictConfig, OmegaConf
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -41,13 +41,13 @@ from gram_pyro.inference.watch import Thoughts
 from gram_pyro.load import Program, serves_every_size, stored_config
 from gram_pyro.puzzle import READERS, TASKS, Board, Puzzle, as_text, best_weights, check_puzzle, no_weights, one_of
 from gram_pyro.runs.command import plain_errors
+from gram_pyro.runs.door import GONE, Queue, door, forget
 from gram_pyro.tasks.base import Task
 from gram_pyro.tasks.sudoku_files import SYMBOLS
 
 PAGE = Path(__file__).parent / "page"
 MOST_BYTES = 4096  # of a request
 MOST_SEED = 2**32 - 1
-GONE = 499  # nobody reads it
 DIGITS = "".join(SYMBOLS)[:-1]  # 0, the blank, to 9, A to Z
 FIELDS = {"kind", "text", "sampler", "num_particles", "num_segments", "seed"}
 
@@ -218,14 +218,14 @@ def build_app(config: DictConfig) -> Starlette:
     """The page and the two addresses behind it."""
     offered = [Board(kind, n) for kind, sides in config.boards.items() for n in sides]
     boards = open_boards(offered, list(config.weights), config.trust)
-    one_at_a_time = asyncio.Lock()
+    queue = Queue(config.queue)
 
     async def show_boards(request: Request) -> Response:
         return JSONResponse(catalogue(config, boards))
 
     async def solve(request: Request) -> Response:
         wish = read_wish(await read_body(request), config, boards)
-        async with one_at_a_time:
+        async with queue.turn():
             if await request.is_disconnected():
                 return Response(status_code=GONE)
             return JSONResponse(await run_in_threadpool(answer, wish, config, boards))
@@ -246,7 +246,8 @@ def build_app(config: DictConfig) -> Starlette:
         Route("/read", read, methods=["POST"]),
         Mount("/", StaticFiles(directory=PAGE, html=True)),
     ]
-    return Starlette(routes=routes, exception_handlers={ValueError: refuse, HTTPException: explain})
+    handlers = {ValueError: refuse, HTTPException: explain, ClientDisconnect: forget}
+    return Starlette(routes=routes, exception_handlers=handlers, middleware=door(config.host, config.hosts))
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -266,10 +267,10 @@ def main(config: DictConfig) -> None:
     pyro.enable_validation(False)
     with plain_errors():
         app = build_app(config)
-        door = listen(config.host, config.port)
-        print(f"http://{config.host}:{door.getsockname()[1]} - Ctrl-C stops", flush=True)
+        listening = listen(config.host, config.port)
+        print(f"http://{config.host}:{listening.getsockname()[1]} - Ctrl-C stops", flush=True)
         with suppress(KeyboardInterrupt):  # which uvicorn raises once more after it has shut down
-            uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[door])
+            uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listening])
 
 
 if __name__ == "__main__":

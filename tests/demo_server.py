@@ -20,9 +20,9 @@ needs_weights = pytest.mark.skipif(
 
 
 @contextmanager
-def running(log):
+def running(log, *overrides):
     """A server of the page, which writes to `log`.  Yields: its address."""
-    command = [sys.executable, "experiments/demo.py", "port=0"]
+    command = [sys.executable, "experiments/demo.py", "port=0", *overrides]
     with log.open("w") as file:
         process = subprocess.Popen(
             command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, stderr=file, text=True

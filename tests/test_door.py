@@ -57,7 +57,9 @@ def test_own_names_are_answered(server, host):
     assert ask(server, "POST", "/solve", QUICK, host=host, origin=f"http://{host}")[0] == 200
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://localhost:1", "https://127.0.0.1", "file://"])
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "http://localhost:1", "https://127.0.0.1", "file://"]
+)
 @pytest.mark.parametrize("path", ["/solve", "/read"])
 def test_what_a_page_of_another_site_sends_is_refused(server, path, origin):
     """As a form, which a browser sends without asking first."""

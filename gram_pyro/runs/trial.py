@@ -6,7 +6,6 @@ and figures. A run that is interrupted continues in the same folder; a finished 
 
 import logging
 import shlex
-import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -32,6 +31,7 @@ from gram_pyro.runs.baseline import MARGINALS, has_baseline, marginals, tune
 from gram_pyro.runs.check_config import check_numbers
 from gram_pyro.runs.checkpoint import start_from
 from gram_pyro.runs.command import plain_errors
+from gram_pyro.runs.commit import commit
 from gram_pyro.runs.fit import fit
 from gram_pyro.runs.parallel import joined
 from gram_pyro.runs.results import baseline_name, named, record, to_json
@@ -52,14 +52,6 @@ from gram_pyro.verdict import (
 )
 
 log = logging.getLogger(__name__)
-
-
-def commit() -> str:
-    """The commit of the working tree, or 'unknown' outside of git."""
-    answer = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=Path(__file__).parent
-    )
-    return answer.stdout.strip() or "unknown"
 
 
 def claim_folder(config: DictConfig) -> Path:

@@ -13,7 +13,6 @@ import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count, islice
-from multiprocessing import Pool
 from pathlib import Path
 
 import hydra
@@ -27,15 +26,18 @@ from gram_pyro.tasks.sudoku_files import read_puzzles
 from gram_pyro.tasks.sudoku_generator import symmetry_hash
 from gram_pyro.tasks.sudoku_neighbours import Made, guesses, hard_puzzle
 from gram_pyro.tasks.sudoku_rules import Geometry
+from gram_pyro.workers import worker_map
 
-BLOCK = 200  # puzzles asked of the pool at once
+BLOCK = 200  # puzzles asked for at once
 
 
-def fresh(pool: Pool, work: Callable[[int], Made], geometry: Geometry, seen: set[int]) -> Iterator[Made]:
+def fresh(
+    each: Callable[..., Iterator], work: Callable[[int], Made], geometry: Geometry, seen: set[int]
+) -> Iterator[Made]:
     """Endless puzzles, each of a class that did not occur yet.  Raises: ValueError if a whole block brings none."""
     for start in count(step=BLOCK):
         before = len(seen)
-        for clues, board, needed in pool.imap(work, range(start, start + BLOCK)):
+        for clues, board, needed in each(work, range(start, start + BLOCK)):
             name = int(symmetry_hash(torch.tensor([clues]), geometry.relations)[0])
             if name not in seen:
                 seen.add(name)
@@ -66,17 +68,18 @@ def run(config: DictConfig) -> None:
                 f"swapped={config.swapped} came, and a puzzle of {config.of} has {fewest} clues; write less"
             )
         seen = set(symmetry_hash(puzzles.x, geometry.relations).tolist())
-    sent = Geometry(config.n)  # without tensors; the other one makes them while the pool's thread sends work
+    sent = Geometry(config.n)  # without tensors; the other one makes them while a thread of the pool sends work
     work = partial(hard_puzzle, sent, parents, config.swapped, config.guesses, config.seed)
     out = Path(config.out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    if out.exists():
-        raise ValueError(f"out={out} is there already; choose another name, or delete it")
-    workers = config.workers or os.cpu_count()
-    with Pool(workers) as pool, open(out, "w", encoding="utf-8", buffering=1, newline="") as file:
+    try:
+        file = open(out, "x", encoding="utf-8", buffering=1, newline="")
+    except FileExistsError:
+        raise ValueError(f"out={out} is there already; choose another name, or delete it") from None
+    with file, worker_map(config.workers or os.cpu_count()) as each:
         table = csv.writer(file)
         table.writerow(["question", "answer", "guesses"])
-        drawn = islice(fresh(pool, work, geometry, seen), config.count)
+        drawn = islice(fresh(each, work, geometry, seen), config.count)
         for *boards, needed in tqdm(drawn, total=config.count, desc=out.name, unit="puzzle", dynamic_ncols=True):
             table.writerow(["".join(NAMES[v] for v in board) for board in boards] + [needed])
     print(f"{config.count} puzzles are in {out}")

@@ -1,7 +1,10 @@
 """What ends a run before its time: kill -9, full disks, numbers that are not finite, a second process, no place."""
 
 import csv
+import errno
+import fcntl
 import json
+import logging
 import os
 import resource
 import signal
@@ -24,6 +27,7 @@ from gram_pyro.runs import checkpoint, run_folder, trial
 from gram_pyro.runs.atomic import write_atomically
 from gram_pyro.runs.command import plain_errors
 from gram_pyro.runs.fit import fit
+from gram_pyro.runs.interrupt import stop_on_signal
 
 TESTS = Path(__file__).parent
 KILLS = 20
@@ -187,14 +191,26 @@ def test_where_nothing_can_be_written_or_removed_the_first_problem_is_told(tmp_p
     assert (tmp_path / "table").read_text() == "before" and (tmp_path / "table.part").is_dir()
 
 
-def test_interrupted_between_rows_the_table_misses_nothing(trained, whole, tmp_path):
-    """log_every is 3: a signal after 4 and after 8 updates, as a scheduler sends it."""
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_interrupted_between_rows_the_table_misses_nothing(trained, whole, tmp_path, sent):
+    """log_every is 3: a signal after 4 and after 8 updates, as a scheduler sends it, or a terminal that is closed."""
     for number in (3, 3):
         with pytest.raises(KeyboardInterrupt, match="stopped at update . of 12; nothing is lost"):
-            trained("run", attack=lambda learner, n, at=number: n == at and os.kill(os.getpid(), signal.SIGTERM))
+            trained("run", attack=lambda learner, n, at=number: n == at and os.kill(os.getpid(), sent))
     assert checkpoint.read(tmp_path / "run" / "GRAM.safetensors")[1]["updates"] == 8
     assert differing(whole["weights"], trained("run")) == []
     assert table(tmp_path / "run") == whole["table"]
+
+
+def test_a_terminal_that_is_closed_does_not_stop_what_nohup_started():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_on_signal() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_table_that_lost_rows_is_not_continued(trained, tmp_path):
@@ -207,14 +223,17 @@ def test_a_table_that_lost_rows_is_not_continued(trained, tmp_path):
         trained("run")
 
 
-HOLD = "import fcntl, os, sys, time; fcntl.lockf(os.open(sys.argv[1], os.O_RDWR), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+HOLD = "import filelock, sys, time; lock = filelock.FileLock(sys.argv[1], timeout=0); lock.acquire()"
 
 
 def test_two_processes_cannot_share_a_run_folder(tmp_path):
     """The other one, whether it came first or second, and a folder that is free again after kill -9."""
     run_folder.claim(tmp_path / "ours", "")
+    if not (child := os.fork()):
+        os._exit(0)
+    os.waitpid(child, 0)  # a forked process that ended has not let go
     other = subprocess.run([sys.executable, "-c", HOLD, tmp_path / "ours" / "lock"], capture_output=True, text=True)
-    assert other.returncode != 0 and "BlockingIOError" in other.stderr
+    assert other.returncode != 0 and "Timeout" in other.stderr
 
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "lock").touch()
@@ -226,6 +245,35 @@ def test_two_processes_cannot_share_a_run_folder(tmp_path):
         assert not (tmp_path / "theirs" / "config.yaml").exists()
         other.kill()
     assert run_folder.claim(tmp_path / "theirs", "dim: 8\n") == "dim: 8\n"
+
+
+@pytest.mark.parametrize("answer", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_disk_without_locks_is_warned_of_and_used(tmp_path, monkeypatch, caplog, answer):
+    """As some network disks answer."""
+
+    def refuse(*args):
+        raise OSError(answer, os.strerror(answer))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with caplog.at_level(logging.WARNING):
+        assert run_folder.claim(tmp_path / "run", "dim: 8\n") == "dim: 8\n"
+    assert "is on a disk without locks; let no other process work in it" in caplog.text
+
+
+@pytest.mark.parametrize("broken", ["open", "fsync"])
+def test_a_folder_that_cannot_be_synchronised_is_written_to_all_the_same(tmp_path, monkeypatch, broken):
+    """Windows opens no folder, and some network disks bring none to the disk."""
+    real = getattr(os, broken)
+
+    def refuse(what, *flags):
+        folder = os.readlink(f"/proc/self/fd/{what}") if broken == "fsync" else what
+        if os.path.isdir(folder):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(what, *flags)
+
+    monkeypatch.setattr(os, broken, refuse)
+    write_atomically(tmp_path / "table", b"after")
+    assert (tmp_path / "table").read_bytes() == b"after" and os.listdir(tmp_path) == ["table"]
 
 
 @pytest.mark.parametrize("place", ["file", "file/below"])

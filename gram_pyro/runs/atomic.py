@@ -26,10 +26,15 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Bring a new name in a folder to the disk."""
-    handle = os.open(folder, os.O_RDONLY)
+    """Bring a new name in a folder to the disk, where folders can be (not on Windows, nor on every network disk)."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
     try:
         os.fsync(handle)
+    except OSError:
+        pass
     finally:
         os.close(handle)
 

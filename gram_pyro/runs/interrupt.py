@@ -1,10 +1,12 @@
-"""Stopping long work at a safe point: SIGINT and SIGTERM are noted, and the loop asks."""
+"""Stopping long work at a safe point: SIGINT, SIGTERM and SIGHUP are noted, and the loop asks."""
 
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gram_pyro.runs.parallel import on_any
+
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]  # as there are
 
 
 class StopRequest:
@@ -20,14 +22,15 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signal() -> Iterator[StopRequest]:
-    """Inside, the first Ctrl-C or SIGTERM sets the request; a second Ctrl-C interrupts at once."""
+    """Inside, the first Ctrl-C, SIGTERM or SIGHUP sets the request; a second Ctrl-C interrupts at once."""
     request = StopRequest()
 
     def note(signum: int, frame: object) -> None:
         request.asked = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores one
+    previous = {number: signal.signal(number, note) for number in heard}
     try:
         yield request
     finally:

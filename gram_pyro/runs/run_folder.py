@@ -1,39 +1,57 @@
 """A run folder belongs to one process at a time, and to one configuration for ever.
 
-The claim is a POSIX record lock on the file `lock`: the kernel lets go of it when the process ends, however it ends,
-and processes that it forks do not inherit it.
+The claim is a lock on the file `lock`: the system lets go of it when the process ends, however it ends, and processes
+that it forks do not inherit it. On a disk that knows no locks a warning takes its place.
 """
 
-import fcntl
-import os
+import errno
+import logging
 from pathlib import Path
 
 import yaml
+from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gram_pyro.runs.atomic import write_atomically
 
 CONFIG = "config.yaml"
+NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP)  # as some network disks answer
+CLAIMS: dict[Path, FileLock] = {}  # of this process, until it ends
+
+log = logging.getLogger(__name__)
+
+
+def hold(folder: Path) -> None:
+    """Make `folder` this process's until it ends; it is made if it is not there.
+
+    Raises: ValueError if another process is at work in it; OSError if it cannot be made or written to.
+    """
+    file = folder.resolve() / "lock"
+    if file in CLAIMS:
+        return
+    lock = FileLock(file, timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise ValueError(f"another process is at work in {folder}; wait for it, or choose another run_dir") from None
+    except OSError as problem:
+        if problem.errno not in NO_LOCKS:
+            raise OSError(
+                f"{folder} cannot hold a run ({problem.strerror}); choose a run_dir that can be written to"
+            ) from problem
+        log.warning("%s is on a disk without locks; let no other process work in it.", folder)
+    CLAIMS[file] = lock
 
 
 def claim(folder: Path, config: str) -> str:
-    """Make `folder` this process's until it ends, and put the configuration in it if it holds none.
+    """`hold` a folder, and put the configuration in it if it holds none.
 
     Returns: the configuration it holds.
-    Raises: ValueError if another process is at work in it; OSError if it cannot be made or written to.
+    Raises: as `hold`.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)  # never closed: that would end the claim
-    except OSError as problem:
-        raise OSError(
-            f"{folder} cannot hold a run ({problem.strerror}); choose a run_dir that can be written to"
-        ) from problem
-    try:
-        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        raise ValueError(f"another process is at work in {folder}; wait for it, or choose another run_dir") from None
+    hold(folder)
     file = folder / CONFIG
     if not file.exists():
         write_atomically(file, config.encode())

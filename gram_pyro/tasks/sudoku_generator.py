@@ -13,7 +13,6 @@ Puzzles are drawn in chunks, each from its own random stream. Source: ours.
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import islice
 from random import Random
@@ -24,6 +23,7 @@ from torch import Tensor
 
 from gram_pyro.tasks.base import Puzzles, concatenate
 from gram_pyro.tasks.sudoku_rules import Geometry
+from gram_pyro.workers import worker_map
 
 CHUNK = 100  # puzzles drawn from one random stream
 LARGEST_THIN = 12  # the largest side whose puzzles are made thin in well under a second
@@ -98,11 +98,8 @@ def generate(
         raise ValueError(f"count={count}, max_solutions={max_solutions} came; both must be 1 or more.")
     chunks = range(first_chunk, first_chunk - (-count // CHUNK))
     work = partial(_chunk, geometry.n, geometry.box, max_solutions, seed)
-    if workers > 1 and len(chunks) > 1:
-        with ProcessPoolExecutor(workers) as pool:
-            drawn = [item for chunk in pool.map(work, chunks) for item in chunk]
-    else:
-        drawn = [item for chunk in map(work, chunks) for item in chunk]
+    with worker_map(min(workers, len(chunks))) as each:
+        drawn = [item for chunk in each(work, chunks) for item in chunk]
     return Puzzles.from_lists(*zip(*drawn[:count], strict=True))
 
 

@@ -1,0 +1,61 @@
+"""Processes that work beside this one and end with it, however it ends.
+
+Where a new process begins by running the main module again (spawn and forkserver: Windows, macOS, Python 3.14), it
+would start processes of its own, for ever, unless that module says `if __name__ == "__main__":`. There is no pool then.
+"""
+
+import ast
+import multiprocessing
+import os
+import signal
+import sys
+import tokenize
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from threading import Thread
+from types import ModuleType
+
+
+@contextmanager
+def worker_map(workers: int) -> Iterator[Callable[..., Iterator]]:
+    """Yields: a map over as many processes, in order; the plain one if one is enough, or others cannot be started."""
+    if workers < 2 or not can_start():
+        yield map
+        return
+    pool = ProcessPoolExecutor(workers, initializer=end_with_parent)
+    try:
+        yield pool.map
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def end_with_parent() -> None:
+    """Called in a new process: it ends when its parent has ended, or on Ctrl-C, without a word."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    def wait() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    Thread(target=wait, daemon=True).start()
+
+
+def can_start() -> bool:
+    """Whether this process may start others: it is not one of them, and they would not begin as it did."""
+    if multiprocessing.parent_process() is not None:
+        return False
+    return multiprocessing.get_context().get_start_method() == "fork" or is_guarded(sys.modules["__main__"])
+
+
+def is_guarded(main: ModuleType) -> bool:
+    """Whether nothing happens when the main module is run again under another name, as far as its text tells."""
+    if getattr(main, "__file__", None) is None:  # an interactive session, which is not run again
+        return True
+    try:
+        with tokenize.open(main.__file__) as file:
+            statements = ast.parse(file.read()).body
+    except (OSError, SyntaxError, ValueError):
+        return False
+    tests = [ast.walk(statement.test) for statement in statements if isinstance(statement, ast.If)]
+    return any(isinstance(part, ast.Name) and part.id == "__name__" for test in tests for part in test)

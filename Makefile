@@ -4,6 +4,10 @@ PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin/python
 READY  := $(VENV)/.ready
+OLDEST := (3, 11)
+NEW    := import sys; v = sys.version_info; sys.exit("error: $(PYTHON) is Python %d.%d; \
+	%d.%d or later is needed, as in make PYTHON=python3.12" % (v[:2] + $(OLDEST)) if v < $(OLDEST) else 0)
+WHICH  := import sys; print(sys.base_prefix, sys.version)
 
 .PHONY: sudoku demo notebooks test lint clean
 
@@ -23,7 +27,10 @@ test: $(READY)
 lint: $(READY)
 	$(RUN) -m ruff check .
 
+# A setup that failed may have left another Python there, or one that is gone: venv would keep it.
 $(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c '$(NEW)'
+	@! [ -h $(RUN) -o -e $(RUN) ] || [ "$$($(RUN) -c '$(WHICH)' 2>&1)" = "$$($(PYTHON) -c '$(WHICH)')" ] || rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	touch $@

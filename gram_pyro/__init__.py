@@ -4,6 +4,8 @@ Shapes, everywhere: K particles, B puzzles, T transitions, L cells, D width, V s
 trailing [L, D] and accept any leading dims. Sites: u_0.., z_0.., h, l, y; plate: puzzles (dim -1).
 """
 
+from importlib.metadata import PackageNotFoundError, version
+
 from gram_pyro.guide import Guide
 from gram_pyro.inference.sampler import sample
 from gram_pyro.inference.trajectories import Trajectories
@@ -11,3 +13,8 @@ from gram_pyro.load import load, load_model, load_program
 from gram_pyro.model import GRAM
 
 __all__ = ["GRAM", "Guide", "Trajectories", "load", "load_model", "load_program", "sample"]
+
+try:
+    __version__ = version("gram_pyro")
+except PackageNotFoundError:  # a source tree on the path, not installed
+    __version__ = "0+unknown"

@@ -52,7 +52,10 @@ def stored_config(weights: str | Path, trust: bool = False) -> DictConfig:
     Raises: as `weights_file`, `checkpoint.read` and `trusted.check`.
     """
     path = weights_file(weights)
-    config = complete(read(path)[1]["config"])
+    _, description = read(path)
+    if not isinstance(description.get("config"), dict):
+        raise ValueError(f"{path} holds no configuration of a program; give a checkpoint that training wrote")
+    config = complete(description["config"])
     trusted.check(config, path, trust)
     return config
 

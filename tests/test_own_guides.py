@@ -3,83 +3,90 @@
 import os
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
-from scripts import ROOT
+from every_size import configured
+from omegaconf import OmegaConf
+from scripts import ROOT, experiment
 
-from gram_pyro.runs import own_guides
+import gram_pyro
+from gram_pyro.build import build_guide, build_model
+from gram_pyro.runs.own_guides import is_hidden, is_own, loaded, own_guides
+from gram_pyro.tasks.sudoku import Sudoku
 
 SCRIPT = """
-import sys
-{first}
+import guides, sys
 import gram_pyro
-from gram_pyro.runs.own_guides import is_hidden
-assert is_hidden()
 kind = type(gram_pyro.load("sudoku_4x4")[1].guide)
-assert kind.__module__ == "guides.concat" and kind is type(gram_pyro.load("sudoku_4x4")[1].guide)
-assert sys.modules.get("guides.concat") is None
-import guides
-assert guides.OWN == 3 and guides.__file__ == {hidden!r}
-print("all is well")
-"""
-TRAIN = """
-from pathlib import Path
-from hydra import compose, initialize_config_dir
-from gram_pyro.build import build_guide, build_model
-from gram_pyro.tasks.sudoku import Sudoku
-with initialize_config_dir({conf!r}, version_base=None):
-    asked = ["guide._target_=guides.mine.Mine", "task_name=x", "method_name=x", "run_dir=x"]
-    config = compose("svi_sudoku", overrides=asked)
-    plain = compose("svi_sudoku", overrides=asked[1:])
-task = Sudoku(4, test={{}})
-assert type(build_guide(config, build_model(config, task))).__module__ == "guides.mine"
-assert type(build_guide(plain, build_model(plain, task))).__module__ == "guides.concat"
-import guides.mine
+assert kind.__module__ == "guides.concat" and sys.modules["guides"] is guides and guides.OWN == 3
 print("all is well")
 """
 MINE = """
 from gram_pyro.guide import Guide
 class Mine(Guide):
-    def __init__(self, model, **options): super().__init__(model)
     def posterior(self, u, y, prior, t): return prior
 """
 
 
-def python(folder, text):
-    """A script of a user's in a folder of his, with ours further down the path."""
-    (folder / "work.py").write_text(text, encoding="utf-8")
+@pytest.fixture
+def beside(tmp_path, monkeypatch):
+    """A folder that Python looks in first, as that of a script; no `guides` was imported."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "guides"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(tmp_path)
+    before = dict(loaded)
+    yield tmp_path
+    loaded.clear()
+    loaded.update(before)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "guides"]:
+        del sys.modules[name]
+
+
+def test_a_script_beside_a_file_of_that_name_loads_weights(tmp_path):
+    (tmp_path / "guides.py").write_text("OWN = 3\n", encoding="utf-8")
+    (tmp_path / "work.py").write_text(SCRIPT, encoding="utf-8")
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "work.py"]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
-
-
-@pytest.mark.parametrize("first", ["", "import guides"])
-def test_weights_are_loaded_beside_a_file_of_that_name(tmp_path, first):
-    (tmp_path / "guides.py").write_text("OWN = 3\n", encoding="utf-8")
-    done = python(tmp_path, SCRIPT.format(first=first, hidden=str(tmp_path / "guides.py")))
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
     assert done.stdout == "all is well\n", done.stderr
 
 
-def test_a_package_of_that_name_keeps_what_is_not_ours(tmp_path):
-    (tmp_path / "guides").mkdir()
-    (tmp_path / "guides" / "__init__.py").touch()
-    (tmp_path / "guides" / "mine.py").write_text(MINE, encoding="utf-8")
-    done = python(tmp_path, TRAIN.format(conf=str(ROOT / "experiments" / "conf")))
-    assert done.stdout == "all is well\n", done.stderr
+@pytest.mark.parametrize("file", ["guides.py", "guides/__init__.py", "guides/notes.txt"])
+@pytest.mark.parametrize("imported", [False, True])
+def test_ours_is_used_and_theirs_is_left_alone(beside, file, imported):
+    """A module, a package, and a folder that is neither, which hides ours if that was installed to be edited."""
+    (beside / file).parent.mkdir(exist_ok=True)
+    (beside / file).touch()
+    theirs = import_module("guides") if imported else None
+    kinds = {type(gram_pyro.load("sudoku_4x4")[1].guide) for _ in range(2)}
+    assert len(kinds) == 1 and kinds.pop().__module__ == "guides.concat"
+    if file.endswith("py"):
+        assert sys.modules.get("guides") is theirs and "guides.concat" not in sys.modules
+        assert is_hidden() and import_module("guides").__file__ == str(beside / file)
 
 
-def test_an_experiment_that_imports_ours_starts_beside_such_a_file(tmp_path):
-    (tmp_path / "guides.py").touch()
-    done = python(tmp_path, f"import runpy\nrunpy.run_path({str(ROOT / 'experiments' / 'evidence.py')!r})")
-    assert done.returncode == 0, done.stderr
+def test_a_package_of_that_name_keeps_what_is_not_ours(beside):
+    (beside / "guides").mkdir()
+    (beside / "guides" / "__init__.py").touch()
+    (beside / "guides" / "mine.py").write_text(MINE, encoding="utf-8")
+    for target in ("guides.mine.Mine", "guides.bootstrap.Bootstrap", "guides.mine.Mine"):
+        config = OmegaConf.create(configured(f"guide._target_={target}", "task.n=4"))
+        guide = build_guide(config, build_model(config, Sudoku(4, test={})))
+        assert f"{type(guide).__module__}.{type(guide).__name__}" == target
+    assert "guides.mine" in sys.modules and "guides.bootstrap" not in sys.modules
+
+
+def test_an_experiment_that_imports_ours_starts_beside_such_a_file(beside):
+    (beside / "guides.py").touch()
+    assert experiment("evidence").Bootstrap.__module__ == "guides.bootstrap"
 
 
 def test_where_nothing_hides_ours_it_is_the_module_that_import_finds():
     import guides
     from guides.concat import Concat
 
-    with own_guides.own_guides():
+    with own_guides():
         assert sys.modules["guides"] is guides and sys.modules["guides.concat"].Concat is Concat
-    assert not own_guides.is_hidden()
-    assert own_guides.is_own("guides.concat.Concat") and not own_guides.is_own("guides.mine.Mine")
-    assert not own_guides.is_own("my_guides.concat.Concat")
+    assert not is_hidden() and is_own("guides.concat.Concat")
+    assert not is_own("guides.mine.Mine") and not is_own("my_guides.concat.Concat") and not is_own("guides")

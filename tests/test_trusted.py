@@ -38,6 +38,10 @@ GADGETS = {  # what is changed in a configuration, and what a refusal names
     "a function of ours that writes": ({"task": {"_target_": "gram_pyro.runs.atomic.write_atomically"}}, "write_at"),
     "a method of ours": ({"rivals": {"a": {"prior": {"_target_": "gram_pyro.GRAM.reason"}}}}, "gram_pyro.GRAM.reason"),
     "what is not even a name": ({"readout": {"_target_": 7}}, "7"),
+    "a name within a name": ({"task": {"_target_": {"_target_": "foreign.run"}}}, "foreign.run"),
+    "a list of names": ({"task": {"train": [{"_target_": ["foreign.run"]}]}}, "foreign.run"),
+    "no name at all": ({"readout": {"_target_": None}}, "None"),
+    "a module that a function hides": ({"task": {"_target_": "gram_pyro.load.load_model"}}, "gram_pyro.load.load_m"),
 }
 
 
@@ -138,6 +142,14 @@ def test_a_command_that_is_given_such_a_file_ends_in_one_sentence(weights, forei
     assert not (foreign / "imported").exists()
 
 
+@pytest.mark.parametrize("config", ["x", ["x"], None, 7])
+def test_what_is_no_configuration_is_refused(weights, tmp_path, config):
+    tensors, description = read(weights)
+    write(tmp_path / "x.safetensors", tensors, description | {"config": config})
+    with pytest.raises(ValueError, match="x.safetensors holds no configuration of a program; give a checkpoint"):
+        gram_pyro.load(tmp_path / "x.safetensors")
+
+
 @pytest.mark.parametrize("trust", [1, "true", "false", None])
 def test_only_true_is_trust(weights, foreign, trust):
     path = changed(weights, foreign, {"prior": {"_target_": "foreign.Mine"}})
@@ -184,4 +196,4 @@ def test_what_the_user_types_is_his_own(foreign):
     config.run_dir = str(foreign / "run")
     for _ in range(2):
         assert trial.claim_folder(config) == foreign / "run"
-    assert trusted.foreign(config) == ["foreign.Mine"] and not (foreign / "imported").exists()
+    assert trusted.foreign(config) == ["'foreign.Mine'"] and not (foreign / "imported").exists()

@@ -7,7 +7,7 @@ that says it returns one. No module but ours is imported on the way. What the us
 
 import logging
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, reduce
 from importlib import import_module
 from inspect import isclass, isfunction
 from typing import Any
@@ -37,7 +37,7 @@ def check(config: DictConfig, source: object, trust: bool = False) -> None:
     for place, _, value in leaves(plain):
         if isinstance(value, str) and "${" in value:
             raise ValueError(f"{source} is not as runs store it: {place} refers to another value ({value})")
-    names = ", ".join(repr(name) for name in foreign(plain))
+    names = ", ".join(foreign(plain))
     if not names:
         return
     if trust is not True:
@@ -54,10 +54,10 @@ def tell(source: str, names: str) -> None:
     log.warning("%s is trusted: it runs %s.", source, names)
 
 
-def foreign(config: DictConfig | Mapping) -> list[Any]:
-    """What a configuration names that is no part of ours."""
+def foreign(config: DictConfig | Mapping) -> list[str]:
+    """What a configuration names that is no part of ours, in quotes."""
     plain = OmegaConf.to_container(config) if isinstance(config, DictConfig) else config
-    return list(dict.fromkeys(name for name in targets(plain) if not is_part(name)))
+    return list(dict.fromkeys(repr(name) for name in targets(plain) if not is_part(name)))
 
 
 def targets(value: Any) -> Iterator[Any]:
@@ -81,9 +81,10 @@ def is_part(name: Any) -> bool:
     with own_guides():
         try:
             found = vars(import_module(module)).get(attribute)
-        except ImportError:
+            called = reduce(getattr, name.split(".")[1:], import_module(name.split(".")[0]))  # as Hydra looks it up
+        except (ImportError, AttributeError):
             return False
-    if getattr(found, "__module__", "").split(".")[0] not in ("gram_pyro", "guides"):
+    if found is not called or getattr(found, "__module__", "").split(".")[0] not in ("gram_pyro", "guides"):
         return False
     made = found.__annotations__.get("return") if isfunction(found) else found
     return isclass(made) and issubclass(made, KINDS)

@@ -1,6 +1,7 @@
 """The guide q(z_t | u_t, y): a separate network that answers the model's latent sites while the model runs.
 
-Model and guide run interleaved (pyro.poutine.guide.GuideMessenger), so the recursion is computed once.
+Model and guide run interleaved (pyro.poutine.guide.GuideMessenger), so the recursion is computed once. What an
+objective takes beside a guide is checked in `gram_pyro.arguments`.
 """
 
 from abc import abstractmethod
@@ -8,9 +9,12 @@ from abc import abstractmethod
 import pyro.distributions as dist
 import torch
 from pyro.infer.autoguide.effect import AutoMessenger
+from pyro.poutine.runtime import _PYRO_STACK, Message
+from pyro.poutine.trace_messenger import TraceMessenger
 from torch import Tensor
 from torch.distributions import kl_divergence
 
+import gram_pyro.arguments  # noqa: F401 - from here on Pyro's objectives check what they are given beside a guide
 from gram_pyro.core import State
 from gram_pyro.model import GRAM
 
@@ -61,6 +65,25 @@ class Guide(AutoMessenger):
             )
         return law
 
+    def _pyro_sample(self, msg: Message) -> None:
+        if msg.get("_intervener_id") is not None:
+            raise ValueError(
+                f"got poutine.do of {msg['name']!r} around the guide {type(self).__name__}, which would go on from the "
+                "state as it was; expected the model alone; write poutine.do(model, data=...)(x)"
+            )
+        super()._pyro_sample(msg)
+
+    def _pyro_post_sample(self, msg: Message) -> None:
+        """What the model observes is the model's: whoever traces the guide sees its latents alone. A latent that is
+        conditioned on is observed too, and scored by the prior."""
+        if msg["is_observed"] and "prior" in msg["infer"]:
+            msg["fn"] = msg["infer"].pop("prior").expand(msg["fn"].batch_shape)
+        super()._pyro_post_sample(msg)
+        if msg["is_observed"]:
+            for outer in _PYRO_STACK[: _PYRO_STACK.index(self)]:
+                if isinstance(outer, TraceMessenger) and msg["name"] in outer.trace:
+                    outer.trace.remove_node(msg["name"])
+
     def final_state(self) -> State:
         """The state the last call ended in, cut from the graph: where the next segment starts."""
         return State(self.upstream_value("h"), self.upstream_value("l")).detach()
@@ -68,8 +91,8 @@ class Guide(AutoMessenger):
     @torch.no_grad()
     def kl(self) -> Tensor:
         """KL(q || p) of every transition of the last call, [T], nats per puzzle; where it has no closed form, the
-        one-sample estimate log q(z) - log p(z)."""
-        sites = [site for name, site in self.trace.nodes.items() if name.startswith("z_")]
+        one-sample estimate log q(z) - log p(z). Latents that were conditioned on have none and are left out."""
+        sites = [site for site in self.trace.nodes.values() if site["type"] == "sample" and "prior" in site["infer"]]
         return torch.stack([divergence(site["fn"], site["infer"]["prior"], site["value"]).mean() for site in sites])
 
 

@@ -22,6 +22,7 @@ from pyro.poutine.trace_struct import Trace
 from torch import Tensor
 from torch.distributions import Distribution
 
+from gram_pyro.arguments import check_model, check_names, check_reparameterised, warn_of_truncation
 from gram_pyro.guide import Guide
 from gram_pyro.inference.weights import log_mean_exp
 from gram_pyro.model import GRAM
@@ -32,12 +33,14 @@ class Weighed:
     """One guided run of a program, as traces and log-probabilities per trajectory.
 
     Attributes: latents, log p(z) - log q(z) summed over latent sites; answer, log p(y | h); shapes [..., B], nats.
-    Raises: ValueError on a site outside the plate of puzzles (all puzzles would share its weight) and on scaled or
-    masked sites (the weights would not be of this model).
+    Raises: ValueError on a site outside the plate of puzzles (all puzzles would share its weight), on scaled or masked
+    sites (the weights would not be of this model), and on a model that is not the guide's own.
     """
 
     def __init__(self, model: GRAM, guide: Guide, *args: object, **kwargs: object) -> None:
+        check_model(model, guide)
         self.model_trace, self.guide_trace = get_importance_trace("flat", 2, model, guide, args, kwargs)
+        check_names(model, guide)
         latents, answer = [], []
         for name, site in self.model_trace.nodes.items():
             if site["type"] != "sample" or site["infer"].get("_deterministic"):
@@ -110,26 +113,23 @@ class Importance_ELBO(ELBO):
         return pyro.plate("particles", self.num_particles, dim=-2)
 
 
-def check_reparameterised(objective: str, guide_trace: Trace) -> None:
-    """Raises: ValueError if a latent was drawn without a path for the gradient."""
-    for name, site in guide_trace.nodes.items():
-        if site["type"] == "sample" and not site["is_observed"] and not site["fn"].has_rsample:
-            raise ValueError(
-                f"objective {objective} needs latents with a reparameterised sample, and {name!r} is drawn from "
-                f"{site['fn']}; use objective=rws, or objective=trace_elbo"
-            )
-
-
 class IWAE(Importance_ELBO):
-    """The importance-weighted bound and its own gradient, sum_k v_k grad log w_k with v_k = w_k / sum_j w_j."""
+    """The importance-weighted bound and its own gradient, sum_k v_k grad log w_k with v_k = w_k / sum_j w_j.
+
+    Where num_grad_steps < T - 1 the gradient is not that of the bound: the path from an early latent through the core
+    is cut, and a warning says so. From T - 1 steps on the guide's gradient is exact.
+    """
 
     def surrogate(self, model: GRAM, guide: Guide, weighed: Weighed, args: tuple, kwargs: dict) -> Tensor:
         check_reparameterised("iwae", weighed.guide_trace)
+        warn_of_truncation("iwae", model)
         return -log_mean_exp(weighed.log_weights).sum()
 
 
 class DReG(Importance_ELBO):
     """IWAE with the doubly reparameterised gradient: unbiased, and exact without noise where the guide is exact.
+
+    Neither holds where num_grad_steps < T - 1, see `IWAE`.
 
         model   sum_k v_k   grad log p(y, z_k), z_k held fixed
         path    sum_k v_k^2 (d log w_k / d z_k) grad z_k
@@ -140,6 +140,7 @@ class DReG(Importance_ELBO):
 
     def surrogate(self, model: GRAM, guide: Guide, weighed: Weighed, args: tuple, kwargs: dict) -> Tensor:
         check_reparameterised("dreg", weighed.guide_trace)
+        warn_of_truncation("dreg", model)
         drawn = latents(weighed.guide_trace)
         fixed = {name: z.detach().requires_grad_() for name, z in drawn.items()}
         with Fix(fixed):

@@ -22,6 +22,7 @@ class GRAM(PyroModule):
     transitions, counted from the last, carry a gradient through the core (paper: 1).
 
     Sites: u_0 .. u_{T-1} (deterministic), z_0 .. z_{T-1} (latent), h and l (deterministic; the state handed on), y.
+    What poutine.do writes to any of them is what the program goes on with; anything that broadcasts to [..., L, D].
 
     Gradients are truncated in the core only: the transitions before the last `num_grad_steps` run it without a graph,
     while prior and guide get their gradient at every transition. The value of the bound is not changed by that.
@@ -84,9 +85,13 @@ class GRAM(PyroModule):
             carries_gradient = t >= self.num_transitions - self.num_grad_steps
             with torch.set_grad_enabled(torch.is_grad_enabled() and carries_gradient):
                 state = core.predict(e, state)
-            u = pyro.deterministic(f"u_{t}", state.h, event_dim=2)
+            u = recorded(f"u_{t}", state.h)
             z = pyro.sample(f"z_{t}", prior(u, t))
-            state = core.perturb(state, z)
-        pyro.deterministic("h", state.h, event_dim=2)
-        pyro.deterministic("l", state.l, event_dim=2)
-        return state
+            state = core.perturb(state._replace(h=u), z)
+        return State(recorded("h", state.h), recorded("l", state.l))
+
+
+def recorded(name: str, value: Tensor) -> Tensor:
+    """Record `value` as a site.  Returns: it, or what a handler such as poutine.do wrote in its place; [..., L, D]."""
+    found = pyro.deterministic(name, value, event_dim=2)
+    return value if found is value else torch.broadcast_tensors(found.to(value), value)[0]

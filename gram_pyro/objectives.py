@@ -7,10 +7,11 @@ The two KL terms have one value and different gradients: alpha of it moves the p
 
 from typing import Any
 
+from pyro import poutine
 from pyro.distributions import TorchDistribution
 from pyro.distributions.util import scale_and_mask
 from pyro.infer import ELBO, TraceMeanField_ELBO
-from pyro.infer.util import is_validation_enabled
+from pyro.infer.util import is_validation_enabled, torch_item
 from pyro.poutine.messenger import Messenger
 from pyro.poutine.runtime import Message
 from pyro.poutine.trace_struct import Trace
@@ -18,6 +19,7 @@ from pyro.poutine.util import prune_subsample_sites
 from torch import Tensor
 from torch.distributions import kl_divergence
 
+from gram_pyro.arguments import check_model, check_reparameterised
 from gram_pyro.core import State
 from gram_pyro.guide import Guide, divergence, family
 from gram_pyro.model import GRAM
@@ -28,22 +30,34 @@ class MeanField_ELBO(TraceMeanField_ELBO):
     """The negative ELBO in nats, summed over puzzles: value and gradient of Pyro's TraceMeanField_ELBO.
 
     Pyro's own looks at the number, whether it is one, and a GPU has to wait for that; `Learner` looks once per
-    trajectory. Where there is no KL in closed form it is estimated at the draw.  Args: as pyro.infer.ELBO.
+    trajectory. Where there is no KL in closed form it is estimated at the draw.
+
+    Args: as pyro.infer.ELBO.  Raises: ValueError if a latent is drawn without a path for the gradient.
     """
+
+    name = "mean_field"
+
+    def loss(self, model: GRAM, guide: Guide, *args: object, **kwargs: object) -> float:
+        return torch_item(super().loss(model, guide, *args, **kwargs))
+
+    def loss_and_grads(self, model: GRAM, guide: Guide, *args: object, **kwargs: object) -> float:
+        return torch_item(super().loss_and_grads(model, guide, *args, **kwargs))
 
     def differentiable_loss(self, model: GRAM, guide: Guide, *args: object, **kwargs: object) -> Tensor:
         traces = self._get_traces(model, guide, args, kwargs)
         return sum(self._differentiable_loss_particle(*pair)[1] for pair in traces) / self.num_particles
 
     def _get_trace(self, model: GRAM, guide: Guide, args: tuple, kwargs: dict) -> tuple[Trace, Trace]:
-        if is_validation_enabled():
+        runs = poutine.unwrap(guide)  # in a plate, where particles are vectorised
+        if is_validation_enabled() or not isinstance(runs, Guide):
             return super()._get_trace(model, guide, args, kwargs)  # it looks at every site
         guide(*args, **kwargs)
-        model_trace, guide_trace = map(prune_subsample_sites, guide.get_traces())
+        model_trace, guide_trace = map(prune_subsample_sites, runs.get_traces())
         model_trace.compute_log_prob(lambda name, site: site["is_observed"])  # of latents the KL is asked for, no more
         return model_trace, guide_trace
 
     def _differentiable_loss_particle(self, model_trace: Trace, guide_trace: Trace) -> tuple[Tensor, Tensor]:
+        check_reparameterised(self.name, guide_trace)
         loss = 0.0
         for name, site in model_trace.nodes.items():
             if site["type"] != "sample":
@@ -63,10 +77,12 @@ class MeanField_ELBO(TraceMeanField_ELBO):
 class Balanced_ELBO(MeanField_ELBO):
     """The same with balanced KL gradients. Needs a reparameterised guide and a KL in closed form.
 
-    Args: balance alpha; the rest is pyro.infer.ELBO's.  Raises: ValueError unless 0 <= balance <= 1, and where there is
-    no KL in closed form.
+    Args: balance alpha; the rest is pyro.infer.ELBO's.  Raises: ValueError unless 0 <= balance <= 1, where there is no
+    KL in closed form, and as MeanField_ELBO.
     Source: paper B.2 (alpha = 0.8, no formula), orientation as in DreamerV2.
     """
+
+    name = "balanced"
 
     def __init__(self, *, balance: float = 0.8, **kwargs: object) -> None:
         if not 0 <= balance <= 1:
@@ -124,6 +140,7 @@ class Surrogate(ELBO):
         self.inner = inner
 
     def _delegate(self, method: str, model: GRAM, guide: Guide, args: tuple, kwargs: dict) -> Any:
+        check_model(model, guide)
         with ChargeOnly(f"z_{model.num_transitions - 1}"):
             return getattr(self.inner, method)(model, guide, *args, **kwargs)
 

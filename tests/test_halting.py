@@ -66,6 +66,7 @@ def test_halted_rows_keep_their_state_and_cost_nothing():
     assert cloud.depth.tolist() == [2, 1, 2, 2, 1]
     cloud.select(torch.tensor([4, 4, 0, 0, 2]))
     assert cloud.halted.tolist() == [True, True, False, False, False] and cloud.depth.tolist() == [1, 1, 2, 2, 2]
+    close(cloud.change, [5, 5, 1, 1, 3])  # of whom they continue, at his last segment
     close(cloud.state.h[:, 1, 1], [5, 5, 2, 2, 6])
     cloud.halted[:] = True
     close(cloud.advance(), [0] * 5)
@@ -133,6 +134,42 @@ def test_a_bar_where_depth_takes_long(monkeypatch, capsys, patience, shown):
     model, x = problem()
     sample(model, x, 2, 7)
     assert ("/7 " in capsys.readouterr().err) == shown
+
+
+def test_change_after_resampling_and_halting_is_that_of_the_last_segment_run():
+    """Particles that go on from one that has halted have its change; others that of their own last segment."""
+    model, x = problem()
+    potential = lambda x, state, answers: 2 * state.h[:, 0, 0]  # noqa: E731
+    ends = []
+    advance = Cloud.advance
+
+    def noting(cloud):
+        before = cloud.state.h.clone()
+        ratio = advance(cloud)
+        ends.append((cloud.state.h, (cloud.state.h - before).square().mean((-2, -1)).sqrt()))
+        return ratio
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Cloud, "advance", noting)
+        run = smc(model, x, 40, N, heads=Above(1.0), halt_at=0.5, potential=potential, threshold=0.9)
+    assert run.depth.unique().tolist() == [1, 2, 3]
+    assert (run.history.ancestors != torch.arange(40)[:, None]).any()
+    rows = torch.arange(120).view(40, 3)
+    for segment in reversed(range(N)):  # back along the lineage, to where each ran last
+        now = run.depth == segment + 1
+        close(run.change[now], ends[segment][1][rows[now]])
+        if segment:
+            rows = run.history.ancestors[segment - 1].gather(0, rows // 3) * 3 + rows % 3
+
+
+def test_a_trajectory_halts_above_the_threshold_and_not_at_it():
+    model, x = problem()
+
+    def level(logit):
+        return lambda state: Verdict(*torch.full((2, len(state.h)), logit))
+
+    assert (sample(model, x, 2, N, heads=level(0.0), halt_at=0.5).depth == N).all()
+    assert (sample(model, x, 2, N, heads=level(1e-9), halt_at=0.5).depth == 1).all()
 
 
 @pytest.mark.parametrize("sampler", [sample, smc])

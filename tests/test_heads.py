@@ -222,15 +222,13 @@ def test_potential_by_rules_counts_what_is_broken():
 
     x, answers = torch.randint(V, (6, L)), torch.randint(V, (6, L))
     _, state = heads_and_state(6)
-    log_g = potentials.violation(Task(), None, strength=2.0)(x, state, answers)
-    close(
-        log_g,
-        [
-            -2.0 * sum(a != b for a, b in zip(*rows, strict=True))
-            for rows in zip(x.tolist(), answers.tolist(), strict=True)
-        ],
-    )
-    assert log_g.dtype == state.h.dtype
+    broken = [
+        sum(a != b for a, b in zip(*rows, strict=True)) for rows in zip(x.tolist(), answers.tolist(), strict=True)
+    ]
+    for options, strength in (({"strength": 2.0}, 2.0), ({}, 0.5)):
+        log_g = potentials.violation(Task(), None, **options)(x, state, answers)
+        close(log_g, [-strength * count for count in broken])
+        assert log_g.dtype == state.h.dtype
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from gram_pyro.guide import Guide
 from gram_pyro.importance import IWAE, RWS, DReG
 
 OBJECTIVES = [IWAE, DReG, RWS]
+pytestmark = pytest.mark.filterwarnings("ignore:got num_grad_steps=1 with objective")  # what is meant here
 
 
 def gradients(objective, model, guide, *args, seed=1):
@@ -227,3 +228,23 @@ def test_rws_gradients_by_hand(num_grad_steps, guide_of, law_of):
         by_hand = torch.autograd.grad(loss, list(module.parameters()), retain_graph=True)
         for (name, _), grad in zip(module.named_parameters(), by_hand, strict=True):
             close(grads[f"{part}.{name}"], grad, 1e-9)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("objective", [IWAE, DReG])
+def test_the_guides_gradient_is_exact_from_one_step_less_than_transitions(objective):
+    """With T - 1 steps it is that with all, and with fewer it is another; then, and only then, a warning says so."""
+    grads = {}
+    for steps in (1, 2, 3):
+        torch.manual_seed(0)
+        model, guide = program(num_grad_steps=steps)
+        x, y = batch()
+        if steps == 1:
+            with pytest.warns(UserWarning, match="got num_grad_steps=1 with.*biased;.*write num_grad_steps=2 or"):
+                _, grads[steps] = gradients(objective(num_particles=3), model, guide, x, y)
+        else:
+            _, grads[steps] = gradients(objective(num_particles=3), model, guide, x, y)
+    by_guide = [name for name in grads[1] if name.startswith("guide.")]
+    for name in by_guide:
+        close(grads[2][name], grads[3][name])
+    assert any((grads[1][name] - grads[3][name]).abs().max() > 1e-3 for name in by_guide)

@@ -21,6 +21,7 @@ from gram_pyro.tasks.base import Batch
 from gram_pyro.train import Trainer, TrainSettings
 
 OBJECTIVES = [IWAE, DReG, RWS]
+pytestmark = pytest.mark.filterwarnings("ignore:got num_grad_steps=1 with objective")  # what is meant here
 
 
 class Coins(Prior):

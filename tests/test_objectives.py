@@ -94,6 +94,88 @@ def test_mean_field_is_pyros_own(prior, options, validated):
             close(a, b)
 
 
+@pytest.mark.parametrize("objective", [MeanField_ELBO, Balanced_ELBO, TraceMeanField_ELBO])
+def test_particles_side_by_side_without_validation(objective):
+    """The loss of three vectorised particles is that with validation on, and so is the state they end in."""
+    model, guide = program()
+    x, y = batch()
+    for nesting in ({"max_plate_nesting": 1}, {}):
+        found = []
+        for validated in (True, False):
+            with pyro.validation_enabled(validated):
+                elbo = objective(num_particles=3, vectorize_particles=True, **nesting)
+                elbo.loss(model, guide, x, y)  # guesses the nesting
+                pyro.set_rng_seed(2)
+                loss, state = segment_loss(elbo, model, guide, x, y, None)
+                assert state.h.shape == (3, *x.shape, D)
+                found.append((loss, state.h))
+        close(found[0][0], found[1][0])
+        close(found[0][1], found[1][1])
+
+
+@pytest.mark.parametrize("objective", [MeanField_ELBO(), Balanced_ELBO(), Surrogate(MeanField_ELBO())])
+def test_losses_are_floats_as_pyros_are(objective):
+    model, guide = program()
+    x, y = batch()
+    expected = seeded_loss(objective, model, guide, x, y)
+    for ask in (objective.loss, objective.loss_and_grads):
+        pyro.set_rng_seed(1)
+        assert isinstance(loss := ask(model, guide, x, y), float)
+        close(loss, expected)
+
+
+class Rounded(dist.Normal):
+    """A law whose draws no gradient passes."""
+
+    has_rsample = False
+
+
+@pytest.mark.parametrize("name", ["mean_field", "balanced"])
+@pytest.mark.parametrize("validated", [True, False])
+@pytest.mark.parametrize("law", ["one hot", "coins", "no path"])
+def test_a_guide_without_a_path_for_the_gradient_is_refused(name, validated, law):
+    laws = {
+        "one hot": lambda u: dist.OneHotCategorical(logits=u).to_event(1),
+        "coins": lambda u: dist.Bernoulli(logits=u).to_event(2),
+        "no path": lambda u: Rounded(u, 1.0).to_event(2),
+    }
+
+    class Same(Prior):
+        def forward(self, u, t):
+            return laws[law](u)
+
+    model, _ = program(prior=Same())
+    objective = {"mean_field": MeanField_ELBO, "balanced": Balanced_ELBO}[name]()
+    with (
+        pyro.validation_enabled(validated),
+        pytest.raises(ValueError, match=f"objective {name} needs latents with a reparameterised.*objective=trace_elbo"),
+    ):
+        objective.differentiable_loss(model, Bootstrap(model), *batch())
+
+
+def test_the_weight_of_the_kl_multiplies_the_scale_around_it():
+    """beta under an outer scale c: c (E log p(y | z) - beta KL)."""
+    model, guide = program()
+    x, y = batch()
+    losses = {}
+    for beta in (0.0, 0.3):
+        pyro.set_rng_seed(2)
+        losses[beta] = segment_loss(MeanField_ELBO(), model, guide, x, y, None, beta=beta)[0]
+        pyro.set_rng_seed(2)
+        with pyro.poutine.scale(scale=5.0):
+            close(segment_loss(MeanField_ELBO(), model, guide, x, y, None, beta=beta)[0], 5 * losses[beta])
+    close(losses[0.3] - losses[0.0], 0.3 * guide.kl().sum())
+
+
+@pytest.mark.parametrize("objective", [MeanField_ELBO(), Balanced_ELBO(), Trace_ELBO()])
+def test_nothing_is_kept_for_gradients_where_none_are_wanted(objective):
+    model, guide = program()
+    with torch.no_grad():
+        loss, state = segment_loss(objective, model, guide, *batch(), None)
+    assert not loss.requires_grad and not state.h.requires_grad
+    assert not any(site["value"].requires_grad for site in guide.trace.nodes.values() if site["type"] == "sample")
+
+
 @pytest.mark.parametrize("balance", [0.0, 0.3, 0.8, 1.0])
 @pytest.mark.parametrize(
     "options", [{}, {"num_particles": 2}, {"num_particles": 3, "vectorize_particles": True, "max_plate_nesting": 1}]

@@ -139,6 +139,16 @@ def test_flow_density_is_the_change_of_variables_of_its_jacobian():
     close(CouplingFlow(4, 3, 6, 2)(base, context).log_prob(eps), base.log_prob(eps))  # the identity at the start
 
 
+def test_every_layer_of_a_flow_reads_its_context():
+    """Another context of one cell moves that cell, in each coupling by itself."""
+    flow = shake(CouplingFlow(4, 3, 6, 2), 0.3)
+    context, base = torch.randn(L, 3), dist.Normal(torch.randn(L, 4), 0.5).to_event(2)
+    eps, other = base.sample(), context.index_fill(0, torch.tensor([1]), 2.0)
+    laws = (flow(base, c).transforms for c in (context, other))
+    changes = [(a(eps) - b(eps)).abs().amax(-1) > 1e-4 for a, b in zip(*laws, strict=True) if hasattr(a, "split_dim")]
+    assert [change.tolist() for change in changes] == 4 * [[False, True, False, False]]
+
+
 def test_categorical_is_a_mass_over_all_one_hot_points():
     prior = shaken("categorical", dim=4)
     law = prior(torch.randn(2, 4), 0)  # 2 cells of 2 groups of 2: 16 points

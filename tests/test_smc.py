@@ -10,9 +10,12 @@ import torch
 from oracle import law_from_start, linear_gram, log_evidence, posterior_of_answer
 from tiny import close
 
+from gram_pyro.core import State
 from gram_pyro.evaluate import judge
 from gram_pyro.heads import Heads
+from gram_pyro.inference.cloud import Cloud
 from gram_pyro.inference.noise import rebuilt
+from gram_pyro.inference.particle_filter import ParticleFilter
 from gram_pyro.inference.resampling import multinomial, residual, stratified, systematic
 from gram_pyro.inference.sampler import sample
 from gram_pyro.inference.smc import sir, smc
@@ -252,6 +255,17 @@ def test_only_the_puzzle_that_degenerates_is_resampled():
     run = smc(model, x, 50, N, potential=potential, threshold=0.5)
     moved = (run.history.ancestors != torch.arange(50)[:, None]).any(1)
     assert moved.tolist() == [[False, True, False]] * (N - 1) + [[False] * 3]
+
+
+@pytest.mark.parametrize("threshold, resampled", [(0.5, False), (0.5 + 1e-9, True)])
+def test_particles_are_resampled_below_the_threshold_and_not_at_it(threshold, resampled):
+    """Of four particles two weigh nothing: their effective number is two, exactly."""
+    state = State(torch.arange(4.0)[:, None, None], torch.zeros(4, 1, 1))
+    particles = ParticleFilter(Cloud(None, state, 4), 4, systematic, threshold)
+    particles.weigh(torch.zeros(4), torch.tensor([0.0, 0.0, -torch.inf, -torch.inf]))
+    particles.steer()
+    assert (particles.cloud.state.h.flatten().tolist() == [0, 0, 1, 1]) == resampled
+    assert torch.equal(particles.ancestors[-1][:, 0], torch.arange(4)) != resampled
 
 
 def test_k_trajectories_are_k_runs():

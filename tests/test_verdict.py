@@ -170,6 +170,10 @@ def test_diversity_is_a_diagnostic_of_collapse():
     assert list(unique) == ["any"] and diversity_text(unique, 20).startswith("  not collapsed: any of 20 right +0.")
 
 
+def test_a_gain_of_three_standard_errors_is_not_above_them():
+    assert is_collapsed({"any": Estimate(0.75, 0.25, 100)}) and not is_collapsed({"any": Estimate(0.7501, 0.25, 100)})
+
+
 def test_means_without_numbers_per_puzzle_are_compared_unpaired():
     def table(accuracy, coverage, count, best):
         both = {"accuracy": accuracy, "coverage": coverage, "ceiling": best}

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from pyro.ops.stats import fit_generalized_pareto
 from tiny import close
 
 from gram_pyro.inference.weights import check, ess, log_mean_exp, normalise, pareto_k, pareto_threshold
@@ -98,6 +99,18 @@ def test_pareto_shape_where_weights_degenerate():
     few = torch.full((100, 1), -torch.inf)
     few[:5] = torch.randn(5, 1)
     assert pareto_k(few).isnan().all()  # nor have five
+
+
+@pytest.mark.parametrize("num, tail", [(30, 6), (100, 20), (224, 45), (226, 46), (400, 60)])
+def test_the_tail_of_the_weights_is_a_fifth_of_few_and_three_roots_of_many(num, tail):
+    """M = ceil(min(K / 5, 3 sqrt K)): the fit to the M largest, and to one more or less it is another."""
+    weights = 1.5 * torch.randn(num)
+    fits = []
+    for size in (tail - 1, tail, tail + 1):
+        largest = weights.sort().values[-size - 1 :].sub(weights.max()).exp()
+        fits.append(fit_generalized_pareto(largest[1:] - largest[0])[0])
+    close(pareto_k(weights[:, None]), [fits[1]])
+    assert min(abs(fits[1] - other) for other in (fits[0], fits[2])) > 1e-4
 
 
 def test_pareto_shape_needs_a_tail():

@@ -111,6 +111,15 @@ class IgnoresThePrior(WrongGuide):
         return self.posterior(self.upstream_value(f"u_{name[2:]}"), self.args_kwargs[0][1], prior, 0)
 
 
+class Rounded(dist.Normal):
+    has_rsample = False
+
+
+class NoPath(WrongGuide):
+    def posterior(self, u, y, prior, t):
+        return Rounded(*self.numbers(u, y)).to_event(2)
+
+
 WRONG_GUIDES = {
     NoGuide: "made a NoGuide of the model, and a gram_pyro.Guide is expected",
     GuideNoEvent: r"the posterior of GuideNoEvent has event shape \[\], and \[L, D\].*write .to_event\(2\)",
@@ -125,5 +134,6 @@ WRONG_GUIDES = {
     SharesAName: "the model has attributes of the same name, embed, and Pyro would train one.*write q_embed",
     OwnsTheModel: "parameters of the model are registered as its own",
     HidesTheSegment: "its law is another in another segment.*write depends_on_segment = True in the class",
+    NoPath: "its draws are not reparameterised, while the prior's are.*return a law with rsample",
     IgnoresThePrior: "under a discrete prior its draws are none the prior could make",
 }

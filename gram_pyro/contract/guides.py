@@ -27,7 +27,7 @@ from gram_pyro.contract.laws import (
 )
 from gram_pyro.core import Core, State
 from gram_pyro.embed import TokenEmbedding
-from gram_pyro.guide import Guide
+from gram_pyro.guide import Guide, family
 from gram_pyro.model import GRAM
 from gram_pyro.priors.base import Prior
 from gram_pyro.priors.gaussian import Gaussian
@@ -45,6 +45,7 @@ def check_guide(make: Callable[[GRAM], Guide], prior: Prior | None = None) -> No
         name = type(guide).__name__
         y = torch.randint(NUM_SYMBOLS, (NUM_PUZZLES, NUM_CELLS))
         check_names(name, guide)
+        check_path(name, guide, y)
         check_laws(name, lambda u: guided(guide, u, y), DIM, "u, y and t")
         check_answers(name, guide, y)
         check_segment(name, guide, y)
@@ -113,6 +114,17 @@ def check_names(name: str, guide: Guide) -> None:
             f"{name}: parameters of the model are registered as its own, and would be trained and stored twice; reach "
             "them through self.model when they are needed"
         )
+
+
+def check_path(name: str, guide: Guide, y: Tensor) -> None:
+    """Whether a gradient passes the draws, where the prior lets it pass its own."""
+    u = states(DIM)
+    for law in guided(guide, u, y):
+        if not law.has_rsample and guide.model.prior(u, 0).has_rsample:
+            raise ContractError(
+                f"{name}: its draws are not reparameterised, while the prior's are, and most objectives would get "
+                f"wrong gradients: {family(law)} has no rsample; return a law with rsample"
+            )
 
 
 def check_answers(name: str, guide: Guide, y: Tensor) -> None:

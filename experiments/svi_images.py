@@ -129,7 +129,6 @@ def train_and_score(config: DictConfig) -> None:
     summary, completed = {}, {}
     programs = {"GRAM": config} | {n: rival_config(config, r) for n, r in config.rivals.items() if r}
     for program, its in programs.items():
-        its.train.updates = config.updates.get(program, its.train.updates)
         learner, description = train(program, its, task, folder, device)
         model, path = learner.averaged, folder / f"{program}.safetensors"
         model.eval()

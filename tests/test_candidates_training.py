@@ -91,7 +91,7 @@ def test_compiled_it_computes_the_same(monkeypatch):
         learner, task = learner_of(f"compile={compiled}"), task_of()
         records.append(learner.trajectory(next(batches_of(task))))
         block = learner.model.core.low[0]
-        assert hasattr(vars(block).get("forward"), "_torchdynamo_orig_callable") == (compiled == "true")
+        assert hasattr(vars(block).get("forward"), "__wrapped__") == (compiled == "true")
     pyro.settings.set(validate_distributions_torch=validation)
     torch._dynamo.reset()
     for name in records[0]:

@@ -92,7 +92,8 @@ def test_files_that_are_not_what_they_should_be(files, tmp_path):
 SMALL = (
     "task_name=images", "method_name=gram", "device=cpu", "compile=false", "dim=8", "core.hidden=8",
     "core.mixer.hidden=8", "embed.patch=2", "embed.channels=4", "embed.groups=2", "train.num_segments=2",
-    "train.batch_size=4", "train.updates=4", "updates={deterministic:4,vae:2,d3pm:4}",
+    "train.batch_size=4", "train.updates=4", "rivals.deterministic.train.updates=4", "rivals.vae.train.updates=2",
+    "rivals.d3pm.train.updates=4",
     "watch.every=2", "watch.num_puzzles=4",
     "rivals.vae.peer.num_layers=1", "rivals.d3pm.peer.num_layers=1", "rivals.d3pm.peer.num_steps=2",
     "evaluate.num_images=20", "evaluate.depths=[1,3]", "evaluate.num_inpainted=5", "evaluate.inpainting_depth=2",

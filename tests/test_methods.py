@@ -148,3 +148,11 @@ def test_a_cell_of_the_table_from_training_to_the_figure(
     assert row["device"] == "cpu" and row["parameters"] > 1000 and 0 <= row["accuracy"] <= row["any"] <= 100
     table.run(OmegaConf.create({"runs": str(tmp_path), "output": str(tmp_path / "out"), "width": 20, "paper": {}}))
     assert (tmp_path / "out" / "frontier.png").stat().st_size > 5000
+
+
+def test_a_rival_keeps_the_settings_that_it_does_not_name():
+    config = composed("svi_sudoku", "candidates")
+    rival = trial.rival_config(config, config.rivals.deterministic)
+    assert config.train.rollouts_per_puzzle == 4 and config.rollout_loss._target_.endswith("Cover")
+    assert rival.train == {**config.train, "rollouts_per_puzzle": 1} and rival.rollout_loss._target_.endswith("Set")
+    assert rival.prior == config.rivals.deterministic.prior and rival.core == config.core

@@ -17,6 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from gram_pyro.allocator import keep_freed_memory
 from gram_pyro.build import build_learner, choose_device
 from gram_pyro.evaluate import Draw, evaluate
 from gram_pyro.learner import Learner
@@ -119,7 +120,8 @@ def train(name: str, config: DictConfig, task: Task, folder: Path, device: torch
 
 
 def rival_config(config: DictConfig, replacements: DictConfig) -> DictConfig:
-    """The configuration of a rival: whole groups (prior, guide, objective, ...) replaced, all else equal.
+    """The configuration of a rival: components (prior, guide, ...) replaced, single settings (of train, ...) changed,
+    all else equal.
 
     The rival of a peer is a recursion, unless `replacements` names a peer.
     Its weights are at random unless they name a start.
@@ -129,7 +131,8 @@ def rival_config(config: DictConfig, replacements: DictConfig) -> DictConfig:
     if "peer" in rival:
         rival.peer = None
     for group, choice in replacements.items():
-        rival[group] = choice
+        is_settings = OmegaConf.is_dict(choice) and "_target_" not in choice and OmegaConf.is_dict(rival.get(group))
+        rival[group] = OmegaConf.merge(rival[group], choice) if is_settings else choice
     return rival
 
 
@@ -247,6 +250,7 @@ def run_trial(config: DictConfig, script: str, work: Callable[[DictConfig], None
     """What `experiments/SCRIPT.py` does: its work, with errors and interruptions in one sentence."""
     pyro.settings.set(module_local_params=True)  # several programs are trained in one process
     pyro.enable_validation(False)
+    keep_freed_memory()
     try:
         with plain_errors():
             config = resumed(config)

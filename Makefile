@@ -1,4 +1,4 @@
-# make sudoku: set up, train, evaluate, report.   make demo: set up, serve the demo page.
+# make setup: the environment alone.   make sudoku: set up, train, evaluate, report.   make demo: set up, serve the page.
 # make notebooks: set up, execute the notebooks into runs/notebooks.   make test: set up, run the tests.   make lint: style.
 PYTHON ?= python3
 VENV   := .venv
@@ -9,10 +9,12 @@ NEW    := import sys; v = sys.version_info; sys.exit("error: $(PYTHON) is Python
 	%d.%d or later is needed, as in make PYTHON=python3.12" % (v[:2] + $(OLDEST)) if v < $(OLDEST) else 0)
 WHICH  := import sys; print(sys.base_prefix, sys.version)
 
-.PHONY: sudoku demo notebooks test lint clean
+.PHONY: sudoku setup demo notebooks test lint clean
 
 sudoku: $(READY)
 	$(RUN) experiments/svi_sudoku.py method=candidates
+
+setup: $(READY)
 
 demo: $(READY)
 	$(RUN) experiments/demo.py

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from scripts import ROOT
 
+PLACES = ("*.md", "docs/**/*.md", "experiments/results/**/*.md")
 FENCE = re.compile(r'^```(\w*)(?: title="([^"\n]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"`([^`\n]+)`")
@@ -21,7 +22,7 @@ class Block(NamedTuple):
 
 def pages() -> list[Path]:
     """What a user reads."""
-    return sorted(ROOT.glob("docs/**/*.md"))
+    return [page for place in PLACES for page in sorted(ROOT.glob(place))]
 
 
 def name(page: Path) -> str:
@@ -44,10 +45,11 @@ def commands(page: Path) -> list[list[str]]:
     found = []
     for block in blocks(page, "bash"):
         for line in block.text.splitlines():
-            words = shlex.split(line.partition(" < ")[0], comments=True)
-            while words and ASSIGNMENT.fullmatch(words[0]):
-                words = words[1:]
-            found += [words] if words else []
+            for part in line.partition(" < ")[0].split(" && "):
+                words = shlex.split(part, comments=True)
+                while words and ASSIGNMENT.fullmatch(words[0]):
+                    words = words[1:]
+                found += [words] if words else []
     return found
 
 
@@ -63,6 +65,8 @@ def anchors(page: Path) -> set[str]:
 
 
 def paths(page: Path) -> list[str]:
-    """The files and folders of the repository that a page names in `code`."""
-    places = r"(?:gram_pyro|guides|experiments|tests|notebooks|docs)/[\w/.*\-]*"
-    return [code for code in CODE.findall(prose(page)) if re.fullmatch(places, code)]
+    """The files and folders that a page names in `code`: those of the repository, and those beside the page."""
+    places = "gram_pyro|guides|experiments|tests|notebooks|docs"
+    beside = "|".join(folder.name for folder in page.parent.iterdir() if folder.is_dir())
+    found = re.compile(rf"(?:{places}|{beside or places})/[\w/.*\-]*")
+    return [code.rstrip("/") for code in CODE.findall(prose(page)) if found.fullmatch(code)]

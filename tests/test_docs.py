@@ -17,7 +17,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import get_object, instantiate
 from omegaconf import OmegaConf
-from scripts import CONF, ROOT, as_a_new_process
+from scripts import CONF, ROOT, as_a_new_process, script
 
 from gram_pyro.build import build_learner, build_sampler
 from gram_pyro.load import load, released
@@ -26,6 +26,7 @@ from gram_pyro.tasks.arc_files import read_tasks
 from gram_pyro.tasks.images import BLACK, WHITE, read_images
 
 PAGES = pages()
+README = ROOT / "README.md"
 EXTEND = sorted((ROOT / "docs" / "extend").glob("*.md"))
 SCRIPT = re.compile(r"experiments/(\w+)\.py")
 PREPARES = {"git": "clone", "cd": "", "source": ".venv/bin/activate", "export": "", "pip": "install"}
@@ -47,9 +48,9 @@ def single(overrides):
             yield line([*first[:place], other, *first[place + 1 :]])
 
 
-def composed(script, overrides):
+def composed(which, overrides):
     with initialize_config_dir(str(CONF), version_base=None):
-        return compose(script, overrides=overrides)
+        return compose(which, overrides=overrides)
 
 
 def of_script(words):
@@ -84,11 +85,14 @@ def test_every_command_is_one(page):
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     for words in commands(page):
         if found := of_script(words):
-            script, overrides = found
-            assert (ROOT / "experiments" / f"{script}.py").is_file(), words
+            which, overrides = found
+            assert (ROOT / "experiments" / f"{which}.py").is_file(), words
             flags = {"-m", "--help", "--cfg", "job"}
+            if not (CONF / f"{which}.yaml").is_file():
+                assert not overrides, words
+                continue
             for line in single([word for word in overrides if word not in flags]):
-                check_config(composed(script, line))
+                check_config(composed(which, line))
         elif words[0] == "make":
             assert set(words[1:]) <= set(targets), words
         elif words[:3] == ["python", "-m", "pytest"]:
@@ -111,10 +115,10 @@ def written(page, folder, monkeypatch):
         sys.modules.pop(Path(block.title).stem, None)
 
 
-def run_snippets(page):
+def run_snippets(page, skip=0):
     """Every Python block that is no file, in one namespace.  Returns: it."""
     namespace = {}
-    for block in blocks(page, "python"):
+    for block in blocks(page, "python")[skip:]:
         if not block.title:
             exec(compile(block.text, name(page), "exec"), namespace)  # noqa: S102
     return namespace
@@ -127,24 +131,58 @@ WITH_SNIPPETS = [page for page in PAGES if any(not block.title for block in bloc
 def test_every_snippet_runs(page, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "path", list(sys.path))
     with written(page, tmp_path, monkeypatch):
-        run_snippets(page)
+        run_snippets(page, skip=page == README)  # its first is no program by itself, see below
+
+
+def test_the_program_of_the_readme_is_the_model(single_precision):
+    """Run with the parts of trained weights, it draws what the model draws, and y is as probable."""
+    task, (model, _, _) = load("sudoku_4x4")
+    test = task.test["several"]
+    parts = {part: getattr(model, part) for part in ("embed", "core", "prior", "readout")}
+    given = parts | {"pyro": pyro, "T": model.num_transitions, "B": 5, "x": test.x[:5], "y": test.solutions[:5]}
+    text = blocks(README, "python")[0].text
+    assert len(text.splitlines()) == 8
+
+    def by_hand():
+        exec(compile(text, "README.md", "exec"), dict(given))  # noqa: S102
+
+    def log_probs(program, *arguments):
+        pyro.set_rng_seed(0)
+        trace = pyro.poutine.trace(program).get_trace(*arguments)
+        trace.compute_log_prob()
+        return {name: site["log_prob"] for name, site in trace.nodes.items() if site["type"] == "sample"}
+
+    with torch.no_grad():
+        ours, theirs = log_probs(by_hand), log_probs(model, given["x"], given["y"])
+    assert {"z_0", "z_1", "y"} <= set(ours)
+    for site in ("z_0", "z_1", "y"):
+        torch.testing.assert_close(ours[site], theirs[site])
+
+
+def test_the_first_command_prints_what_the_readme_says(capsys):
+    """The numbers depend on the machine; the words do not."""
+    script_name, overrides = next(found for words in commands(README) if (found := of_script(words)))
+    said = blocks(README, "text")[0].text.strip()
+    printed = script(script_name, *overrides, "num_particles=4").stdout.strip().splitlines()[-1]
+    words = [re.sub(r"\d+(\.\d+)?", "N", line) for line in (said, printed)]
+    assert words[0] == words[1]
 
 
 @pytest.mark.parametrize("page", EXTEND, ids=name)
 def test_what_one_adds_trains(page, tmp_path, monkeypatch):
     """The first command of the page, at a size that learns nothing."""
-    script, overrides = next(found for words in commands(page) if (found := of_script(words)))
+    which, overrides = next(found for words in commands(page) if (found := of_script(words)))
     overrides = [re.sub(r"^experiment=.*", "experiment=smoke", override) for override in overrides]
     with written(page, tmp_path, monkeypatch):
-        if script == "evaluate":
-            config = composed(script, [*overrides, "num_segments=1"])
+        if which == "evaluate":
+            config = composed(which, [*overrides, "num_segments=1"])
             task, program = load(config.checkpoint)
             sampler = build_sampler(config.sampler, task, program.heads)
             x = next(iter(task.test.values())).x[:2]
             answers = sampler(program.model, x, 3, 1, heads=program.heads, halt_at=None, chunk=8).answers
             assert answers.shape == (3, *x.shape)
             return
-        config = composed(script, overrides + SMALL)
+        config = composed(which, overrides + SMALL)
         task = instantiate(config.task)
         learner = build_learner(config, task, torch.device("cpu"))
         record = learner.trajectory(next(task.batches(8, torch.Generator().manual_seed(0))))
@@ -176,7 +214,7 @@ def test_every_link_leads_somewhere(page):
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), link
     for path in paths(page):
-        assert list(ROOT.glob(path.rstrip("/"))), path
+        assert list(ROOT.glob(path)) or list(page.parent.glob(path)), path
 
 
 def test_every_script_is_a_command_of_the_page():
@@ -202,3 +240,10 @@ def test_every_file_of_data_is_described():
     for path, checksum in table.items():
         if (DATA / path).is_file():
             assert hashlib.sha256((DATA / path).read_bytes()).hexdigest() == checksum, path
+
+
+def test_the_site_has_every_page():
+    text = (ROOT / "mkdocs.yml").read_text()
+    named = re.findall(r"^ +- (\S+\.md)$", text, re.MULTILINE)
+    assert sorted(named) == sorted(str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").glob("**/*.md"))
+    assert all("../" not in link for page in (ROOT / "docs").glob("*.md") for link in links(page))  # not of the site

@@ -1,0 +1,119 @@
+"""Write the tables of README.md and of the results pages from committed JSON.
+
+    python experiments/pages.py
+
+experiments/results/tables.yaml says what each table holds; it is written between the lines <!-- table NAME --> and
+<!-- end --> of its page. A row names JSON files of that folder, and a column where its number stands in them:
+
+    at      keys with '/' between them, {NAME} from the row; of a list of objects a=b&c=d picks one
+    over    another place, to divide by         plus    another place, to add if it is there
+    times   a factor                            digits  decimals               error   false: not shown
+
+Of several files (training seeds) the mean ± standard error over them is shown; of one, ± what stands in NAME_se beside
+NAME, which is the standard error over puzzles.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from gram_pyro.statistics import over_seeds
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "experiments" / "results"
+TABLE = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def find(data: object, place: str) -> float | str:
+    """The value at a place of JSON.  Raises: ValueError, with the place, if there is none."""
+    for key in place.split("/"):
+        try:
+            if isinstance(data, list):
+                wanted = dict(part.split("=") for part in key.split("&"))
+                (data,) = (each for each in data if wanted.items() <= {k: str(v) for k, v in each.items()}.items())
+            else:
+                data = data[key]
+        except (KeyError, TypeError, ValueError):
+            raise ValueError(f"got the place {place}; nothing, or more than one thing, stands at {key}") from None
+    return data
+
+
+def error_beside(data: object, place: str) -> float | None:
+    """The standard error that a file has for the value at `place`, if it has one: accuracy_se/20 for accuracy/20."""
+    *around, name, last = ["", *place.split("/")]
+    name, last = (f"{name}_se", last) if last.isdigit() else (name, f"{last}_se")
+    try:
+        return find(data, "/".join(filter(None, [*around, name, last])))
+    except ValueError:
+        return None
+
+
+def cell(row: Mapping, head: str, column: Mapping | None) -> str:
+    """What stands in the column `head`.  Raises: ValueError if there are no files, or nothing at the place."""
+    if head in row or column is None:
+        return str(row.get(head, ""))
+    files = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob(row["files"]))]
+    if not files:
+        raise ValueError(f"got files={row['files']}; expected files below {RESULTS}; write a path or a pattern")
+    at, over, plus = (column.get(key, "").format(**row) for key in ("at", "over", "plus"))
+    scale = column.get("times", 1)
+    values = [find(file, at) for file in files]
+    if isinstance(values[0], str):
+        return values[0]
+    if over:
+        values = [value / find(file, over) for value, file in zip(values, files, strict=True)]
+    if plus:
+        values = [value + optional(file, plus) for value, file in zip(values, files, strict=True)]
+    mean, error, _ = over_seeds(values)
+    if len(files) == 1 and not over:
+        error = error_beside(files[0], at)
+    shown = [mean, error] if error and column.get("error", True) else [mean]
+    return " ± ".join(rounded(scale * value, column.get("digits", 0)) for value in shown)
+
+
+def rounded(value: float, digits: int) -> str:
+    """With so many decimals; halves, which floats hardly ever hit, go away from zero."""
+    return f"{value + math.copysign(1e-9, value):.{digits}f}"
+
+
+def optional(data: object, place: str) -> float:
+    """The number at a place, or 0."""
+    try:
+        return find(data, place)
+    except ValueError:
+        return 0.0
+
+
+def written(table: Mapping) -> str:
+    """A table as Markdown."""
+    columns, each = table["columns"], table["each"]
+    rows = [[cell(each | row, head, column) for head, column in columns.items()] for row in table["rows"]]
+    return "".join(f"| {' | '.join(line)} |\n" for line in [list(columns), ["---"] * len(columns), *rows])
+
+
+def filled(text: str, tables: Mapping[str, Mapping]) -> str:
+    """A page with its tables.  Raises: ValueError if it has places for others than `tables`."""
+    there = [name for _, name, _ in TABLE.findall(text)]
+    if there != list(tables):
+        raise ValueError(f"got a page with the tables {there}; expected {list(tables)}, as tables.yaml has them")
+    return TABLE.sub(lambda found: found[1] + written(tables[found[2]]) + found[3], text)
+
+
+def specified() -> dict[str, dict]:
+    """The tables of every page, which is named from the root."""
+    return OmegaConf.to_container(OmegaConf.load(RESULTS / "tables.yaml"))
+
+
+def main() -> None:
+    for name, tables in specified().items():
+        page = ROOT / name
+        page.write_text(filled(page.read_text(encoding="utf-8"), tables), encoding="utf-8")
+        print(f"{name}: {', '.join(tables)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from gram_pyro.build import choose_device
 from gram_pyro.image_scores import Classifier, Reading, cached_classifier, read, scores
 from gram_pyro.inference.evidence import bound, log_weights
+from gram_pyro.inference.finite import Finite
 from gram_pyro.learner import Learner
 from gram_pyro.load import build_program
 from gram_pyro.metrics import standard_error
@@ -44,10 +45,11 @@ def by_depth(model: GRAM, x: Tensor, depths: Sequence[int], chunk: int, desc: st
     """
     rows, back = x.unique(dim=0, return_inverse=True) if model.is_deterministic else (x, torch.arange(len(x)))
     answers: dict[int, list[Tensor]] = {depth: [] for depth in depths}
-    for part in tqdm(rows.split(chunk), desc=desc, unit="chunk", dynamic_ncols=True):
-        state = None
+    for index in tqdm(torch.arange(len(rows)).split(chunk), desc=desc, unit="chunk", dynamic_ncols=True):
+        part, state = rows[index.to(rows.device)], None
         for depth in range(1, max(depths) + 1):
-            state = model.reason(part, state)
+            with Finite(depth, index):
+                state = model.reason(part, state)
             if depth in answers:
                 answers[depth].append(model.readout.answer(state, part).cpu())
     return {depth: torch.cat(parts)[back.cpu()] for depth, parts in answers.items()}

@@ -47,10 +47,16 @@ def guided_filter(
     resample: Scheme = systematic,
     threshold: float = 0.5,
     chunk: int = DEFAULT_CHUNK,
+    first: int = 0,
 ) -> ParticleFilter:
-    """K guided trajectories per pair (x, y), both [B, L], steered towards y; threshold 0 never resamples."""
+    """K guided trajectories per pair (x, y), both [B, L], steered towards y; threshold 0 never resamples.
+
+    Args: first, the number of the first puzzle, for messages.
+    Raises: ValueError, FloatingPointError if a weight, or a number that it is made of, is not finite.
+    """
     rows, targets = x.repeat(num_particles, 1), y.repeat(num_particles, 1)
-    cloud = Cloud(from_guide(model, guide, rows, targets), model.start(rows), chunk)
+    puzzles = torch.arange(first, first + len(x), device=x.device).repeat(num_particles)
+    cloud = Cloud(from_guide(model, guide, rows, targets), model.start(rows), chunk, puzzles)
     particles = ParticleFilter(cloud, num_particles, resample, threshold)
 
     def likelihood(index: Tensor, state: State) -> Tensor:
@@ -78,8 +84,9 @@ def guided_filters(
     """`guided_filter` for one group of puzzles after the other, so that about `chunk` trajectories are in flight."""
     check_sizes(num_particles, num_segments)
     size = max(1, chunk // num_particles)
-    for group, targets in zip(x.split(size), y.split(size), strict=True):
-        yield guided_filter(model, guide, group, targets, num_particles, num_segments, chunk=chunk, **options)
+    for first in range(0, len(x), size):
+        pairs = x[first : first + size], y[first : first + size]
+        yield guided_filter(model, guide, *pairs, num_particles, num_segments, chunk=chunk, first=first, **options)
 
 
 def log_weights(

@@ -13,6 +13,7 @@ from pyro.distributions.transforms import AffineTransform
 from torch import Tensor
 
 from gram_pyro.core import Core, State
+from gram_pyro.inference.finite import refuse
 from gram_pyro.inference.sampler import Sampler, check_sizes, run, sample
 from gram_pyro.inference.trajectories import Trajectories
 from gram_pyro.model import GRAM
@@ -39,7 +40,7 @@ class Tempered(Prior):
             mean = law.mean
         except NotImplementedError:
             mean = u.new_full((), torch.nan)
-        if law.support.is_discrete or not torch.isfinite(mean).all():
+        if law.support.is_discrete or (~torch.isfinite(mean) & torch.isfinite(u)).all():
             raise ValueError(f"temperature needs latents with a finite mean on a continuous space, not {law}")
         if self.temperature == 0:
             return dist.Delta(mean).to_event(2)
@@ -94,7 +95,10 @@ class DrawnAnswers(Readout):
         return self.readout(state, x)
 
     def answer(self, state: State, x: Tensor | None = None) -> Tensor:
-        return self.readout(state, x).sample()
+        law = self.readout(state, x)
+        if law.log_prob(self.readout.answer(state, x)).isnan().any():  # of which nothing can be drawn
+            refuse("y", "the last segment")
+        return law.sample()
 
 
 def rebuilt(

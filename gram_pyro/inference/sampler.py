@@ -20,6 +20,7 @@ from gram_pyro.core import State
 from gram_pyro.heads import Heads
 from gram_pyro.inference.chunks import in_chunks, in_segments
 from gram_pyro.inference.cloud import Cloud, from_prior
+from gram_pyro.inference.finite import check_landed
 from gram_pyro.inference.trajectories import Trajectories, in_one_piece, stack
 from gram_pyro.model import GRAM
 
@@ -49,7 +50,8 @@ def run(
     Width is folded into the batch and run `chunk` rows at a time, so memory grows neither with K nor with depth. Of a
     deterministic recursion one trajectory is run and counted K times, or read K times if its answers are drawn.
     Args: x [B, L]; heads judge the final states; a trajectory halts at the first segment with halt(h) > halt_at.
-    Raises: ValueError if halt_at came without heads, or chunk is below 1.
+    Raises: ValueError if halt_at came without heads, or chunk is below 1; FloatingPointError if the program comes to a
+    number that is not finite.
     """
     check_halting(heads, halt_at)
     if chunk < 1:
@@ -57,10 +59,12 @@ def run(
     first, last = stages[0][0], stages[-1][0]
     num_paths = 1 if all(model.has_one_path for model, _ in stages) else num_particles
     num_readings = num_particles if num_paths == 1 and last.readout.answers_at_random else 1
-    rows, num_segments = x.expand(num_paths, *x.shape).flatten(0, 1), sum(count for _, count in stages)
+    puzzles = torch.arange(len(x), device=x.device).repeat(num_paths)  # of every row
+    num_segments = sum(count for _, count in stages)
 
-    def landed(part: Tensor) -> Trajectories:
-        cloud = Cloud(from_prior(first, part), first.start(part), chunk)
+    def landed(index: Tensor) -> Trajectories:
+        part = x[index]
+        cloud = Cloud(from_prior(first, part), first.start(part), chunk, index)
         models = chain.from_iterable(repeat(model, count) for model, count in stages)
         for model in in_segments(models, num_segments):
             cloud.propose = from_prior(model, part)
@@ -70,7 +74,9 @@ def run(
                 break
         return stack([land(cloud, last, part, heads, 1) for _ in range(num_readings)])
 
-    flat = in_one_piece(map(landed, in_chunks(rows, chunk)), len(rows))  # as puzzles, one for every path of a puzzle
+    flat = in_one_piece(
+        map(landed, in_chunks(puzzles, chunk)), len(puzzles)
+    )  # as puzzles, one for every path of a puzzle
     shaped = flat.per_particle(lambda field: field.unflatten(1, (num_paths, len(x))).flatten(0, 1))
     wide = shaped.per_particle(lambda field: field.expand(num_particles, *field.shape[1:]))
     return wide._replace(log_evidence=torch.zeros_like(wide.log_weights[0]))
@@ -99,8 +105,10 @@ def halt(cloud: Cloud, heads: Heads | None, halt_at: float | None) -> None:
 
 
 def land(cloud: Cloud, model: GRAM, x: Tensor, heads: Heads | None, num_particles: int) -> Trajectories:
-    """Read a cloud of K x B rows (particles first) of puzzles x [K B, L] as equally weighted trajectories."""
+    """Read a cloud of K x B rows (particles first) of puzzles x [K B, L] as equally weighted trajectories.
 
+    Raises: FloatingPointError if the readout or a head gives a number that is not finite.
+    """
     answers = cloud.read(lambda index, state: model.readout.answer(state, x[index]))
 
     def likelihood(index: Tensor, state: State) -> Tensor:
@@ -115,6 +123,8 @@ def land(cloud: Cloud, model: GRAM, x: Tensor, heads: Heads | None, num_particle
         "halt": None if heads is None else cloud.read(lambda index, state: heads(state).halt.sigmoid()),
         "value": None if heads is None else cloud.read(lambda index, state: heads(state).value.sigmoid()),
     }
+    noted = {"y": flat["log_likelihood"], "halt head": flat["halt"], "value head": flat["value"]}
+    check_landed(noted, cloud.depth, cloud.puzzles)
     num_puzzles = len(cloud.depth) // num_particles
     shaped = {n: f if f is None else f.unflatten(0, (num_particles, num_puzzles)) for n, f in flat.items()}
     return Trajectories(log_evidence=cloud.change.new_zeros(num_puzzles), **shaped)

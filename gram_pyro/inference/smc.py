@@ -41,16 +41,18 @@ def smc(
 
     Puzzles are run in groups, so that about `chunk` rows are in flight; the K states of one puzzle are held together. A
     group is done when all its trajectories have halted: what is then resampled would not be resampled again.
-    Raises: ValueError if log G is NaN or +inf, or all K particles of a puzzle have weight zero.
+    Raises: ValueError if log G is NaN or +inf, or all K particles of a puzzle have weight zero; FloatingPointError if
+    the program comes to a number that is not finite.
     """
     check_sizes(num_particles, num_segments)
     check_halting(heads, halt_at)
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold={threshold} is a share of the particles: between 0 (never) and 1 (always)")
     parts = []
-    for group in in_chunks(x, max(1, chunk // num_particles)):
-        rows = group.repeat(num_particles, 1)
-        cloud = Cloud(from_prior(model, rows), model.start(rows), chunk)
+    for group in in_chunks(torch.arange(len(x), device=x.device), max(1, chunk // num_particles)):
+        puzzles = group.repeat(num_particles)
+        rows = x[puzzles]
+        cloud = Cloud(from_prior(model, rows), model.start(rows), chunk, puzzles)
         particles = ParticleFilter(cloud, num_particles, resample, threshold)
 
         def log_g(index: Tensor, state: State, rows: Tensor = rows) -> Tensor:

@@ -7,10 +7,8 @@ Every line is compared with the first of its group, in the same process; times a
 The run folder receives benchmark.csv, benchmark.json and benchmark.png, which grow with every part that is done.
 """
 
-import json
 from collections.abc import Iterator
 from functools import cached_property, partial
-from pathlib import Path
 
 import hydra
 import pyro
@@ -33,6 +31,8 @@ from gram_pyro.measure.step import measure_step
 from gram_pyro.precision import PRECISIONS, autocast
 from gram_pyro.report import write_rows
 from gram_pyro.runs.command import plain_errors
+from gram_pyro.runs.results import write_json
+from gram_pyro.runs.run_folder import open_folder
 from gram_pyro.tasks.base import Batch, Task
 from gram_pyro.train import Trainer
 
@@ -134,9 +134,7 @@ def markdown(lines: list[Line]) -> str:
 
 
 def run(config: DictConfig) -> None:
-    bench = Bench(config)
-    folder = Path(config.run_dir)
-    folder.mkdir(parents=True, exist_ok=True)
+    bench, folder = Bench(config), open_folder(config)
     head = {"config": OmegaConf.to_container(config, resolve=True), "device": str(bench.device)}
     head |= {"threads": torch.get_num_threads(), "torch": torch.__version__}
     lines: list[Line] = []
@@ -144,7 +142,7 @@ def run(config: DictConfig) -> None:
         lines += getattr(bench, name)(config[name])
         rows = [line._asdict() for line in lines]
         write_rows(folder / "benchmark.csv", rows)
-        (folder / "benchmark.json").write_text(json.dumps(head | {"rows": rows}, indent=1), encoding="utf-8")
+        write_json(folder / "benchmark.json", head | {"rows": rows})
         benchmark_figure(lines, folder / "benchmark.png")
     print(markdown(lines))
     print(f"\ntable and figure are in {folder}")

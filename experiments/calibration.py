@@ -25,7 +25,7 @@ from gram_pyro.evaluate import roll_out, selected
 from gram_pyro.inference.calibration import auroc, brier, calibration_error, threshold_for
 from gram_pyro.plots.inference import calibration_figure
 from gram_pyro.runs.command import plain_errors
-from gram_pyro.runs.study import open_study, write_study
+from gram_pyro.runs.study import open_study, save_study, say_where
 from gram_pyro.tasks.base import concatenate, subset
 
 
@@ -94,6 +94,7 @@ def run(config: DictConfig) -> None:
         {"answer": f"one of {k}", "confidence": n} | scores(*pair) | abstention(*pair, config.target)
         for n, pair in chosen.items()
     ]
+    save_study(study, config, "calibration", rows, num_puzzles=puzzles.num_puzzles, rows=rows)
     print(
         f"{puzzles.num_puzzles} unseen puzzles, {k} trajectories, {config.num_segments} segments, "
         f"{seconds:.0f} s on {device}"
@@ -101,7 +102,7 @@ def run(config: DictConfig) -> None:
     print(table(rows))
     calibration_figure(critics, folder / "trajectories.png")
     calibration_figure(chosen, folder / "selected.png")
-    write_study(study, config, "calibration", rows, num_puzzles=puzzles.num_puzzles, rows=rows)
+    say_where(study)
 
 
 @hydra.main(version_base=None, config_path="conf", config_name="calibration")

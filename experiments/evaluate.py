@@ -22,6 +22,7 @@ import hydra
 import pyro
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
 from gram_pyro.build import build_sampler
 from gram_pyro.evaluate import evaluate, selected
@@ -32,30 +33,38 @@ from gram_pyro.plots.trial import width_figure
 from gram_pyro.report import COLUMNS, flat_rows, markdown, write_rows
 from gram_pyro.runs.checkpoint import read
 from gram_pyro.runs.command import plain_arguments, plain_errors
-from gram_pyro.runs.results import record, to_json
+from gram_pyro.runs.results import record, strict, write_json
+from gram_pyro.runs.run_folder import RESULTS
 from gram_pyro.runs.study import open_study
 from gram_pyro.tasks.base import Puzzles, Task, subset
 
 
-def profile(task: Task, puzzles: Puzzles, result: Tally, width: int, folder: Path, name: str) -> None:
-    """What became of every puzzle, and a figure of it by what makes puzzles hard."""
+def measures(task: Task, puzzles: Puzzles) -> dict[str, Tensor]:
+    """What may make puzzles hard, [B] by name."""
+    hard = task.difficulty(puzzles.x)
+    return {"solutions": puzzles.num_solutions} | ({} if hard is None else dict([hard]))
+
+
+def per_puzzle_rows(task: Task, puzzles: Puzzles, result: Tally, width: int) -> list[dict[str, object]]:
+    """What became of every puzzle."""
     values = per_puzzle(result, width)
-    known = {"solutions": result.num_solutions}
-    if (hard := task.difficulty(puzzles.x)) is not None:
-        known |= dict([hard])
-    columns = known | {metric: values[metric] for metric in ("accuracy", "any", "vote", "distinct")}
+    columns = measures(task, puzzles) | {metric: values[metric] for metric in ("accuracy", "any", "vote", "distinct")}
     texts = [" ".join(map(str, x)) for x in puzzles.x.tolist()]
     lists = [texts, *(column.tolist() for column in columns.values())]
-    write_rows(
-        folder / f"puzzles_{name}.csv",
-        [dict(zip(["x", *columns], row, strict=True)) for row in zip(*lists, strict=True)],
-    )
-    measures = {
-        measure: column for measure, column in known.items() if column.isfinite().all() and column.unique().numel() > 1
+    return [dict(zip(["x", *columns], row, strict=True)) for row in zip(*lists, strict=True)]
+
+
+def profile(task: Task, puzzles: Puzzles, result: Tally, width: int, folder: Path, name: str) -> None:
+    """A figure of what became of the puzzles by what makes them hard."""
+    known = {
+        measure: column
+        for measure, column in measures(task, puzzles).items()
+        if column.isfinite().all() and column.unique().numel() > 1
     }
-    if measures:
+    if known:
+        values = per_puzzle(result, width)
         curves = {f"any of {width}": values["any"], "vote": values["vote"], "one": values["accuracy"]}
-        rows = profile_figure(measures, curves, name, folder / f"profile_{name}.png")
+        rows = profile_figure(known, curves, name, folder / f"profile_{name}.png")
         write_rows(folder / f"profile_{name}.csv", rows)
 
 
@@ -67,7 +76,7 @@ def run(config: DictConfig) -> None:
         method = f"{method}, {config.sampler_name}"
     sampler, select = build_sampler(config.sampler, task, program.heads), instantiate(config.select)
     draw = partial(sampler, program.model, heads=program.heads, halt_at=config.halt_at, chunk=config.chunk)
-    judged, seconds, tests, each, rows = [], 0.0, {}, {}, []
+    judged, seconds, tests, each, rows, shown = [], 0.0, {}, {}, [], []
     for name, puzzles in task.test.items():
         puzzles = subset(puzzles, config.num_puzzles)
         with precision:
@@ -80,24 +89,27 @@ def run(config: DictConfig) -> None:
         seconds += table["seconds"]
         tests[name] = table
         rows += flat_rows(method, name, table, widths)
-        width_figure({method: result}, folder / f"width_{name}.png", f"{name}: {table['num_puzzles']} unseen puzzles")
-        profile(task, puzzles, result, max(widths), folder, name)
-        _, _, row = selected(task, puzzles, trajectories, select)
+        write_rows(folder / "results.csv", rows)
+        write_rows(folder / f"puzzles_{name}.csv", per_puzzle_rows(task, puzzles, result, max(widths)))
+        shown.append((name, puzzles, result, table, selected(task, puzzles, trajectories, select)[2]))
+    description["config"]["method_name"] = method
+    asked = OmegaConf.to_container(config, resolve=True)
+    summary = description | {"evaluation": asked, "tests": tests, "per_puzzle": each}
+    write_json(folder / RESULTS, {"programs": {"GRAM": summary}})
+    for name, puzzles, result, table, row in shown:
         print(
             f"\n{table['num_puzzles']} puzzles '{name}', {config.num_segments} segments deep, "
             f"{table['segments']:.2f} run on average, {table['seconds']} s on {device}\n{markdown(table, widths)}\n\n"
             f"one answer of {max(widths)}: {row['accuracy']:.4f} ± {row['accuracy_se']:.4f} right; answered "
             f"{row['answered']:.4f}" + (f", of which {row['accuracy_answered']:.4f} right" if row["answered"] else "")
         )
-    write_rows(folder / "results.csv", rows)
-    description["config"]["method_name"] = method
-    asked = OmegaConf.to_container(config, resolve=True)
-    summary = description | {"evaluation": asked, "tests": tests, "per_puzzle": each}
-    (folder / "results.json").write_bytes(to_json({"programs": {"GRAM": summary}}))
+        width_figure({method: result}, folder / f"width_{name}.png", f"{name}: {table['num_puzzles']} unseen puzzles")
+        profile(task, puzzles, result, max(widths), folder, name)
     print(f"\ntables and figures are in {folder}\n")
     everything = join(judged)
     metrics = {name: by_width for name, by_width in report(everything, widths).items() if name in dict(COLUMNS)}
-    print(json.dumps(metrics | {"num_puzzles": len(everything.num_solutions), "seconds": round(seconds, 2)}))
+    metrics |= {"num_puzzles": len(everything.num_solutions), "seconds": round(seconds, 2)}
+    print(json.dumps(strict(metrics), allow_nan=False))
 
 
 @hydra.main(version_base=None, config_path="conf", config_name="evaluate")

@@ -21,7 +21,7 @@ from gram_pyro.metrics import standard_error
 from gram_pyro.model import GRAM
 from gram_pyro.runs.command import plain_errors
 from gram_pyro.runs.own_guides import own_guides
-from gram_pyro.runs.study import open_study, write_study
+from gram_pyro.runs.study import open_study, save_study, say_where
 from gram_pyro.tasks.base import Puzzles, draw_batch, subset
 
 with own_guides():
@@ -60,13 +60,14 @@ def run(config: DictConfig) -> None:
             key: v[torch.isfinite(v)] for key, v in values.items()
         }  # Pareto k has no value where weights are equal
         summary[name] = {key: [v.mean().item(), standard_error(v), len(v)] for key, v in known.items()}
+        for index in range(puzzles.num_puzzles):
+            rows.append({"puzzles": name, "index": index} | {key: v[index].item() for key, v in values.items()})
+        save_study(study, config, "evidence", rows, tests=summary)
         print(f"\n{puzzles.num_puzzles} puzzles '{name}', {config.num_segments} segments; nats per puzzle")
         for key, (mean, error, _) in summary[name].items():
             print(f"  {key:28s} {mean:10.4f} ± {error:.4f}")
         print(f"  Pareto k above {limit:.2f} are not to be trusted, of {config.num_particles} weights")
-        for index in range(puzzles.num_puzzles):
-            rows.append({"puzzles": name, "index": index} | {key: v[index].item() for key, v in values.items()})
-    write_study(study, config, "evidence", rows, tests=summary)
+    say_where(study)
 
 
 @hydra.main(version_base=None, config_path="conf", config_name="evidence")

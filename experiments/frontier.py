@@ -17,7 +17,7 @@ from gram_pyro.evaluate import evaluate
 from gram_pyro.inference.noise import hot_start
 from gram_pyro.plots.trial import frontier_figure
 from gram_pyro.runs.command import plain_errors
-from gram_pyro.runs.study import open_study, write_study
+from gram_pyro.runs.study import open_study, save_study, say_where
 from gram_pyro.tasks.base import subset
 
 COLUMNS = ("puzzles", "num_hot", "temperature", "accuracy", "coverage", "ceiling", "coverage_macro", "ceiling_macro")
@@ -58,11 +58,12 @@ def run(config: DictConfig) -> None:
                     "seconds": table["seconds"],
                 }
             )
+    save_study(study, config, "frontier", rows)
     print("| " + " | ".join(COLUMNS) + " |\n" + "| --- " * len(COLUMNS) + "|")
     for row in rows:
         print("| " + " | ".join(f"{row[c]:.2f}" if isinstance(row[c], float) else str(row[c]) for c in COLUMNS) + " |")
     frontier_figure(rows, folder / "frontier.png")
-    write_study(study, config, "frontier", rows)
+    say_where(study)
 
 
 @hydra.main(version_base=None, config_path="conf", config_name="frontier")

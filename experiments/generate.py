@@ -15,8 +15,9 @@ from omegaconf import DictConfig
 from gram_pyro.build import build_sampler
 from gram_pyro.generation import boards_figure, by_depth, depth_figure
 from gram_pyro.report import rows_markdown
+from gram_pyro.runs.atomic import write_atomically
 from gram_pyro.runs.command import plain_errors
-from gram_pyro.runs.study import open_study, write_study
+from gram_pyro.runs.study import open_study, save_study, say_where
 from gram_pyro.tasks.sudoku import NAMES
 from gram_pyro.tasks.sudoku_boards import SudokuBoards
 
@@ -36,12 +37,13 @@ def run(config: DictConfig) -> None:
     with precision:
         draw = partial(sampler, program.model, **options)
         rows, boards = by_depth(draw, task, config.num_boards, config.depths, config.seed, device)
+    save_study(study, config, "generation", rows)
+    lines = ("".join(NAMES[digit] for digit in board) for board in boards.tolist())
+    write_atomically(folder / "boards.txt", "".join(f"{line}\n" for line in lines).encode())
     print(f"\n{rows_markdown(rows)}")
     depth_figure(rows).savefig(folder / "depth.png", dpi=150)
     boards_figure(task, boards[:SHOWN]).savefig(folder / "boards.png", dpi=150)
-    lines = ("".join(NAMES[digit] for digit in board) for board in boards.tolist())
-    (folder / "boards.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    write_study(study, config, "generation", rows)
+    say_where(study)
 
 
 @hydra.main(version_base=None, config_path="conf", config_name="generate")

@@ -27,7 +27,7 @@ from gram_pyro.load import Program
 from gram_pyro.metrics import Tally, ceiling, per_puzzle, standard_error
 from gram_pyro.plots.inference import coverage_figure, scaling_figure
 from gram_pyro.runs.command import plain_errors
-from gram_pyro.runs.study import open_study, write_study
+from gram_pyro.runs.study import open_study, save_study, say_where
 from gram_pyro.tasks.base import Puzzles, Task, concatenate, subset
 
 COLUMNS = (
@@ -110,6 +110,7 @@ def run(config: DictConfig) -> None:
             puzzles = failed(program, task, puzzles, config, device)
         rows = measure(program, task, puzzles, config, device)
 
+    save_study(study, config, "scaling", rows, num_puzzles=puzzles.num_puzzles, rows=rows)
     print(f"\n{puzzles.num_puzzles} puzzles; accuracy of the one selected answer, and of K trajectories")
     print("| " + " | ".join(COLUMNS) + " |\n" + "| --- " * len(COLUMNS) + "|")
     for row in rows:
@@ -122,7 +123,7 @@ def run(config: DictConfig) -> None:
         curves.setdefault(row["sampler"], []).append((row["num_particles"], row["coverage"], row["coverage_se"]))
     best = [(k, ceiling(puzzles.num_solutions, k).mean().item()) for k in range(1, max(config.widths) + 1)]
     coverage_figure(curves, best, folder / "coverage.png")
-    write_study(study, config, "scaling", rows, num_puzzles=puzzles.num_puzzles, rows=rows)
+    say_where(study)
 
 
 @hydra.main(version_base=None, config_path="conf", config_name="scaling")

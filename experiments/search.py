@@ -26,7 +26,7 @@ from gram_pyro.metrics import standard_error
 from gram_pyro.plots.search import search_figure
 from gram_pyro.report import write_rows
 from gram_pyro.runs.command import plain_errors
-from gram_pyro.runs.study import Study, open_study, save_study
+from gram_pyro.runs.study import Study, open_study, save_study, say_where
 from gram_pyro.tasks.base import Puzzles, subset
 
 COLUMNS = ("limit", "solved", "solved_se", "trajectories")
@@ -77,9 +77,9 @@ def save(
     prefix = "" if len(study.task.test) == 1 else f"{name}_"
     title = f"{name}: {puzzles.num_puzzles} unseen puzzles"
     write_rows(study.folder / f"{prefix}puzzles.csv", puzzle_rows(puzzles, found, hard))
-    search_figure(rows, found, hard, title, study.folder / f"{prefix}search.png")
     extra = {"drawn": found.drawn.double().mean().item(), "num_puzzles": puzzles.num_puzzles, "seconds": seconds}
     save_study(study, config, f"{prefix}search", rows, rows=rows, **extra)
+    search_figure(rows, found, hard, title, study.folder / f"{prefix}search.png")
     return rows
 
 
@@ -106,7 +106,7 @@ def run(config: DictConfig) -> None:
         print("| " + " | ".join(COLUMNS) + " |\n" + "| --- " * len(COLUMNS) + "|")
         for row in rows:
             print("| " + " | ".join(f"{row[c]:.4g}" for c in COLUMNS) + " |")
-    print(f"\ntables and figures are in {study.folder}")
+    say_where(study)
 
 
 @hydra.main(version_base=None, config_path="conf", config_name="search")

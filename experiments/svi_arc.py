@@ -9,8 +9,6 @@ training.png, results.csv and results.json. Two guesses per test input, by a vot
 trajectories each; the rows "shown" are training pairs, of which no copies are made.
 """
 
-import json
-import logging
 from functools import partial
 from pathlib import Path
 
@@ -24,12 +22,13 @@ from gram_pyro.build import choose_device
 from gram_pyro.plots.arc import guesses_figure
 from gram_pyro.plots.trial import training_figure
 from gram_pyro.report import rows_markdown, write_rows
-from gram_pyro.runs.atomic import write_atomically
-from gram_pyro.runs.trial import claim_folder, rival_config, run_trial, train
+from gram_pyro.runs.results import write_json
+from gram_pyro.runs.resume import claim_folder
+from gram_pyro.runs.run_folder import RESULTS, is_finished
+from gram_pyro.runs.trial import rival_config, run_trial, train
 from gram_pyro.tasks.arc import TASK, Arc
 from gram_pyro.tasks.base import Puzzles, concatenate, subset
 
-log = logging.getLogger(__name__)
 MOST_INPUTS = 6  # in a figure
 
 
@@ -58,14 +57,13 @@ def run(config: DictConfig) -> None:
             "a name; leave peer=null, or choose a method that is a recursion"
         )
     folder, device = claim_folder(config), choose_device(config.device)
-    if (folder / "results.json").exists():
-        log.info("%s is finished; delete its results.json to evaluate it again", folder)
+    if is_finished(folder):
         return
     task, asked = instantiate(config.task), config.evaluate
     programs = {"GRAM": config} | {name: rival_config(config, r) for name, r in config.rivals.items() if r}
     sets = {name: (puzzles, list(asked.augmentations)) for name, puzzles in task.test.items()}
     sets["shown"] = subset(task.train, asked.num_puzzles), [1]
-    results, rows = {}, []
+    results, rows, guessed = {}, [], {}
     for name, program in programs.items():
         learner, results[name] = train(name, program, task, folder, device)
         draw = partial(learner.sample, chunk=asked.chunk)
@@ -81,11 +79,13 @@ def run(config: DictConfig) -> None:
                 drawn.append((puzzles, answers))
         puzzles = concatenate([part for part, _ in drawn])
         answers = Answers(*(torch.cat(field, 2) for field in zip(*(part for _, part in drawn), strict=True)))
-        draw_guesses(task, puzzles, answers, folder / f"arc_{name}.png")
+        guessed[name] = puzzles, answers
+    write_rows(folder / "results.csv", rows)
+    write_json(folder / RESULTS, {"programs": results, "rows": rows})
     print(f"\n{rows_markdown(rows)}")
     training_figure({name: folder / f"{name}.csv" for name in programs}, folder / "training.png")
-    write_rows(folder / "results.csv", rows)
-    write_atomically(folder / "results.json", json.dumps({"programs": results, "rows": rows}, indent=1).encode())
+    for name, (puzzles, answers) in guessed.items():
+        draw_guesses(task, puzzles, answers, folder / f"arc_{name}.png")
     print(f"\ntables, figures and checkpoints are in {folder}")
 
 

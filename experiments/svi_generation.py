@@ -19,8 +19,10 @@ from gram_pyro.evaluate import evaluate
 from gram_pyro.generation import GROUP, boards_figure, by_depth, claim, depth_figure
 from gram_pyro.plots.trial import training_figure
 from gram_pyro.report import flat_rows, rows_markdown, write_rows
-from gram_pyro.runs.results import to_json
-from gram_pyro.runs.trial import claim_folder, run_trial, train
+from gram_pyro.runs.results import write_json
+from gram_pyro.runs.resume import claim_folder
+from gram_pyro.runs.run_folder import RESULTS, is_finished
+from gram_pyro.runs.trial import run_trial, train
 from gram_pyro.tasks.base import subset
 from gram_pyro.verdict import diversity, diversity_text, is_collapsed
 
@@ -30,6 +32,10 @@ CLUE_COLUMNS = ("puzzles", "num_puzzles", "K", "accuracy", "accuracy_se", "any",
 
 def train_and_generate(config: DictConfig) -> None:
     folder, device, by = claim_folder(config), choose_device(config.device), config.evaluate
+    if is_finished(folder):
+        return
+    if by.num_boards < GROUP:
+        raise ValueError(f"evaluate.num_boards={by.num_boards} came; write {GROUP} or more, which are judged together")
     task = instantiate(config.task)
     learner, results = train("GRAM", config, task, folder, device)
     draw = partial(learner.sample, chunk=by.chunk)
@@ -40,16 +46,16 @@ def train_and_generate(config: DictConfig) -> None:
             chosen = subset(puzzles, by.num_puzzles)
             _, _, tests[name] = evaluate(draw, task, chosen, by.num_segments, widths, config.seed, device)
             table += flat_rows("GRAM", name, tests[name], widths)
-    print(f"\n{rows_markdown(rows)}\n\n{rows_markdown([{k: row[k] for k in CLUE_COLUMNS} for row in table])}")
     several = diversity(claim(task, boards), GROUP)
+    write_rows(folder / "generation.csv", rows)
+    write_rows(folder / "clues.csv", table)
+    summary = {"programs": {"GRAM": results | {"tests": tests}}, "generation": rows, "collapsed": is_collapsed(several)}
+    write_json(folder / RESULTS, summary)
+    print(f"\n{rows_markdown(rows)}\n\n{rows_markdown([{k: row[k] for k in CLUE_COLUMNS} for row in table])}")
     print(f"\n{diversity_text(several, GROUP)}")
     training_figure({"GRAM": folder / "GRAM.csv"}, folder / "training.png")
     depth_figure(rows).savefig(folder / "depth.png", dpi=150)
     boards_figure(task, boards[:SHOWN]).savefig(folder / "boards.png", dpi=150)
-    write_rows(folder / "generation.csv", rows)
-    write_rows(folder / "clues.csv", table)
-    summary = {"programs": {"GRAM": results | {"tests": tests}}, "generation": rows, "collapsed": is_collapsed(several)}
-    (folder / "results.json").write_bytes(to_json(summary))
     print(f"\ntables, figures and checkpoint are in {folder}")
 
 

@@ -7,7 +7,6 @@ The data are found under $GRAM_DATA. The run folder receives a checkpoint and a 
 scores.csv (by program and depth), results.json, and pictures: depth.png, generation.png, inpainting.png.
 """
 
-import json
 from collections.abc import Sequence
 from functools import partial
 
@@ -31,7 +30,10 @@ from gram_pyro.peers.vae import VAE
 from gram_pyro.plots.images import completions_figure, grid_figure, score_figure
 from gram_pyro.plots.trial import training_figure
 from gram_pyro.report import write_rows
-from gram_pyro.runs.trial import claim_folder, rival_config, run_trial, train
+from gram_pyro.runs.results import write_json
+from gram_pyro.runs.resume import claim_folder
+from gram_pyro.runs.run_folder import RESULTS, is_finished
+from gram_pyro.runs.trial import rival_config, run_trial, train
 from gram_pyro.tasks.base import Puzzles, subset
 from gram_pyro.tasks.images import UNKNOWN, Images
 
@@ -112,6 +114,8 @@ def completion_scores(task: Images, classifier: Classifier, images: Puzzles, lab
 
 def train_and_score(config: DictConfig) -> None:
     device, folder, by = choose_device(config.device), claim_folder(config), config.evaluate
+    if is_finished(folder):
+        return
     config = config.copy()
     OmegaConf.set_struct(config, False)  # peer: null left no key, and a rival may be one
     config.device = str(device)
@@ -120,7 +124,10 @@ def train_and_score(config: DictConfig) -> None:
     blank, halves = task.test["generation"], task.test["inpainting"]
     shown = read(classifier, blank.solutions)
     accuracy = (shown.probabilities.argmax(-1) == task.test_labels).double().mean().item()
-    print(f"\nclassifier {name}: {accuracy:.4f} of the test images right")
+    if by.num_inpainted > len(halves.x):
+        raise ValueError(
+            f"evaluate.num_inpainted={by.num_inpainted} came; expected at most the {len(halves.x)} test images"
+        )
     half = len(blank.x) // 2  # one half of the test images is the reference, of the other as many are scored as drawn
     real = Reading(*(part[:half] for part in shown))
     pictures = {"real": blank.solutions[half : half + by.num_images]}
@@ -150,19 +157,21 @@ def train_and_score(config: DictConfig) -> None:
             rows.append({"program": program, "depth": depth} | scores(classifier, images, real))
         inpainting = completion_scores(task, classifier, asked, task.test_labels[: by.num_inpainted], filled)
         summary[program] = description | {"evidence": bounds, "inpainting": inpainting}
-        print(f"\n{program}: {bounds}\n{inpainting}")
+    write_rows(folder / "scores.csv", rows)
+    head = {"classifier": {"digest": name, "accuracy": accuracy}, "scores": rows}
+    write_json(folder / RESULTS, head | {"programs": summary})
+    print(f"\nclassifier {name}: {accuracy:.4f} of the test images right")
+    for program, found in summary.items():
+        print(f"\n{program}: {found['evidence']}\n{found['inpainting']}")
     for row in rows:
         print({key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()})
-    write_rows(folder / "scores.csv", rows)
     score_figure(rows).savefig(folder / "depth.png", dpi=150)
     grid_figure({title: images[:SHOWN] for title, images in pictures.items()}, task).savefig(
         folder / "generation.png", dpi=150, bbox_inches="tight"
     )
-    few = asked.select(torch.arange(COMPLETED))
+    few = asked.select(torch.arange(min(COMPLETED, by.num_inpainted)))
     completions_figure(few, completed["GRAM"], task).savefig(folder / "inpainting.png", dpi=150)
     training_figure({program: folder / f"{program}.csv" for program in programs}, folder / "training.png")
-    head = {"classifier": {"digest": name, "accuracy": accuracy}, "scores": rows}
-    (folder / "results.json").write_text(json.dumps(head | {"programs": summary}, indent=1), encoding="utf-8")
     print(f"\ntables, figures and checkpoints are in {folder}")
 
 

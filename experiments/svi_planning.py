@@ -45,6 +45,8 @@ def run_and_draw(config: DictConfig) -> None:
     task, folder, device = instantiate(config.task), Path(config.run_dir), choose_device(config.device)
     (maps,) = task.test.values()
     maps = maps.select((maps.num_solutions > 1).nonzero().flatten()[:MOST_MAPS])
+    if not len(maps.x):
+        return
     model = build_program(config, task, folder / "GRAM.safetensors").model.to(device)
     size, depth = max(config.evaluate.widths), config.evaluate.num_segments
     draw = partial(sample, model, chunk=config.evaluate.chunk)

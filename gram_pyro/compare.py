@@ -31,7 +31,8 @@ from gram_pyro.metrics import standard_error
 from gram_pyro.plots.compare import comparison_figure
 from gram_pyro.report import write_rows
 from gram_pyro.runs import trial
-from gram_pyro.runs.atomic import write_atomically
+from gram_pyro.runs.results import write_json
+from gram_pyro.runs.resume import claim_folder
 from gram_pyro.tasks.base import Task, draw_batch, subset
 from gram_pyro.train import Trainer
 
@@ -140,15 +141,17 @@ def measure(trainer: Trainer, task: Task, config: DictConfig, device: torch.devi
 
 def run_one(name: str, config: DictConfig, task: Task, device: torch.device) -> dict[str, object]:
     """Train one entry from one seed and measure it; or read what was measured."""
-    folder = trial.claim_folder(config)
+    folder = claim_folder(config)
     file = folder / "measured.json"
-    if not file.exists():
+    try:
+        json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # not there, or not whole
         trainer, description = trial.train(name, config, task, folder, device)
         numbers = measure(trainer, task, config, device)
         numbers["minutes"] = description["seconds"] / 60
         numbers["parameters"] = sum(description["parameters"][part] for part in ("model", "guide"))
         row = {"entry": name, "seed": config.seed, "updates": description["updates"], "device": str(device)} | numbers
-        write_atomically(file, json.dumps(row, indent=1).encode())
+        write_json(file, row)
     return json.loads(file.read_text(encoding="utf-8"))
 
 
@@ -200,13 +203,13 @@ def run(config: DictConfig, group: str) -> None:
     if not rows:
         raise ValueError(f"no run came to its end: {failed}")
     lines, folder = summarise(rows), Path(config.run_dir)
+    write_rows(folder / "comparison.csv", lines)
+    write_rows(folder / "runs.csv", rows)
+    summary = {"config": OmegaConf.to_container(config, resolve=True), "table": lines, "runs": rows, "failed": failed}
+    write_json(folder / "comparison.json", summary)
     print(
         f"\n{lines[0]['num_puzzles']:.0f} unseen puzzles '{config.measure.puzzles}'; a perfect model's ELBO is "
         f"{lines[0]['perfect']:.2f} nats; ± standard error over seeds\n{markdown(lines)}"
     )
-    write_rows(folder / "comparison.csv", lines)
-    write_rows(folder / "runs.csv", rows)
-    summary = {"config": OmegaConf.to_container(config, resolve=True), "table": lines, "runs": rows, "failed": failed}
-    (folder / "comparison.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
     comparison_figure(lines, folder / "comparison.png", config.measure.iwae_width)
     print(f"\ntables, figure and checkpoints are in {folder}")

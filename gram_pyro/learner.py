@@ -63,6 +63,13 @@ class TrainSettings:
         """Rows whose prior rollouts the heads learn from: the free ones, or an eighth of the batch just for that."""
         return self.num_free or max(1, self.batch_size // 8)
 
+    def learning_rate_at(self, update: int) -> float:
+        """Linear warm-up, then a cosine to zero."""
+        progress = (update - self.warmup) / max(1, self.updates - self.warmup)
+        return self.learning_rate * min(
+            (update + 1) / (self.warmup + 1), 0.5 * (1 + math.cos(math.pi * max(0.0, progress)))
+        )
+
     def autocast(self, device: torch.device) -> torch.autocast:
         """The context every forward pass runs in."""
         return autocast(self.precision, device)
@@ -111,12 +118,8 @@ class Learner(ABC):
         return nn.utils.clip_grad_norm_(self.program.parameters(), self.settings.clip)
 
     def learning_rate(self) -> float:
-        """Linear warm-up, then a cosine to zero."""
-        s = self.settings
-        progress = (self.updates - s.warmup) / max(1, s.updates - s.warmup)
-        return s.learning_rate * min(
-            (self.updates + 1) / (s.warmup + 1), 0.5 * (1 + math.cos(math.pi * max(0.0, progress)))
-        )
+        """That of the next step."""
+        return self.settings.learning_rate_at(self.updates)
 
     def step(self, loss: Tensor) -> None:
         """One optimiser step, on the sum of the gradients of all ranks and of what was added before by backward().

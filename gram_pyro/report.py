@@ -2,8 +2,10 @@
 
 import csv
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 
+from gram_pyro.runs.atomic import write_atomically
 from gram_pyro.statistics import rule_of_three
 
 COLUMNS = (
@@ -47,11 +49,12 @@ def rows_markdown(rows: Sequence[Mapping]) -> str:
 
 
 def write_rows(path: Path, rows: Sequence[Mapping]) -> None:
-    """Rows as a CSV; its columns are all that any row has, in the order they come."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, dict.fromkeys(key for row in rows for key in row))
-        writer.writeheader()
-        writer.writerows(rows)
+    """Rows as a CSV; its columns are all that any row has, in the order they come. The file is whole or not there."""
+    text = StringIO(newline="")
+    writer = csv.DictWriter(text, dict.fromkeys(key for row in rows for key in row))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue().encode())
 
 
 def flat_rows(

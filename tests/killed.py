@@ -22,6 +22,7 @@ from hydra.utils import instantiate
 
 from gram_pyro.build import build_learner
 from gram_pyro.runs import checkpoint, trial
+from gram_pyro.runs.resume import claim_folder
 
 CONF = Path(__file__).parents[1] / "experiments" / "conf"
 CPU = torch.device("cpu")
@@ -42,7 +43,7 @@ def spawn(config, task):
         return child
     code = 1
     try:
-        trial.train("GRAM", config, task, trial.claim_folder(config), CPU)
+        trial.train("GRAM", config, task, claim_folder(config), CPU)
         code = 0
     except BaseException:
         traceback.print_exc()

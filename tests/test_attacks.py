@@ -17,6 +17,7 @@ import pytest
 import torch
 from hydra.utils import instantiate
 from killed import CPU, configuration
+from omegaconf import OmegaConf
 from safetensors.torch import load_file
 from tiny import L, batch, program
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -28,6 +29,7 @@ from gram_pyro.runs.atomic import write_atomically
 from gram_pyro.runs.command import plain_errors
 from gram_pyro.runs.fit import fit
 from gram_pyro.runs.interrupt import stop_on_signal
+from gram_pyro.runs.resume import claim_folder
 
 TESTS = Path(__file__).parent
 KILLS = 20
@@ -281,16 +283,26 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path, place):
     (tmp_path / "file").touch()
     with pytest.raises(SystemExit, match=r"^error: .* cannot hold a run \(.*\); choose a run_dir that can be written"):
         with plain_errors():
-            trial.claim_folder(configuration(tmp_path / place))
+            claim_folder(configuration(tmp_path / place))
 
 
 def test_a_folder_is_for_one_configuration(tmp_path):
     config = configuration(tmp_path)
-    trial.claim_folder(config)
-    assert trial.claim_folder(configuration(f"{tmp_path}/../{tmp_path.name}")) == tmp_path / ".." / tmp_path.name
-    config.train.beta = 0.5
-    with pytest.raises(ValueError, match="holds a run with another configuration; repeat its overrides"):
-        trial.claim_folder(config)
+    claim_folder(config)
+    config.train.beta = 0.25
+    claim_folder(config)  # nothing was made by the former one yet
+    (tmp_path / "GRAM.safetensors").touch()
+    same = configuration(f"{tmp_path}/../{tmp_path.name}")
+    same.train.beta = 0.25
+    assert claim_folder(same) == tmp_path / ".." / tmp_path.name
+    config.train.beta, config.evaluate.widths = 0.5, [1, 2, 3]
+    differ = r"\(train.beta is 0.25 there and 0.5 here, evaluate.widths is \[1, 2\] there and \[1, 2, 3\] here\)"
+    with pytest.raises(ValueError, match=f"holds a run with another configuration {differ}; repeat its overrides"):
+        claim_folder(config)
+    for number in range(10):
+        OmegaConf.update(config, f"core.new_{number}", number, force_add=True)
+    with pytest.raises(ValueError, match=r"core.new_0 is absent there and 0 here, .* and 6 more\); repeat"):
+        claim_folder(config)
 
 
 @pytest.mark.parametrize(("full", "error"), [("0", SystemExit), ("1", ValueError)])

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from gram_pyro.build import build_learner
 from gram_pyro.evaluate import evaluate
 from gram_pyro.runs import checkpoint, trial
+from gram_pyro.runs.resume import claim_folder
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def trained(tmp_path, local_params, task):
         config.model.num_transitions = 2
         config.watch.update(watch)
         with pyro.validation_enabled(False):
-            trial.train("GRAM", config, task, trial.claim_folder(config), CPU)
+            trial.train("GRAM", config, task, claim_folder(config), CPU)
         return load_file(tmp_path / name / "GRAM.safetensors")
 
     return train

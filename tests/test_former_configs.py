@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from gram_pyro.build import build_learner, choose_device
 from gram_pyro.load import RELEASED, complete, released, stored_config
 from gram_pyro.rollout_losses import Cover, Set
-from gram_pyro.runs import trial
+from gram_pyro.runs import resume
 from gram_pyro.tasks.sudoku import Sudoku
 
 
@@ -51,10 +51,11 @@ def test_a_folder_of_a_former_run_is_continued(tmp_path, monkeypatch):
     """By its overrides, and by resume=FOLDER; another configuration is still another."""
     config = configuration(tmp_path)
     Path(tmp_path / "config.yaml").write_text(OmegaConf.to_yaml(former(config, 1)), encoding="utf-8")
-    assert trial.claim_folder(config) == tmp_path
-    monkeypatch.setattr(trial.HydraConfig, "get", lambda: SimpleNamespace(overrides=SimpleNamespace(task=[])))
-    held = trial.resumed(OmegaConf.create({"resume": str(tmp_path)}))
-    assert trial.what_counts(held) == trial.what_counts(config)
+    (tmp_path / "GRAM.safetensors").touch()
+    assert resume.claim_folder(config) == tmp_path
+    monkeypatch.setattr(resume.HydraConfig, "get", lambda: SimpleNamespace(overrides=SimpleNamespace(task=[])))
+    held = resume.resumed(OmegaConf.create({"resume": str(tmp_path)}))
+    assert resume.what_counts(held) == resume.what_counts(config)
     config.train.rollouts_per_puzzle = 4
-    with pytest.raises(ValueError, match="holds a run with another configuration; repeat its overrides"):
-        trial.claim_folder(config)
+    with pytest.raises(ValueError, match="train.rollouts_per_puzzle is 1 there and 4 here.; repeat its overrides"):
+        resume.claim_folder(config)

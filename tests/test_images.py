@@ -96,7 +96,7 @@ SMALL = (
     "rivals.d3pm.train.updates=4",
     "watch.every=2", "watch.num_puzzles=4",
     "rivals.vae.peer.num_layers=1", "rivals.d3pm.peer.num_layers=1", "rivals.d3pm.peer.num_steps=2",
-    "evaluate.num_images=20", "evaluate.depths=[1,3]", "evaluate.num_inpainted=5", "evaluate.inpainting_depth=2",
+    "evaluate.num_images=20", "evaluate.depths=[1,3]", "evaluate.num_inpainted=4", "evaluate.inpainting_depth=2",
     "evaluate.evidence={num_images:4,num_particles:3}", "evaluate.chunk=16",
 )  # fmt: skip
 
@@ -145,6 +145,12 @@ def test_the_experiment_from_end_to_end(config, tmp_path):
     assert collapsed == pytest.approx([1.0, 1.0], abs=1e-6)  # all its images are one
     for picture in ("depth", "generation", "inpainting", "training"):
         assert (tmp_path / "run" / f"{picture}.png").stat().st_size > 5000
+
+
+def test_more_images_than_there_are_cannot_be_completed(config, local_params):
+    config.evaluate.num_inpainted = 41
+    with pytest.raises(ValueError, match="num_inpainted=41 came; expected at most the 40 test images"):
+        experiment("svi_images").train_and_score(config)
 
 
 def test_answers_by_depth_are_those_of_one_trajectory():

@@ -45,7 +45,11 @@ def test_what_is_shipped_passes():
     [
         ("dim", (0, -1, 2.5, "many", None, True, float("nan")), "write a whole number, 1 or more"),
         ("evaluate.chunk", (0, -1, 0.5), "write a whole number, 1 or more"),
-        ("evaluate.widths", ([1, 0], [1.5]), "write a whole number, 1 or more"),
+        ("evaluate.widths", ([1, 0], [1.5], []), "write a whole number, 1 or more"),
+        ("evaluate.depths", ([], [0], None), "write a whole number, 1 or more"),
+        ("evaluate.num_inpainted", (0, 0.5), "write a whole number, 1 or more"),
+        ("evaluate.halt_at", (0, 1, 2.5, "sure"), "write a probability between 0 and 1, or null to run to full depth"),
+        ("evaluate.baseline_deviations", ([0.1, 0], [-1], "few"), "write numbers above 0, or null for no baseline"),
         ("train.num_segments", (0, -3, 1.5, float("inf")), "write a whole number, 1 or more"),
         ("core.hidden", (0, -1, 0.5), "write a whole number, 1 or more"),
         ("seed", (-1, 0.5, None), "write a whole number, 0 or more"),
@@ -58,7 +62,7 @@ def test_what_is_shipped_passes():
 def test_a_number_that_makes_no_sense_is_one_sentence(place, values, sentence):
     for value in values:
         config = changed()
-        OmegaConf.update(config, place, value)
+        OmegaConf.update(config, place, value, force_add=True)
         with pytest.raises(ValueError, match=rf"^{place}=.* came") as told:
             check_numbers(config)
         assert str(told.value).endswith(sentence)

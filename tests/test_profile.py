@@ -41,15 +41,15 @@ def test_evaluation_tells_what_became_of_every_puzzle(tmp_path):
     x = torch.tensor([[1, 2, 3, 4] + [0] * 12, [1, 2, 3, 4, 3, 4, 1, 2, 2, 1, 4, 3, 4, 3, 2, 0]])
     puzzles = Puzzles(x, torch.zeros(13, 16, dtype=torch.long), torch.tensor([0, 12, 13]))
     result = Tally(torch.tensor([[0, 0], [3, 0]]), torch.tensor([[0, 1], [2, 1]]), puzzles.num_solutions)
-    experiment("evaluate").profile(task, puzzles, result, 2, tmp_path, "set")
-    with open(tmp_path / "puzzles_set.csv", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    evaluate = experiment("evaluate")
+    rows = evaluate.per_puzzle_rows(task, puzzles, result, 2)
+    evaluate.profile(task, puzzles, result, 2, tmp_path, "set")
     assert [row["x"] for row in rows] == [" ".join(map(str, board)) for board in x.tolist()]
     assert [(row["solutions"], row["accuracy"], row["any"]) for row in rows] == [
-        ("12", "0.5", "1.0"),
-        ("1", "1.0", "1.0"),
+        (12, 0.5, 1.0),
+        (1, 1.0, 1.0),
     ]
-    assert int(rows[0]["guesses"]) >= 4 and rows[1]["guesses"] == "0"  # 12 solutions, at most 4 branches at a guess
+    assert rows[0]["guesses"] >= 4 and rows[1]["guesses"] == 0  # 12 solutions, at most 4 branches at a guess
     with open(tmp_path / "profile_set.csv", encoding="utf-8") as file:
         assert [row["measure"] for row in csv.DictReader(file)] == ["solutions"] * 2 + ["guesses"] * 2
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 from scripts import experiment, script
 
-from gram_pyro.metrics import Tally, join
+from gram_pyro.metrics import Tally, join, report
 from gram_pyro.runs import baseline
-from gram_pyro.runs.results import record, recorded, to_json
+from gram_pyro.runs.results import read_programs, record, recorded, to_json, write_json
 from gram_pyro.tasks.base import Puzzles
-from gram_pyro.verdict import scores
+from gram_pyro.verdict import gains_of_means, scores
 
 K = 20
 
@@ -46,6 +46,26 @@ def test_results_are_strict_json_with_a_list_of_numbers_on_a_line():
     read = json.loads(text, parse_constant=pytest.fail)
     assert read == {"a": [1.5, None, None], "b": {"3": None, "c": ["x", {"d": [1, 2]}]}, "e": "[ 1, 2 ]"}
     assert '"a": [ 1.5, null, null ]' in text and "[ 1, 2 ]" in text
+
+
+def test_numbers_that_are_none_are_written_as_null_and_read_as_none(tmp_path):
+    """As the coverage of one puzzle with too many solutions to count, and the error of its mean."""
+    one = method(0.9, 1)._replace(num_solutions=torch.tensor([math.nan]), groups=None)
+    table = report(one, [1, K]) | {"num_puzzles": 1}
+    assert math.isnan(table["coverage"][K]) and math.isnan(table["coverage_se"][1])
+    rest = {"parameters": {"model": 1}, "device": "cpu", "seconds": 1.0}
+    whole = program(0, {"a": one}) | {"tests": {"a": table}} | rest
+    whole["config"]["task_name"] = "graphs"
+    write_json(tmp_path / "results.json", {"programs": {"GRAM": whole}})
+    text = (tmp_path / "results.json").read_text()
+    strict = json.loads(text, parse_constant=pytest.fail)["programs"]["GRAM"]
+    assert strict["tests"]["a"]["coverage"]["20"] is None and math.isnan(recorded(strict).coverage[0])
+    read = read_programs(tmp_path)["GRAM"]
+    assert math.isnan(read["tests"]["a"]["coverage"]["20"]) and math.isnan(recorded(read).coverage[0])
+    (row,) = experiment("table").read_run(tmp_path / "results.json", K)
+    assert math.isnan(row["coverage"]) and row["any"] == 100 * table["any"][K]
+    found = gains_of_means({"a": read["tests"]["a"]}, {"a": read["tests"]["a"]}, K)
+    assert found["accuracy"].mean == 0 and "coverage" not in found
 
 
 def test_scores_are_read_as_they_were_recorded():

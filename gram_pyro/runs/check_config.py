@@ -11,13 +11,11 @@ from omegaconf import DictConfig, OmegaConf
 AT_LEAST_ONE = (
     "dim hidden num_layers num_updates num_heads num_transitions num_grad_steps updates num_segments batch_size "
     "accumulate rollouts_per_puzzle every num_puzzles widths chunk max_solutions n num_particles num_steps "
-    "num_components rank num_classes"
+    "num_components rank num_classes depths augmentations num_images num_inpainted inpainting_depth num_boards"
 ).split()
 AT_LEAST_ZERO = "seed warmup num_train num_test max_plate_nesting".split()
-REAL = (
-    "free_share beta learning_rate weight_decay clip ema balance several_share test_share baseline_deviations"
-).split()
-NULLABLE = ("hidden", "num_puzzles", "baseline_deviations")  # null: as wide as dim; all there are; none
+REAL = "free_share beta learning_rate weight_decay clip ema balance several_share test_share".split()
+NULLABLE = ("hidden", "num_puzzles", "baseline_deviations", "halt_at")  # null: as wide as dim; all there are; none
 
 
 def check_numbers(config: DictConfig) -> None:
@@ -34,16 +32,20 @@ def check_numbers(config: DictConfig) -> None:
                 raise ValueError(f"{place}={value} came; write a whole number, {least} or more")
         elif name in REAL and not (number and 0 <= value and (math.isfinite(value) or name == "clip")):
             raise ValueError(f"{place}={value} came; write a number, 0 or more")
+        elif name == "baseline_deviations" and value != [] and not (number and 0 < value < math.inf):
+            raise ValueError(f"{place}={value} came; write numbers above 0, or null for no baseline")
+        elif name == "halt_at" and not (number and 0 < value < 1):
+            raise ValueError(f"{place}={value} came; write a probability between 0 and 1, or null to run to full depth")
         if name == "dim" and value != config.dim:
             raise ValueError(f"{place}={value} came beside dim={config.dim}; leave it out, all parts have one width")
 
 
 def leaves(value: object, place: str = "", name: str = "") -> Iterator[tuple[str, str, object]]:
-    """Where every value stands, the last key on the way there, and the value."""
+    """Where every value stands, the last key on the way there, and the value; of a list each, or [] if it is empty."""
     if isinstance(value, Mapping):
         for key, below in value.items():
             yield from leaves(below, f"{place}.{key}" if place else str(key), str(key))
-    elif isinstance(value, Sequence) and not isinstance(value, str):
+    elif isinstance(value, Sequence) and not isinstance(value, str) and len(value):
         for below in value:
             yield from leaves(below, place, name)
     else:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from io import TextIOWrapper
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
@@ -24,8 +25,11 @@ from omegaconf.errors import OmegaConfBaseException
 def plain_errors() -> Iterator[None]:
     """Exit with one sentence on a bad value, a file that cannot be read or written, or a number that is not finite.
 
-    HYDRA_FULL_ERROR=1 shows the traceback instead.
+    What the terminal cannot show is spelt out. HYDRA_FULL_ERROR=1 shows the traceback instead.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         yield
     except (ValueError, OSError, FloatingPointError, InstantiationException) as error:

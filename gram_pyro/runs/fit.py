@@ -1,7 +1,9 @@
 """The training loop: batches in, a checkpoint and a metrics table out, with a progress bar; it resumes."""
 
+import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,6 +16,8 @@ from gram_pyro.runs import checkpoint
 from gram_pyro.runs.interrupt import stop_on_signal
 from gram_pyro.runs.metrics_table import MetricsTable
 from gram_pyro.tasks.base import Puzzles, Task
+
+log = logging.getLogger(__name__)
 
 
 def solves(trainer: Learner, task: Task, puzzles: Puzzles, device: torch.device) -> Tensor:
@@ -39,6 +43,23 @@ def columns(means: dict[str, Tensor]) -> dict[str, float]:
     for name, mean in means.items():
         flat |= {f"{name}_{t}": v for t, v in enumerate(mean.tolist())} if mean.ndim else {name: mean.item()}
     return flat
+
+
+def say_what_is_new(past: dict, trainer: Learner) -> None:
+    """Where a run goes on to another number of updates: what becomes of the learning rate."""
+    settings, done = trainer.settings, past["updates"]
+    planned = past.get("config", {}).get("train", {}).get("updates", settings.updates)
+    if planned != settings.updates:
+        log.info(
+            "%d updates in place of %d: from update %d on the learning rate follows the cosine of %d, and is %.2g "
+            "there in place of %.2g",
+            settings.updates,
+            planned,
+            done,
+            settings.updates,
+            settings.learning_rate_at(done),
+            replace(settings, updates=planned).learning_rate_at(done),
+        )
 
 
 def fit(
@@ -70,9 +91,10 @@ def fit(
     description = {"seconds": 0.0} | description
     saved = None
     if path.exists():
-        past, log = checkpoint.restore(path, trainer, generator)
-        description |= past
-        table.restore(log, device)
+        past, logged = checkpoint.restore(path, trainer, generator)
+        say_what_is_new(past, trainer)
+        description |= past | {key: value for key, value in description.items() if key == "config"}
+        table.restore(logged, device)
         saved = trainer.updates
     else:
         table.path.unlink(missing_ok=True)

@@ -28,6 +28,11 @@ def this_process() -> Part:
     return Part(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else Part(0, 1)
 
 
+def is_first() -> bool:
+    """Whether this is rank 0, also before it has joined the others."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def parts(accumulate: int) -> list[Part]:
     """The parts of a batch that are this rank's, one after the other."""
     rank, count = this_process()

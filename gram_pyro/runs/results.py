@@ -4,7 +4,7 @@
                baseline: {kind, deviation, tuning}   of the one that the verdict is about}}
     verdict: {word, seeds, beside, diversity, ...}
 
-It is strict JSON: what is not a number is null. `per_puzzle` has what a verdict over several runs needs.
+It is strict JSON: what is not a number is null, and NaN again when it is read. `per_puzzle` has what a verdict over several runs needs.
 """
 
 import json
@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from gram_pyro.metrics import Tally, join
+from gram_pyro.runs.atomic import write_atomically
 from gram_pyro.runs.check_config import leaves
 from gram_pyro.verdict import Scores, Seed, gains, gains_of_means, scores
 
@@ -26,17 +27,23 @@ AS_TRAINED = {"sampler_name": "ancestral", "halt_at": None, "task": {"test": Non
 DIGITS = 6
 
 
+def write_json(path: Path, results: object) -> None:
+    """Write results, whole or not at all.  Raises: OSError."""
+    write_atomically(path, to_json(results))
+
+
+def strict(value: object) -> object:
+    """A value as strict JSON can hold it: what is no finite number is null."""
+    if isinstance(value, Mapping):
+        return {str(key): strict(below) for key, below in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [strict(below) for below in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def to_json(results: object) -> bytes:
     """The text of results.json, with a list of numbers on one line."""
-
-    def plain(value: object) -> object:
-        if isinstance(value, Mapping):
-            return {str(key): plain(below) for key, below in value.items()}
-        if isinstance(value, Sequence) and not isinstance(value, str):
-            return [plain(below) for below in value]
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
-    text = json.dumps(plain(results), indent=1, allow_nan=False)
+    text = json.dumps(strict(results), indent=1, allow_nan=False)
     return re.sub(r"\[[^][{}\"]+\]", lambda numbers: " ".join(numbers[0].split()), text).encode()
 
 
@@ -96,12 +103,24 @@ def number(value: float | None) -> float:
     return math.nan if value is None else value
 
 
+def numbers(table: object) -> object:
+    """A table that was read, NaN for every null."""
+    if isinstance(table, Mapping):
+        return {key: numbers(below) for key, below in table.items()}
+    return [numbers(below) for below in table] if isinstance(table, list) else number(table)
+
+
 def read_programs(path: Path) -> dict[str, dict]:
     """The programs in a results.json, or in that of a folder.  Raises: ValueError if it is none."""
     path = path / "results.json" if path.is_dir() else path
     try:
-        return json.loads(path.read_text(encoding="utf-8"))["programs"]
-    except (OSError, ValueError, KeyError, TypeError):
+        programs = json.loads(path.read_text(encoding="utf-8"))["programs"]
+        measured = ("tests", "per_puzzle")
+        return {
+            name: program | {key: numbers(program[key]) for key in measured if key in program}
+            for name, program in programs.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise ValueError(f"got {path}, which cannot be read as results; write the folder of a finished run") from None
 
 

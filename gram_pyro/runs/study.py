@@ -1,6 +1,5 @@
 """A study of one checkpoint: what every experiment on trained weights does first and last."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +11,8 @@ from gram_pyro.build import build_task, choose_device
 from gram_pyro.load import Program, build_program, stored_config
 from gram_pyro.precision import AUTO, autocast
 from gram_pyro.report import write_rows
+from gram_pyro.runs.results import write_json
+from gram_pyro.runs.run_folder import open_folder
 from gram_pyro.tasks.base import Task
 
 
@@ -26,12 +27,14 @@ class Study(NamedTuple):
 
 
 def open_study(config: DictConfig) -> Study:
-    """The study that `config` (keys checkpoint, trust, task, device, run_dir) describes; its folder is made."""
+    """The study that `config` (keys checkpoint, trust, task, device, run_dir) describes; its folder is this process's.
+
+    Raises: as `stored_config`, `build_program` and `open_folder`.
+    """
     trained, device = stored_config(config.checkpoint, config.trust), choose_device(config.device)
     task = build_task(trained, config.task)
     program = Program(*(module.to(device) for module in build_program(trained, task, config.checkpoint)))
-    folder = Path(config.run_dir)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = open_folder(config)
     precision = "fp32" if trained.train.get("precision") == "fp32" else AUTO  # bf16 elsewhere may be slow here
     return Study(task, program, device, autocast(precision, device), folder)
 
@@ -40,11 +43,9 @@ def save_study(study: Study, config: DictConfig, name: str, rows: Sequence[Mappi
     """Write `rows` as NAME.csv, and the configuration, the device and `summary` (the rows if empty) as NAME.json."""
     write_rows(study.folder / f"{name}.csv", rows)
     head = {"config": OmegaConf.to_container(config, resolve=True), "device": str(study.device)}
-    text = json.dumps(head | (summary or {"rows": list(rows)}), indent=1)
-    (study.folder / f"{name}.json").write_text(text, encoding="utf-8")
+    write_json(study.folder / f"{name}.json", head | (summary or {"rows": list(rows)}))
 
 
-def write_study(study: Study, config: DictConfig, name: str, rows: Sequence[Mapping], /, **summary: object) -> None:
-    """`save_study`, and say where."""
-    save_study(study, config, name, rows, **summary)
+def say_where(study: Study) -> None:
+    """The last line of an experiment."""
     print(f"\ntables and figures are in {study.folder}")

@@ -21,21 +21,21 @@ from gram_pyro.allocator import keep_freed_memory
 from gram_pyro.build import build_learner, choose_device
 from gram_pyro.evaluate import Draw, evaluate
 from gram_pyro.learner import Learner
-from gram_pyro.load import complete, weights_file
+from gram_pyro.load import weights_file
 from gram_pyro.metrics import Tally, join
 from gram_pyro.plots.trial import training_figure, width_figure
 from gram_pyro.precision import choose_precision
 from gram_pyro.report import flat_rows, markdown, write_rows
 from gram_pyro.runs import run_folder, trusted
-from gram_pyro.runs.atomic import write_atomically
 from gram_pyro.runs.baseline import MARGINALS, has_baseline, marginals, tune
 from gram_pyro.runs.check_config import check_numbers
 from gram_pyro.runs.checkpoint import start_from
 from gram_pyro.runs.command import plain_errors
 from gram_pyro.runs.commit import commit
 from gram_pyro.runs.fit import fit
-from gram_pyro.runs.parallel import joined
-from gram_pyro.runs.results import baseline_name, named, record, to_json
+from gram_pyro.runs.parallel import is_first, joined
+from gram_pyro.runs.results import baseline_name, named, record, write_json
+from gram_pyro.runs.resume import claim_folder, resumed
 from gram_pyro.statistics import Estimate
 from gram_pyro.tasks.base import Task, by_size, subset
 from gram_pyro.train import Trainer
@@ -53,50 +53,6 @@ from gram_pyro.verdict import (
 )
 
 log = logging.getLogger(__name__)
-
-
-def claim_folder(config: DictConfig) -> Path:
-    """The run folder, with the resolved configuration in it; it is this process's until that ends.
-
-    Raises: ValueError if it holds a run of another configuration, or another process is at work in it; OSError if it
-    cannot be written to.
-    """
-    folder = Path(config.run_dir)
-    run_folder.claim(folder, OmegaConf.to_yaml(config, resolve=True))
-    if what_counts(complete(run_folder.read_config(folder / run_folder.CONFIG))) != what_counts(config):
-        raise ValueError(
-            f"{folder} holds a run with another configuration; repeat its overrides to continue it, or choose a run_dir"
-        )
-    return folder
-
-
-def what_counts(config: DictConfig) -> dict:
-    """A configuration without the place of the run, and without how it was asked for."""
-    everything = OmegaConf.to_container(config, resolve=True)
-    return {key: value for key, value in everything.items() if key not in ("run_dir", "resume", "trust")}
-
-
-def resumed(config: DictConfig) -> DictConfig:
-    """The configuration of the run folder that `resume` names (null: `config` itself).
-
-    Raises: FileNotFoundError if there is no run in it; ValueError if other overrides came beside it, or if it names
-    what is no part of this package and `trust` is not true.
-    """
-    if config.get("resume") is None:
-        return config
-    file = Path(config.resume) / run_folder.CONFIG
-    if not file.is_file():
-        raise FileNotFoundError(f"there is no run in {config.resume}: it has no {file.name}; give resume=RUN_FOLDER")
-    if others := [o for o in HydraConfig.get().overrides.task if not o.startswith(("resume=", "trust="))]:
-        raise ValueError(
-            f"resume={config.resume} takes the configuration of that run, and {', '.join(others)} came beside it; "
-            "leave that out, or start a new run"
-        )
-    held = complete(run_folder.read_config(file))
-    trust = config.get("trust", False)
-    trusted.check(held, file, trust)
-    held.run_dir, held.trust = config.resume, trust
-    return held
 
 
 def train(name: str, config: DictConfig, task: Task, folder: Path, device: torch.device) -> tuple[Learner, dict]:
@@ -202,15 +158,14 @@ def as_dicts(estimates: dict[str, Estimate]) -> dict[str, dict]:
 
 def run(config: DictConfig) -> None:
     folder, device = claim_folder(config), choose_device(config.device)
-    if (folder / "results.json").exists():
-        log.info("%s is finished; delete its results.json to evaluate it again", folder)
+    if run_folder.is_finished(folder):
         return
     task = instantiate(config.task)
     widths = list(config.evaluate.widths)
     programs = {"GRAM": config} | {name: rival_config(config, r) for name, r in config.rivals.items() if r}
     tests = {name: subset(puzzles, config.evaluate.num_puzzles) for name, puzzles in task.test.items()}
     tallies: dict[str, dict[str, Tally]] = {name: {} for name in tests}
-    results, rows = {}, []
+    results, rows, texts = {}, [], []
     for name, program in programs.items():
         learner, description = train(name, program, task, folder, device)
         log.info("%s: %d updates in %.0f s on %s", name, description["updates"], description["seconds"], device)
@@ -230,19 +185,20 @@ def run(config: DictConfig) -> None:
                 results[label]["tests"][test] = table
                 results[label]["per_puzzle"][test] = record(tallies[test][label], max(widths))
                 rows += flat_rows(label, test, table, widths)
-                print(
-                    f"\n{label} on {table['num_puzzles']} unseen puzzles '{test}', "
+                texts.append(
+                    f"{label} on {table['num_puzzles']} unseen puzzles '{test}', "
                     f"{config.evaluate.num_segments} segments deep\n{markdown(table, widths)}"
                 )
+        write_rows(folder / "results.csv", rows)
     everything = {label: join([by_label[label] for by_label in tallies.values()]) for label in results}
     summary, text = judged(results, everything, config.seed, max(widths))
-    print(f"\n{text}")
+    write_json(folder / run_folder.RESULTS, {"programs": results, "verdict": summary})  # before what may fail
+    for said in [*texts, text]:
+        print(f"\n{said}")
 
     training_figure({name: folder / f"{name}.csv" for name in programs}, folder / "training.png")
     for test, by_program in tallies.items():
         width_figure(by_program, folder / f"width_{test}.png", f"{test}: {tests[test].num_puzzles} unseen puzzles")
-    write_rows(folder / "results.csv", rows)
-    write_atomically(folder / "results.json", to_json({"programs": results, "verdict": summary}))  # whole, or not there
     print(f"\ntables, figures and checkpoints are in {folder}")
 
 
@@ -255,6 +211,8 @@ def run_trial(config: DictConfig, script: str, work: Callable[[DictConfig], None
         with plain_errors():
             config = resumed(config)
             check_numbers(config)
+            if is_first():
+                run_folder.settle(config)
             with joined(config.run_dir) as config.run_dir:
                 work(config)
     except KeyboardInterrupt as stopped:

@@ -4,7 +4,8 @@
                baseline: {kind, deviation, tuning}   of the one that the verdict is about}}
     verdict: {word, seeds, beside, diversity, ...}
 
-It is strict JSON: what is not a number is null, and NaN again when it is read. `per_puzzle` has what a verdict over several runs needs.
+It is strict JSON: what is not a number is null, and NaN again when it is read. `per_puzzle` has what a verdict over
+several runs needs.
 """
 
 import json

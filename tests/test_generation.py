@@ -212,6 +212,7 @@ def test_boards_of_a_checkpoint(tmp_path, capsys):
     written = {path.name for path in (tmp_path / "drawn").iterdir() if path.stat().st_size}
     assert written >= {"generation.csv", "generation.json", "depth.png", "boards.png"}
     with initialize_config_dir(str(CONF), version_base=None):
-        config = compose("generate", overrides=["checkpoint=" + str(RELEASED / "sudoku_4x4.safetensors"), "run_dir=x"])
+        elsewhere = [f"checkpoint={RELEASED / 'sudoku_4x4.safetensors'}", f"run_dir={tmp_path / 'refused'}"]
+        config = compose("generate", overrides=elsewhere)
     with pytest.raises(ValueError, match="solves puzzles of Sudoku; give the checkpoint of a run of svi_generation.py"):
         experiment("generate").run(config)

@@ -36,7 +36,7 @@ from gram_pyro.runs.command import plain_arguments, plain_errors
 from gram_pyro.runs.results import record, strict, write_json
 from gram_pyro.runs.run_folder import RESULTS
 from gram_pyro.runs.study import open_study
-from gram_pyro.tasks.base import Puzzles, Task, subset
+from gram_pyro.tasks.base import Puzzles, Task, subset, unseen
 
 
 def measures(task: Task, puzzles: Puzzles) -> dict[str, Tensor]:
@@ -77,7 +77,7 @@ def run(config: DictConfig) -> None:
     sampler, select = build_sampler(config.sampler, task, program.heads), instantiate(config.select)
     draw = partial(sampler, program.model, heads=program.heads, halt_at=config.halt_at, chunk=config.chunk)
     judged, seconds, tests, each, rows, shown = [], 0.0, {}, {}, [], []
-    for name, puzzles in task.test.items():
+    for name, puzzles in unseen(task).items():
         puzzles = subset(puzzles, config.num_puzzles)
         with precision:
             trajectories, result, table = evaluate(

@@ -22,7 +22,7 @@ from gram_pyro.model import GRAM
 from gram_pyro.runs.command import plain_errors
 from gram_pyro.runs.own_guides import own_guides
 from gram_pyro.runs.study import open_study, save_study, say_where
-from gram_pyro.tasks.base import Puzzles, draw_batch, subset
+from gram_pyro.tasks.base import Puzzles, draw_batch, subset, unseen
 
 with own_guides():
     from guides.bootstrap import Bootstrap
@@ -49,7 +49,7 @@ def run(config: DictConfig) -> None:
     study = open_study(config)
     task, program, device, precision, _ = study
     summary, rows, limit = {}, [], pareto_threshold(config.num_particles)
-    for name, puzzles in task.test.items():
+    for name, puzzles in unseen(task).items():
         puzzles = subset(puzzles, config.num_puzzles)
         with precision:
             proposals = {"guide": program.guide, "prior": Bootstrap(program.model)}

@@ -18,7 +18,7 @@ from gram_pyro.inference.noise import hot_start
 from gram_pyro.plots.trial import frontier_figure
 from gram_pyro.runs.command import plain_errors
 from gram_pyro.runs.study import open_study, save_study, say_where
-from gram_pyro.tasks.base import subset
+from gram_pyro.tasks.base import subset, unseen
 
 COLUMNS = ("puzzles", "num_hot", "temperature", "accuracy", "coverage", "ceiling", "coverage_macro", "ceiling_macro")
 
@@ -30,7 +30,7 @@ def run(config: DictConfig) -> None:
     points = [(1, 1.0)] if 1.0 in config.temperatures else []
     points += [(hot, t) for hot in config.num_hot for t in config.temperatures if t != 1]
     rows = []
-    for name, whole in task.test.items():
+    for name, whole in unseen(task).items():
         puzzles = subset(whole, config.num_puzzles)
         for num_hot, temperature in tqdm(points, desc=name, unit="point", dynamic_ncols=True):
             draw = partial(hot_start, program.model, temperature=temperature, num_hot=num_hot, **options)

@@ -27,7 +27,7 @@ from gram_pyro.plots.search import search_figure
 from gram_pyro.report import write_rows
 from gram_pyro.runs.command import plain_errors
 from gram_pyro.runs.study import Study, open_study, save_study, say_where
-from gram_pyro.tasks.base import Puzzles, subset
+from gram_pyro.tasks.base import Puzzles, subset, unseen
 
 COLUMNS = ("limit", "solved", "solved_se", "trajectories")
 
@@ -93,7 +93,7 @@ def run(config: DictConfig) -> None:
             found = sampler(study.program.model, x.to(study.device), num_particles, config.num_segments, **options)
         return found.to("cpu")
 
-    for name, puzzles in study.task.test.items():
+    for name, puzzles in unseen(study.task).items():
         puzzles = subset(puzzles, config.num_puzzles)
         torch.manual_seed(config.seed)
         found, began = Found.nothing(puzzles.x), time.monotonic()

@@ -63,7 +63,7 @@ def evidence(learner: Learner, path: str, task: Images, images: Puzzles, config:
     device, chosen = torch.device(config.device), config.evaluate.evidence
     x, y = images.x.to(device), images.solutions.to(device)
     if isinstance(learner.averaged, GRAM):
-        model, guide, _ = (module.to(device) for module in build_program(config, task, path))
+        model, guide, _ = build_program(config, task, path, device)
         weights = log_weights(
             model, guide, x, y, chosen.num_particles, config.train.num_segments, config.evaluate.chunk
         )

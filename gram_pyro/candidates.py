@@ -100,7 +100,7 @@ class ConstraintMixer(nn.Module):
                 "numbers: a board is known by its own"
             )
         for board in constraints:  # found again by the number of candidates
-            groups = torch.cat(board.families).to(torch.get_default_dtype())
+            groups = torch.cat(board.families).to(self.cell.weight.detach())
             self.register_buffer(f"groups_{board.num_candidates}", groups, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -127,7 +127,7 @@ class RelationalAttention(nn.Module):
         self.num_heads = num_heads
         self.qkv = Linear(dim, 3 * dim)
         self.out = Linear(dim, dim)
-        self.register_buffer("relations", relations.to(torch.get_default_dtype()), persistent=False)
+        self.register_buffer("relations", relations.to(self.out.weight.detach()), persistent=False)
         focus = torch.arange(num_heads) % len(relations)
         self.bias = nn.Parameter(2.0 * F.one_hot(focus, len(relations)).to(torch.get_default_dtype()))  # [H, R]
 

@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyro
+import torch
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
-from gram_pyro.build import build_guide, build_heads, build_model, build_task
+from gram_pyro.build import build_guide, build_heads, build_model, build_task, choose_device
 from gram_pyro.guide import Guide
 from gram_pyro.heads import Heads
 from gram_pyro.model import GRAM
@@ -30,6 +31,10 @@ class Program(NamedTuple):
     model: GRAM
     guide: Guide
     heads: Heads
+
+    def to(self, device: torch.device | str) -> "Program":
+        """The same on a device; the modules are moved as they are."""
+        return Program(*(module.to(device) for module in self))
 
 
 def weights_file(weights: str | Path) -> Path:
@@ -75,9 +80,12 @@ def complete(config: dict | DictConfig) -> DictConfig:
     return config
 
 
-def build_program(config: DictConfig, task: Task, weights: str | Path) -> Program:
+def build_program(
+    config: DictConfig, task: Task, weights: str | Path, device: torch.device | str | None = None
+) -> Program:
     """The model, guide and heads that `config` describes, for puzzles of `task`, with the averages of a checkpoint.
 
+    Args: device, where it will be; None: torch's default device.
     Raises: FileNotFoundError, ValueError: no checkpoint, or one of another program or task.
     """
     path = weights_file(weights)
@@ -86,14 +94,13 @@ def build_program(config: DictConfig, task: Task, weights: str | Path) -> Progra
             f"{path} holds {config.peer._target_}, which has no trajectories; give the checkpoint of a GRAM"
         )
     tensors, _ = read(path)
-    with pyro.settings.context(module_local_params=True):
+    with pyro.settings.context(module_local_params=True), torch.device("cpu"):
         model = build_model(config, task)
-        guide = build_guide(config, model)
-    program = Program(model, guide, build_heads(config))
+        program = Program(model, build_guide(config, model), build_heads(config))
     for name, module in program._asdict().items():
         fill(module, part_of(tensors, f"average.{name}."), path)
         module.eval()
-    return program
+    return program.to(torch.get_default_device() if device is None else device)
 
 
 def load_program(weights: str | Path, task: Task, trust: bool = False) -> Program:
@@ -104,16 +111,19 @@ def load_program(weights: str | Path, task: Task, trust: bool = False) -> Progra
     return build_program(stored_config(weights, trust), task, weights)
 
 
-def load(weights: str | Path, *, trust: bool = False, **changes: object) -> tuple[Task, Program]:
+def load(
+    weights: str | Path, *, trust: bool = False, device: torch.device | str | None = None, **changes: object
+) -> tuple[Task, Program]:
     """A shipped program, or that of a checkpoint, and its task: ``task, program = gram_pyro.load("sudoku_6x6")``.
 
     A checkpoint that names anything which is not of this package is refused, unless you trust whoever sent it.
+    The program is on `device`: cpu, cuda, auto (the GPU where there is one), or None, torch's default device.
     `changes` are arguments of the task that take the place of the stored ones: ``gram_pyro.load("sudoku", n=16)``.
     Raises: as `stored_config` and `build_program`; ValueError if the weights do not fit the task as changed.
     """
     config = stored_config(weights, trust)
     task = build_task(config, changes)
-    return task, build_program(config, task, weights)
+    return task, build_program(config, task, weights, device and choose_device(str(device)))
 
 
 def released() -> list[str]:

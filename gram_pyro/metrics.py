@@ -65,7 +65,11 @@ def join(parts: Sequence[Tally]) -> Tally:
     groups, start = [], 0
     for part in parts:
         count = len(part.num_solutions)
-        own = torch.arange(count) if part.groups is None else torch.unique(part.groups, return_inverse=True)[1]
+        own = (
+            torch.arange(count, device=part.num_solutions.device)
+            if part.groups is None
+            else torch.unique(part.groups, return_inverse=True)[1]
+        )
         groups.append(own + start)
         start += count
     return Tally(*fields, torch.cat(groups), any(part.whole for part in parts))
@@ -91,7 +95,9 @@ def per_puzzle(result: Tally, width: int) -> dict[str, Tensor]:
     agrees = label[:, :, None] == label[:, None]  # [groups, width, width, B]
     count = agrees.sum(1)
     winner = count.argmax(1, keepdim=True)
-    first = agrees.long().argmax(1) == torch.arange(width)[:, None]  # counted in whole numbers, so that ties are exact
+    first = (
+        agrees.long().argmax(1) == torch.arange(width, device=count.device)[:, None]
+    )  # in whole numbers: ties are exact
     found = (solved * first).sum(1)
     values = {
         "accuracy": solved.mean(1),

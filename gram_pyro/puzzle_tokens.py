@@ -71,7 +71,7 @@ class PuzzleTokens(Embedding):
         if relations is None:
             return None
         cells = F.pad(relations, (self.num_prefix, 0, self.num_prefix, 0))
-        names = torch.arange(cells.shape[-1])
+        names = torch.arange(cells.shape[-1], device=cells.device)
         own = names < self.num_prefix - NUM_SHARED
         prefix = torch.stack([own, (names < self.num_prefix) & ~own])
         return torch.cat([prefix[:, None].expand(-1, cells.shape[-1], -1), cells])

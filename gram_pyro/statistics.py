@@ -60,7 +60,7 @@ def over_seeds(values: Sequence[float]) -> tuple[float, float | None, float | No
 
     Two seeds lie within one standard error of the mean half of the time: 12.7 of them make 95 %, 4.3 of three seeds.
     """
-    mean, se, count = ratio(torch.tensor(values, dtype=torch.float64))
+    mean, se, count = ratio(torch.tensor(values, dtype=torch.float64, device="cpu"))
     return (mean, None, None) if count < 2 else (mean, se, float(stats.t.isf(0.025, count - 1)) * se)
 
 

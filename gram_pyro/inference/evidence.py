@@ -20,7 +20,7 @@ from gram_pyro.importance import Weighed
 from gram_pyro.inference.cloud import Cloud, Propose
 from gram_pyro.inference.particle_filter import ParticleFilter
 from gram_pyro.inference.resampling import Scheme, systematic
-from gram_pyro.inference.sampler import DEFAULT_CHUNK, check_sizes
+from gram_pyro.inference.sampler import DEFAULT_CHUNK, check_puzzles, check_sizes
 from gram_pyro.inference.weights import log_mean_exp
 from gram_pyro.model import GRAM
 
@@ -83,6 +83,7 @@ def guided_filters(
 ) -> Iterator[ParticleFilter]:
     """`guided_filter` for one group of puzzles after the other, so that about `chunk` trajectories are in flight."""
     check_sizes(num_particles, num_segments)
+    check_puzzles(model, x)
     size = max(1, chunk // num_particles)
     for first in range(0, len(x), size):
         pairs = x[first : first + size], y[first : first + size]

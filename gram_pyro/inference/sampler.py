@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from itertools import chain, repeat
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gram_pyro.core import State
 from gram_pyro.heads import Heads
@@ -50,9 +50,10 @@ def run(
     Width is folded into the batch and run `chunk` rows at a time, so memory grows neither with K nor with depth. Of a
     deterministic recursion one trajectory is run and counted K times, or read K times if its answers are drawn.
     Args: x [B, L]; heads judge the final states; a trajectory halts at the first segment with halt(h) > halt_at.
-    Raises: ValueError if halt_at came without heads, or chunk is below 1; FloatingPointError if the program comes to a
-    number that is not finite.
+    Raises: ValueError as `check_puzzles`, if halt_at came without heads, or chunk is below 1; FloatingPointError if the
+    program comes to a number that is not finite.
     """
+    check_puzzles(stages[0][0], x)
     check_halting(heads, halt_at)
     if chunk < 1:
         raise ValueError(f"chunk={chunk} came; at least 1 row must be run at once")
@@ -80,6 +81,21 @@ def run(
     shaped = flat.per_particle(lambda field: field.unflatten(1, (num_paths, len(x))).flatten(0, 1))
     wide = shaped.per_particle(lambda field: field.expand(num_particles, *field.shape[1:]))
     return wide._replace(log_evidence=torch.zeros_like(wide.log_weights[0]))
+
+
+def check_puzzles(model: nn.Module, x: Tensor) -> None:
+    """Raises: ValueError unless x is [B, L] of whole numbers, B > 0, and on the device of the model."""
+    if x.ndim != 2 or not x.numel():
+        advice = "x[None]" if x.ndim == 1 and x.numel() else "x.view(-1, L)" if x.numel() else "at least one puzzle"
+        raise ValueError(f"got x of shape {list(x.shape)}; expected [B, L], a row for every puzzle; write {advice}")
+    if x.dtype not in (torch.int32, torch.int64):
+        raise ValueError(f"got x of {x.dtype}; expected whole numbers, the symbol of every cell; write x.long()")
+    weight = next(model.parameters(), x)
+    if weight.device != x.device:
+        raise ValueError(
+            f"got x on {x.device} and a program on {weight.device}; expected both on one device; write "
+            f"x.to({str(weight.device)!r}), or program.to({str(x.device)!r})"
+        )
 
 
 def check_sizes(num_particles: int, num_segments: int) -> None:

@@ -37,7 +37,7 @@ def search(
     """
     if at_once < 1 or most < 1:
         raise ValueError(f"at_once={at_once}, most={most} came; both must be at least 1")
-    index = torch.arange(len(x))
+    index = torch.arange(len(x), device=x.device)
     for earlier in range(0, most, at_once):
         trajectories = draw(x[index], min(at_once, most - earlier))
         right = is_solved(x[index], trajectories.answers)
@@ -61,7 +61,7 @@ class Found(NamedTuple):
 
     @classmethod
     def nothing(cls, x: Tensor) -> "Found":
-        count = torch.zeros(len(x), dtype=torch.int64)
+        count = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         return cls(torch.zeros_like(x), count, count.bool(), count.clone())
 
     def after(self, round: Round) -> "Found":

@@ -17,7 +17,7 @@ from gram_pyro.inference.cloud import Cloud, from_prior
 from gram_pyro.inference.particle_filter import ParticleFilter
 from gram_pyro.inference.potentials import Potential
 from gram_pyro.inference.resampling import Scheme, systematic
-from gram_pyro.inference.sampler import DEFAULT_CHUNK, check_halting, check_sizes, halt, land
+from gram_pyro.inference.sampler import DEFAULT_CHUNK, check_halting, check_puzzles, check_sizes, halt, land
 from gram_pyro.inference.trajectories import Trajectories, concatenate, equally_long
 from gram_pyro.inference.weights import normalise
 from gram_pyro.model import GRAM
@@ -41,10 +41,11 @@ def smc(
 
     Puzzles are run in groups, so that about `chunk` rows are in flight; the K states of one puzzle are held together. A
     group is done when all its trajectories have halted: what is then resampled would not be resampled again.
-    Raises: ValueError if log G is NaN or +inf, or all K particles of a puzzle have weight zero; FloatingPointError if
-    the program comes to a number that is not finite.
+    Raises: ValueError as `check_puzzles`, if log G is NaN or +inf, or all K particles of a puzzle have weight zero;
+    FloatingPointError if the program comes to a number that is not finite.
     """
     check_sizes(num_particles, num_segments)
+    check_puzzles(model, x)
     check_halting(heads, halt_at)
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold={threshold} is a share of the particles: between 0 (never) and 1 (always)")

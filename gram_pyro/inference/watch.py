@@ -77,7 +77,7 @@ def resampled(seen: Sequence[Tensor], found: Trajectories) -> Tensor:
     ancestors = found.history.ancestors[:, :, 0]
     if [len(rows) for rows in seen] != [ancestors.shape[1]] * len(ancestors):
         raise ValueError("a sampler that resamples cannot be watched while it halts; leave out halt_at")
-    lineage = torch.arange(ancestors.shape[1])
+    lineage = torch.arange(ancestors.shape[1], device=ancestors.device)
     frames = []
     for rows, parents in zip(reversed(seen), reversed(ancestors), strict=True):
         lineage = parents[lineage]

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from gram_pyro.inference.chunks import in_chunks
 from gram_pyro.inference.finite import check_weights
-from gram_pyro.inference.sampler import DEFAULT_CHUNK
+from gram_pyro.inference.sampler import DEFAULT_CHUNK, check_puzzles
 from gram_pyro.inference.trajectories import Trajectories
 
 
@@ -42,8 +42,9 @@ def sample_peer(peer: Peer, x: Tensor, num_particles: int, *, chunk: int = DEFAU
     """K answers per puzzle as Trajectories, so that a peer is evaluated like everything else. It has no depth, no heads
     and no state: depth is 1, likelihood and change are zero.
 
-    Raises: FloatingPointError if a weight is not finite.
+    Raises: ValueError as `check_puzzles`; FloatingPointError if a weight is not finite.
     """
+    check_puzzles(peer, x)
     check_weights(peer)
     rows = x.repeat(num_particles, 1)
     answers = torch.cat([peer.draw(part) for part in in_chunks(rows, chunk)]).view(num_particles, *x.shape)

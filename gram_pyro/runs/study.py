@@ -33,7 +33,7 @@ def open_study(config: DictConfig) -> Study:
     """
     trained, device = stored_config(config.checkpoint, config.trust), choose_device(config.device)
     task = build_task(trained, config.task)
-    program = Program(*(module.to(device) for module in build_program(trained, task, config.checkpoint)))
+    program = build_program(trained, task, config.checkpoint, device)
     folder = open_folder(config)
     precision = "fp32" if trained.train.get("precision") == "fp32" else AUTO  # bf16 elsewhere may be slow here
     return Study(task, program, device, autocast(precision, device), folder)

@@ -37,7 +37,7 @@ from gram_pyro.runs.parallel import is_first, joined
 from gram_pyro.runs.results import baseline_name, named, record, write_json
 from gram_pyro.runs.resume import claim_folder, resumed
 from gram_pyro.statistics import Estimate
-from gram_pyro.tasks.base import Task, by_size, subset
+from gram_pyro.tasks.base import Task, by_size, subset, unseen
 from gram_pyro.train import Trainer
 from gram_pyro.verdict import (
     Scores,
@@ -59,7 +59,7 @@ def train(name: str, config: DictConfig, task: Task, folder: Path, device: torch
     """Build one program, train it (or continue, or find it finished)."""
     pyro.set_rng_seed(config.seed)
     learner = build_learner(config, task, device)
-    sizes = by_size(task.test.values())
+    sizes = by_size(unseen(task).values())
     most = config.watch.num_puzzles and max(1, config.watch.num_puzzles // len(sizes))  # null: all
     watched = [subset(puzzles, most) for puzzles in sizes]
     description = {
@@ -163,7 +163,7 @@ def run(config: DictConfig) -> None:
     task = instantiate(config.task)
     widths = list(config.evaluate.widths)
     programs = {"GRAM": config} | {name: rival_config(config, r) for name, r in config.rivals.items() if r}
-    tests = {name: subset(puzzles, config.evaluate.num_puzzles) for name, puzzles in task.test.items()}
+    tests = {name: subset(puzzles, config.evaluate.num_puzzles) for name, puzzles in unseen(task).items()}
     tallies: dict[str, dict[str, Tally]] = {name: {} for name in tests}
     results, rows, texts = {}, [], []
     for name, program in programs.items():

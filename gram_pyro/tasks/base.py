@@ -6,11 +6,15 @@ Symbols are integers 0 .. V-1; 0 is the blank. Puzzles x and solutions y share o
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+from gram_pyro.tasks.pinned import pin, pinned
+
+NO_TESTS = "got no test set; expected at least one; write a number of test puzzles, or a file of them"
 
 
 class Puzzles(NamedTuple):
@@ -25,6 +29,7 @@ class Puzzles(NamedTuple):
     offsets: Tensor
 
     @classmethod
+    @pinned
     def from_lists(cls, x: Sequence[Sequence[int]], solutions: Sequence[Sequence[Sequence[int]]]) -> "Puzzles":
         """Pack N puzzles and, for each, the list of its solutions."""
         counts = torch.tensor([0] + [len(s) for s in solutions])
@@ -40,6 +45,7 @@ class Puzzles(NamedTuple):
         """Size of every solution set, [N] int64."""
         return self.offsets.diff()
 
+    @pinned
     def select(self, index: Tensor) -> "Puzzles":
         """The puzzles at `index` [M] (int64), in that order, with their solutions."""
         counts = self.num_solutions[index]
@@ -52,21 +58,45 @@ class Puzzles(NamedTuple):
         return self.solutions[self.offsets[i] : self.offsets[i + 1]]
 
 
+@pinned
 def subset(puzzles: Puzzles, limit: int | None, seed: int = 0) -> Puzzles:
-    """At most `limit` puzzles, drawn without replacement (None: all, in order)."""
+    """At most `limit` puzzles, drawn without replacement (None: all, in order).  Raises: ValueError if limit < 1."""
+    if limit is not None and limit < 1:
+        raise ValueError(f"got num_puzzles={limit}; expected at least 1; write null for all there are")
     if limit is None or puzzles.num_puzzles <= limit:
         return puzzles
     return puzzles.select(torch.randperm(puzzles.num_puzzles, generator=torch.Generator().manual_seed(seed))[:limit])
 
 
 def concatenate(parts: Sequence[Puzzles]) -> Puzzles:
-    """Join sets of puzzles, in order.  Raises: ValueError unless all are of one size."""
+    """Join sets of puzzles, in order.  Raises: ValueError unless there is one at least, and all are of one size."""
+    if not parts:
+        raise ValueError(NO_TESTS)
     sizes = {p.x.shape[-1] for p in parts}
     if len(sizes) > 1:
         raise ValueError(f"got puzzles of {sorted(sizes)} cells, which cannot be one set; write a task of one size")
     counts = torch.cat([p.num_solutions for p in parts])
     offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
     return Puzzles(torch.cat([p.x for p in parts]), torch.cat([p.solutions for p in parts]), offsets)
+
+
+def not_empty(made: Any) -> Any:
+    """What a task gives to train or test on.  Raises: ValueError on a set without a puzzle."""
+    sets = made if isinstance(made, Mapping) else {"train": made}
+    for name, puzzles in sets.items():
+        if isinstance(puzzles, Puzzles) and not puzzles.num_puzzles:
+            raise ValueError(
+                f"got no puzzle in the set {name!r}: none was found, or all were left out because train has their "
+                "like; expected at least 1; write another file, another size or other numbers of puzzles"
+            )
+    return made
+
+
+def unseen(task: "Task") -> dict[str, Puzzles]:
+    """The test sets.  Raises: ValueError if there is none, as `Task.test`."""
+    if not task.test:
+        raise ValueError(NO_TESTS)
+    return task.test
 
 
 def by_size(sets: Iterable[Puzzles]) -> list[Puzzles]:
@@ -93,6 +123,7 @@ class Batch(NamedTuple):
         return Batch(*(t.to(device) for t in self))
 
 
+@pinned
 def draw_batch(puzzles: Puzzles, index: Tensor, generator: torch.Generator) -> Batch:
     """The puzzles at `index` [B] with a solution drawn uniformly and afresh for each."""
     chosen = puzzles.select(index)
@@ -124,8 +155,13 @@ class Constraints(NamedTuple):
 class Task(ABC):
     """Puzzles to train on, named sets of unseen puzzles to test on, and the rules of the game.
 
-    A cell of x that is not blank keeps its symbol in every answer, where x and y are of one grid.
+    A cell of x that is not blank keeps its symbol in every answer, where x and y are of one grid. Whatever torch's
+    default device is, puzzles are made on the CPU; a set without a puzzle is refused.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        pin(cls, train=not_empty, test=not_empty)
 
     num_cells: int  # L
     num_symbols: int  # V, the blank included
@@ -177,6 +213,9 @@ class Task(ABC):
     def draw_puzzles(self, count: int, generator: torch.Generator) -> Tensor:
         """Training puzzles for a batch, [count] int64: uniformly, with replacement."""
         return torch.randint(self.train.num_puzzles, (count,), generator=generator)
+
+
+pin(Task)
 
 
 class ImplicitTask(Task):

@@ -5,6 +5,7 @@ import csv
 import networkx as nx
 import pytest
 import torch
+from scripts import script
 
 from gram_pyro.tasks.base import NO_TESTS, Puzzles, Task, concatenate, subset, unseen
 from gram_pyro.tasks.colouring import Colouring
@@ -92,3 +93,18 @@ def test_no_puzzle_of_a_set(limit):
 def test_nothing_to_test_on_where_it_is_needed(ask, task):
     with pytest.raises(ValueError, match=NO_TESTS):
         ask(task)
+
+
+@pytest.mark.parametrize(
+    "name, overrides, message",
+    [
+        ("evaluate", ["checkpoint=sudoku_4x4", "num_puzzles=0"], "num_puzzles=0"),
+        ("evaluate", ["checkpoint=sudoku_4x4", "task.num_test=0"], NO_TESTS),
+        ("search", ["checkpoint=sudoku_4x4", "num_puzzles=0"], "num_puzzles=0"),
+        ("calibration", ["checkpoint=sudoku_4x4", "task.num_test=0"], NO_TESTS),
+        ("svi_sudoku", ["experiment=smoke", "task.num_test=0"], NO_TESTS),
+    ],
+)
+def test_experiments_say_so_in_one_sentence(tmp_path, name, overrides, message):
+    ended = script(name, *overrides, f"run_dir={tmp_path / 'run'}", "device=cpu", check=False)
+    assert ended.returncode == 1 and message in ended.stderr.splitlines()[-1] and "Traceback" not in ended.stderr

@@ -18,23 +18,23 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 from tqdm import tqdm
 
-from gram_pyro.build import build_learner, choose_device
+from gram_pyro.benchmark.clock import Line, milliseconds, take_turns
+from gram_pyro.benchmark.figure import benchmark_figure
+from gram_pyro.benchmark.memory import measure_memory
+from gram_pyro.benchmark.products import measure_products
+from gram_pyro.benchmark.sampling import measure_smc, measure_throughput
+from gram_pyro.benchmark.stages import measure_stages
+from gram_pyro.benchmark.step import measure_step
+from gram_pyro.evaluation.tables import write_rows
+from gram_pyro.harness.build import build_learner, choose_device
+from gram_pyro.harness.command import plain_errors
+from gram_pyro.harness.load import Program, load
+from gram_pyro.harness.results import write_json
+from gram_pyro.harness.run_folder import open_folder
 from gram_pyro.inference.sampler import sample
-from gram_pyro.load import Program, load
-from gram_pyro.measure.clock import Line, milliseconds, take_turns
-from gram_pyro.measure.figure import benchmark_figure
-from gram_pyro.measure.memory import measure_memory
-from gram_pyro.measure.products import measure_products
-from gram_pyro.measure.sampling import measure_smc, measure_throughput
-from gram_pyro.measure.stages import measure_stages
-from gram_pyro.measure.step import measure_step
-from gram_pyro.precision import PRECISIONS, autocast
-from gram_pyro.report import write_rows
-from gram_pyro.runs.command import plain_errors
-from gram_pyro.runs.results import write_json
-from gram_pyro.runs.run_folder import open_folder
 from gram_pyro.tasks.base import Batch, Task
-from gram_pyro.train import Trainer
+from gram_pyro.training.precision import PRECISIONS, autocast
+from gram_pyro.training.trainer import Trainer
 
 
 class Bench:

@@ -20,12 +20,12 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor
 
-from gram_pyro.build import build_sampler
-from gram_pyro.evaluate import roll_out, selected
-from gram_pyro.inference.calibration import auroc, brier, calibration_error, threshold_for
+from gram_pyro.evaluation.calibration import auroc, brier, calibration_error, threshold_for
+from gram_pyro.evaluation.evaluate import roll_out, selected
+from gram_pyro.harness.build import build_sampler
+from gram_pyro.harness.command import plain_errors
+from gram_pyro.harness.study import open_study, save_study, say_where
 from gram_pyro.plots.inference import calibration_figure
-from gram_pyro.runs.command import plain_errors
-from gram_pyro.runs.study import open_study, save_study, say_where
 from gram_pyro.tasks.base import concatenate, subset
 
 

@@ -5,7 +5,7 @@
     PYTHONPATH=. python experiments/compare_priors.py +own.mine._target_=my_prior.Mine '+own.mine.dim=${dim}'
 
 Every entry is trained from every seed in a folder of its own and measured on unseen puzzles with several solutions (see
-gram_pyro/compare.py). What is finished is not run again, so entries and seeds can be added. The run folder receives
+gram_pyro/harness/compare.py). What is finished is not run again, so entries and seeds can be added. The run folder receives
 comparison.csv (mean and standard error over seeds), comparison.json, comparison.png and runs.csv.
 """
 
@@ -14,8 +14,8 @@ from functools import partial
 import hydra
 from omegaconf import DictConfig
 
-from gram_pyro.compare import run
-from gram_pyro.runs.trial import run_trial
+from gram_pyro.harness.compare import run
+from gram_pyro.harness.trial import run_trial
 
 
 @hydra.main(version_base=None, config_path="conf", config_name="compare_priors")

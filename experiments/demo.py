@@ -35,15 +35,25 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from torch import Tensor
 
-from gram_pyro.build import build_sampler, build_task
-from gram_pyro.inference.solver import Outcome, open_weights, think
-from gram_pyro.inference.watch import Thoughts
-from gram_pyro.load import Program, serves_every_size, stored_config
-from gram_pyro.puzzle import READERS, TASKS, Board, Puzzle, as_text, best_weights, check_puzzle, no_weights, one_of
-from gram_pyro.runs.command import plain_errors
-from gram_pyro.runs.door import GONE, Queue, door, forget
+from gram_pyro.app.door import GONE, Queue, door, forget
+from gram_pyro.app.puzzle import (
+    READERS,
+    TASKS,
+    Board,
+    Puzzle,
+    as_text,
+    best_weights,
+    check_puzzle,
+    no_weights,
+    one_of,
+)
+from gram_pyro.app.solver import Outcome, open_weights, think
+from gram_pyro.app.watch import Thoughts
+from gram_pyro.harness.build import build_sampler, build_task
+from gram_pyro.harness.command import plain_errors
+from gram_pyro.harness.load import Program, serves_every_size, stored_config
 from gram_pyro.tasks.base import Task
-from gram_pyro.tasks.sudoku_files import SYMBOLS
+from gram_pyro.tasks.sudoku.files import SYMBOLS
 
 PAGE = Path(__file__).parent / "page"
 MOST_BYTES = 4096  # of a request

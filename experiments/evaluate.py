@@ -7,7 +7,7 @@
 
 A checkpoint is the path of a file, or the name of shipped weights. Weights that serve every size (embed=candidates) are
 evaluated on boards of another size by task.n, or by +task=NAME, a task of its own. FILE holds Sudokus: CSV
-(question[,answer]), JSONL (question, solutions) or text, see `gram_pyro.tasks.sudoku_files`.
+(question[,answer]), JSONL (question, solutions) or text, see `gram_pyro.tasks.sudoku.files`.
 The run folder receives results.json and results.csv; and per test set puzzles_SET.csv, what became of every puzzle,
 width_SET.png; profile_SET.png and .csv: who is right by number of solutions, and by difficulty if the task knows it.
 table.py reads that results.json, in which the method is named after the sampler too. The last line of output is one
@@ -24,18 +24,18 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from gram_pyro.build import build_sampler
-from gram_pyro.evaluate import evaluate, selected
-from gram_pyro.load import weights_file
-from gram_pyro.metrics import Tally, join, per_puzzle, report
+from gram_pyro.evaluation.evaluate import evaluate, selected
+from gram_pyro.evaluation.metrics import Tally, join, per_puzzle, report
+from gram_pyro.evaluation.tables import COLUMNS, flat_rows, markdown, write_rows
+from gram_pyro.harness.build import build_sampler
+from gram_pyro.harness.checkpoint import read
+from gram_pyro.harness.command import plain_arguments, plain_errors
+from gram_pyro.harness.load import weights_file
+from gram_pyro.harness.results import record, strict, write_json
+from gram_pyro.harness.run_folder import RESULTS
+from gram_pyro.harness.study import open_study
 from gram_pyro.plots.profile import profile_figure
 from gram_pyro.plots.trial import width_figure
-from gram_pyro.report import COLUMNS, flat_rows, markdown, write_rows
-from gram_pyro.runs.checkpoint import read
-from gram_pyro.runs.command import plain_arguments, plain_errors
-from gram_pyro.runs.results import record, strict, write_json
-from gram_pyro.runs.run_folder import RESULTS
-from gram_pyro.runs.study import open_study
 from gram_pyro.tasks.base import Puzzles, Task, subset, unseen
 
 

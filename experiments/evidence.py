@@ -14,14 +14,14 @@ import pyro
 import torch
 from omegaconf import DictConfig
 
+from gram_pyro.evaluation.evidence import bound, log_weights, smc_evidence
+from gram_pyro.evaluation.metrics import standard_error
 from gram_pyro.guide import Guide
-from gram_pyro.inference.evidence import bound, log_weights, smc_evidence
+from gram_pyro.harness.command import plain_errors
+from gram_pyro.harness.own_guides import own_guides
+from gram_pyro.harness.study import open_study, save_study, say_where
 from gram_pyro.inference.weights import ess, pareto_k, pareto_threshold
-from gram_pyro.metrics import standard_error
 from gram_pyro.model import GRAM
-from gram_pyro.runs.command import plain_errors
-from gram_pyro.runs.own_guides import own_guides
-from gram_pyro.runs.study import open_study, save_study, say_where
 from gram_pyro.tasks.base import Puzzles, draw_batch, subset, unseen
 
 with own_guides():

@@ -13,11 +13,11 @@ import pyro
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from gram_pyro.evaluate import evaluate
+from gram_pyro.evaluation.evaluate import evaluate
+from gram_pyro.harness.command import plain_errors
+from gram_pyro.harness.study import open_study, save_study, say_where
 from gram_pyro.inference.noise import hot_start
 from gram_pyro.plots.trial import frontier_figure
-from gram_pyro.runs.command import plain_errors
-from gram_pyro.runs.study import open_study, save_study, say_where
 from gram_pyro.tasks.base import subset, unseen
 
 COLUMNS = ("puzzles", "num_hot", "temperature", "accuracy", "coverage", "ceiling", "coverage_macro", "ceiling_macro")

@@ -20,13 +20,13 @@ import torch
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from gram_pyro.runs.command import plain_errors
-from gram_pyro.tasks.sudoku import NAMES
-from gram_pyro.tasks.sudoku_files import read_puzzles
-from gram_pyro.tasks.sudoku_generator import symmetry_hash
-from gram_pyro.tasks.sudoku_neighbours import Made, guesses, hard_puzzle
-from gram_pyro.tasks.sudoku_rules import Geometry
-from gram_pyro.workers import worker_map
+from gram_pyro.harness.command import plain_errors
+from gram_pyro.tasks.sudoku.files import read_puzzles
+from gram_pyro.tasks.sudoku.generator import symmetry_hash
+from gram_pyro.tasks.sudoku.neighbours import Made, guesses, hard_puzzle
+from gram_pyro.tasks.sudoku.rules import Geometry
+from gram_pyro.tasks.sudoku.task import NAMES
+from gram_pyro.tasks.workers import worker_map
 
 BLOCK = 200  # puzzles asked for at once
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from gram_pyro.statistics import over_seeds
+from gram_pyro.evaluation.statistics import over_seeds
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments" / "results"

@@ -15,11 +15,11 @@ import hydra
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from gram_pyro.load import load_program
-from gram_pyro.report import markdown, rows_markdown
-from gram_pyro.runs.checkpoint import read, write
-from gram_pyro.runs.command import plain_errors
-from gram_pyro.runs.results import number
+from gram_pyro.evaluation.tables import markdown, rows_markdown
+from gram_pyro.harness.checkpoint import read, write
+from gram_pyro.harness.command import plain_errors
+from gram_pyro.harness.load import load_program
+from gram_pyro.harness.results import number
 
 
 def card(name: str, description: dict, tests: dict, generation: list[dict], task: dict | None) -> str:
@@ -53,7 +53,7 @@ def card(name: str, description: dict, tests: dict, generation: list[dict], task
             "",
         ]
     if generation:
-        lines += ["Boards from the blank one, by depth (`gram_pyro/generation.py`):", "", rows_markdown(generation), ""]
+        lines += ["Boards from the blank one, by depth (`gram_pyro/evaluation/board_scores.py`):", "", rows_markdown(generation), ""]
     return "\n".join(lines)
 
 

@@ -19,15 +19,15 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from gram_pyro.build import build_sampler
-from gram_pyro.evaluate import judge, roll_out, selected
+from gram_pyro.evaluation.evaluate import judge, roll_out, selected
+from gram_pyro.evaluation.metrics import Tally, ceiling, per_puzzle, standard_error
+from gram_pyro.harness.build import build_sampler
+from gram_pyro.harness.command import plain_errors
+from gram_pyro.harness.load import Program
+from gram_pyro.harness.study import open_study, save_study, say_where
 from gram_pyro.inference.sampler import Sampler, sample
 from gram_pyro.inference.selection import Select
-from gram_pyro.load import Program
-from gram_pyro.metrics import Tally, ceiling, per_puzzle, standard_error
 from gram_pyro.plots.inference import coverage_figure, scaling_figure
-from gram_pyro.runs.command import plain_errors
-from gram_pyro.runs.study import open_study, save_study, say_where
 from gram_pyro.tasks.base import Puzzles, Task, concatenate, subset
 
 COLUMNS = (

@@ -1,7 +1,7 @@
 """As many trajectories as each puzzle needs: the share solved against what it costs.
 
     python experiments/search.py checkpoint=sudoku_9x9 task.n=9 \
-        task._target_=gram_pyro.tasks.sudoku.Sudoku task.test=sudoku_extreme/test_4k.csv.xz most=1000
+        task._target_=gram_pyro.tasks.sudoku.task.Sudoku task.test=sudoku_extreme/test_4k.csv.xz most=1000
 
 Trajectories are drawn `at_once` for every puzzle without a right answer; the rules are the judge, so the answer of a
 solved puzzle needs no vote and no head. The run folder receives, after every round: search.csv, a row per limit K with
@@ -19,14 +19,14 @@ from omegaconf import DictConfig
 from torch import Tensor
 from tqdm import tqdm
 
-from gram_pyro.build import build_sampler
+from gram_pyro.evaluation.metrics import standard_error
+from gram_pyro.evaluation.tables import write_rows
+from gram_pyro.harness.build import build_sampler
+from gram_pyro.harness.command import plain_errors
+from gram_pyro.harness.study import Study, open_study, save_study, say_where
 from gram_pyro.inference.search import Found, search
 from gram_pyro.inference.trajectories import Trajectories
-from gram_pyro.metrics import standard_error
 from gram_pyro.plots.search import search_figure
-from gram_pyro.report import write_rows
-from gram_pyro.runs.command import plain_errors
-from gram_pyro.runs.study import Study, open_study, save_study, say_where
 from gram_pyro.tasks.base import Puzzles, subset, unseen
 
 COLUMNS = ("limit", "solved", "solved_se", "trajectories")

@@ -17,16 +17,16 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from gram_pyro.arc_vote import Answers, answer_copies, score, score_all, vote
-from gram_pyro.build import choose_device
+from gram_pyro.evaluation.arc_vote import Answers, answer_copies, score, score_all, vote
+from gram_pyro.evaluation.tables import rows_markdown, write_rows
+from gram_pyro.harness.build import choose_device
+from gram_pyro.harness.results import write_json
+from gram_pyro.harness.resume import claim_folder
+from gram_pyro.harness.run_folder import RESULTS, is_finished
+from gram_pyro.harness.trial import rival_config, run_trial, train
 from gram_pyro.plots.arc import guesses_figure
 from gram_pyro.plots.trial import training_figure
-from gram_pyro.report import rows_markdown, write_rows
-from gram_pyro.runs.results import write_json
-from gram_pyro.runs.resume import claim_folder
-from gram_pyro.runs.run_folder import RESULTS, is_finished
-from gram_pyro.runs.trial import rival_config, run_trial, train
-from gram_pyro.tasks.arc import TASK, Arc
+from gram_pyro.tasks.arc.task import TASK, Arc
 from gram_pyro.tasks.base import Puzzles, concatenate, subset
 
 MOST_INPUTS = 6  # in a figure

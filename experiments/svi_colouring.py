@@ -10,7 +10,7 @@ The run folder is that of svi_sudoku.py.
 import hydra
 from omegaconf import DictConfig
 
-from gram_pyro.runs.trial import run_trial
+from gram_pyro.harness.trial import run_trial
 
 
 @hydra.main(version_base=None, config_path="conf", config_name="svi_colouring")

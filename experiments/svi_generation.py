@@ -14,17 +14,17 @@ import hydra
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from gram_pyro.build import choose_device
-from gram_pyro.evaluate import evaluate
-from gram_pyro.generation import GROUP, boards_figure, by_depth, claim, depth_figure
+from gram_pyro.evaluation.board_scores import GROUP, boards_figure, by_depth, claim, depth_figure
+from gram_pyro.evaluation.evaluate import evaluate
+from gram_pyro.evaluation.tables import flat_rows, rows_markdown, write_rows
+from gram_pyro.evaluation.verdict import diversity, diversity_text, is_collapsed
+from gram_pyro.harness.build import choose_device
+from gram_pyro.harness.results import write_json
+from gram_pyro.harness.resume import claim_folder
+from gram_pyro.harness.run_folder import RESULTS, is_finished
+from gram_pyro.harness.trial import run_trial, train
 from gram_pyro.plots.trial import training_figure
-from gram_pyro.report import flat_rows, rows_markdown, write_rows
-from gram_pyro.runs.results import write_json
-from gram_pyro.runs.resume import claim_folder
-from gram_pyro.runs.run_folder import RESULTS, is_finished
-from gram_pyro.runs.trial import run_trial, train
 from gram_pyro.tasks.base import subset
-from gram_pyro.verdict import diversity, diversity_text, is_collapsed
 
 SHOWN = 6  # boards in the picture
 CLUE_COLUMNS = ("puzzles", "num_puzzles", "K", "accuracy", "accuracy_se", "any", "distinct", "entropy")

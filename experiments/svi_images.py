@@ -17,25 +17,25 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 from tqdm import tqdm
 
-from gram_pyro.build import choose_device
-from gram_pyro.image_scores import Classifier, Reading, cached_classifier, read, scores
-from gram_pyro.inference.evidence import bound, log_weights
+from gram_pyro.baselines.base import Peer, sample_peer
+from gram_pyro.baselines.vae import VAE
+from gram_pyro.evaluation.evidence import bound, log_weights
+from gram_pyro.evaluation.image_scores import Classifier, Reading, cached_classifier, read, scores
+from gram_pyro.evaluation.metrics import standard_error
+from gram_pyro.evaluation.tables import write_rows
+from gram_pyro.harness.build import choose_device
+from gram_pyro.harness.load import build_program
+from gram_pyro.harness.results import write_json
+from gram_pyro.harness.resume import claim_folder
+from gram_pyro.harness.run_folder import RESULTS, is_finished
+from gram_pyro.harness.trial import rival_config, run_trial, train
 from gram_pyro.inference.finite import Finite
-from gram_pyro.learner import Learner
-from gram_pyro.load import build_program
-from gram_pyro.metrics import standard_error
 from gram_pyro.model import GRAM
-from gram_pyro.peers.base import Peer, sample_peer
-from gram_pyro.peers.vae import VAE
 from gram_pyro.plots.images import completions_figure, grid_figure, score_figure
 from gram_pyro.plots.trial import training_figure
-from gram_pyro.report import write_rows
-from gram_pyro.runs.results import write_json
-from gram_pyro.runs.resume import claim_folder
-from gram_pyro.runs.run_folder import RESULTS, is_finished
-from gram_pyro.runs.trial import rival_config, run_trial, train
 from gram_pyro.tasks.base import Puzzles, subset
 from gram_pyro.tasks.images import UNKNOWN, Images
+from gram_pyro.training.learner import Learner
 
 SHOWN, COMPLETED, COMPLETIONS = 16, 5, 8  # images of a row; images completed, and answers to each
 

@@ -14,14 +14,14 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from gram_pyro.build import choose_device
-from gram_pyro.evaluate import roll_out
+from gram_pyro.evaluation.evaluate import roll_out
+from gram_pyro.harness.build import choose_device
+from gram_pyro.harness.load import build_program
+from gram_pyro.harness.trial import run, run_trial
 from gram_pyro.inference.sampler import sample
-from gram_pyro.load import build_program
 from gram_pyro.plots.trial import plt
-from gram_pyro.runs.trial import run, run_trial
 from gram_pyro.tasks.base import Puzzles
-from gram_pyro.tasks.planning import Planning
+from gram_pyro.tasks.planning.task import Planning
 
 MOST_MAPS = 4
 

@@ -11,7 +11,7 @@ table; then results.json, results.csv and figures. A run that is interrupted con
 import hydra
 from omegaconf import DictConfig
 
-from gram_pyro.runs.trial import run_trial
+from gram_pyro.harness.trial import run_trial
 
 
 @hydra.main(version_base=None, config_path="conf", config_name="svi_sudoku")

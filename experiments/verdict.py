@@ -1,4 +1,4 @@
-"""Pool training seeds into the verdict on the claim (see gram_pyro/verdict.py).
+"""Pool training seeds into the verdict on the claim (see gram_pyro/evaluation/verdict.py).
 
     python experiments/svi_sudoku.py seed=0 run_dir=runs/a; ... seed=1 run_dir=runs/b; ... seed=2 run_dir=runs/c
     python experiments/verdict.py runs=[runs/a,runs/b,runs/c]
@@ -14,9 +14,9 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from gram_pyro.runs.command import plain_errors
-from gram_pyro.runs.results import differences, read_programs, read_seed, settings_of
-from gram_pyro.verdict import Seed, verdict_text
+from gram_pyro.evaluation.verdict import Seed, verdict_text
+from gram_pyro.harness.command import plain_errors
+from gram_pyro.harness.results import differences, read_programs, read_seed, settings_of
 
 REPEAT = "repeat the command of each run without rivals.deterministic=null, in another run_dir"
 

@@ -7,9 +7,9 @@ trailing [L, D] and accept any leading dims. Sites: u_0.., z_0.., h, l, y; plate
 from importlib.metadata import PackageNotFoundError, version
 
 from gram_pyro.guide import Guide
+from gram_pyro.harness.load import load, load_model, load_program
 from gram_pyro.inference.sampler import sample
 from gram_pyro.inference.trajectories import Trajectories
-from gram_pyro.load import load, load_model, load_program
 from gram_pyro.model import GRAM
 
 __all__ = ["GRAM", "Guide", "Trajectories", "load", "load_model", "load_program", "sample"]

@@ -1,7 +1,7 @@
 """The guide q(z_t | u_t, y): a separate network that answers the model's latent sites while the model runs.
 
 Model and guide run interleaved (pyro.poutine.guide.GuideMessenger), so the recursion is computed once. What an
-objective takes beside a guide is checked in `gram_pyro.arguments`.
+objective takes beside a guide is checked in `gram_pyro.training.arguments`.
 """
 
 from abc import abstractmethod
@@ -14,9 +14,9 @@ from pyro.poutine.trace_messenger import TraceMessenger
 from torch import Tensor
 from torch.distributions import kl_divergence
 
-import gram_pyro.arguments  # noqa: F401 - from here on Pyro's objectives check what they are given beside a guide
-from gram_pyro.core import State
+import gram_pyro.training.arguments  # noqa: F401 - from here on Pyro's objectives check what they are given beside a guide
 from gram_pyro.model import GRAM
+from gram_pyro.networks.core import State
 
 
 class Guide(AutoMessenger):

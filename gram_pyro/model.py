@@ -10,9 +10,9 @@ import torch
 from pyro.nn import PyroModule, pyro_method
 from torch import Tensor, nn
 
-from gram_pyro.core import Core, State
+from gram_pyro.networks.core import Core, State
+from gram_pyro.networks.readout import Readout
 from gram_pyro.priors.base import Prior
-from gram_pyro.readout import Readout
 
 
 class GRAM(PyroModule):

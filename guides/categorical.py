@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from gram_pyro.guide import Guide, family
-from gram_pyro.layers import SwiGLU
 from gram_pyro.model import GRAM
+from gram_pyro.networks.layers import SwiGLU
 from gram_pyro.priors.categorical import OneHots
 
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gram_pyro.gaussian import GaussianHead
+from gram_pyro.distributions.gaussian import GaussianHead
 from gram_pyro.guide import Guide
-from gram_pyro.layers import Linear, check_heads, merge_heads, split_heads
 from gram_pyro.model import GRAM
+from gram_pyro.networks.layers import Linear, check_heads, merge_heads, split_heads
 
 
 class CrossAttention(Guide):

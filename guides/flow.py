@@ -9,8 +9,8 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor
 
-from gram_pyro.coupling import CouplingFlow
-from gram_pyro.gaussian import GaussianHead
+from gram_pyro.distributions.coupling import CouplingFlow
+from gram_pyro.distributions.gaussian import GaussianHead
 from gram_pyro.guide import Guide
 from gram_pyro.model import GRAM
 

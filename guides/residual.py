@@ -12,8 +12,8 @@ from pyro.distributions.transforms import AffineTransform
 from torch import Tensor, nn
 
 from gram_pyro.guide import Guide
-from gram_pyro.layers import SwiGLU
 from gram_pyro.model import GRAM
+from gram_pyro.networks.layers import SwiGLU
 
 
 class Residual(Guide):

@@ -16,9 +16,9 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor
 
-from gram_pyro.core import State
 from gram_pyro.guide import Guide, family
 from gram_pyro.model import GRAM
+from gram_pyro.networks.core import State
 
 
 class SemiAmortised(Guide):

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from gram_pyro.tasks.arc import Arc
+from gram_pyro.tasks.arc.task import Arc
 
 
 def random_grid(rng, rows, columns):

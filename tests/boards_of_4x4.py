@@ -3,8 +3,8 @@
 import itertools
 from functools import cache
 
-from gram_pyro.tasks.sudoku_boards import SudokuBoards
-from gram_pyro.tasks.sudoku_rules import Geometry
+from gram_pyro.tasks.sudoku.boards import SudokuBoards
+from gram_pyro.tasks.sudoku.rules import Geometry
 
 FOUR = Geometry(4)
 

@@ -10,7 +10,7 @@ import pytest
 from omegaconf import OmegaConf
 from scripts import ROOT
 
-from gram_pyro.load import released
+from gram_pyro.harness.load import released
 
 CONFIG = OmegaConf.load(ROOT / "experiments" / "conf" / "demo.yaml")
 FOUR = CONFIG.examples.sudoku_6["4 solutions"]

@@ -4,9 +4,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from scripts import CONF
 
-from gram_pyro.build import build_guide, build_heads, build_model
-from gram_pyro.runs.checkpoint import write
-from gram_pyro.tasks.sudoku import Sudoku
+from gram_pyro.harness.build import build_guide, build_heads, build_model
+from gram_pyro.harness.checkpoint import write
+from gram_pyro.tasks.sudoku.task import Sudoku
 
 SMALL = (
     "embed=candidates core=constraints readout=candidates guide=bootstrap dim=8 core.hidden=8 core.num_layers=1 "

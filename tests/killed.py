@@ -20,9 +20,9 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from gram_pyro.build import build_learner
-from gram_pyro.runs import checkpoint, trial
-from gram_pyro.runs.resume import claim_folder
+from gram_pyro.harness import checkpoint, trial
+from gram_pyro.harness.build import build_learner
+from gram_pyro.harness.resume import claim_folder
 
 CONF = Path(__file__).parents[1] / "experiments" / "conf"
 CPU = torch.device("cpu")

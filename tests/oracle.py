@@ -13,12 +13,12 @@ import pyro.distributions as dist
 import torch
 from torch import nn
 
-from gram_pyro.core import Core, State
-from gram_pyro.embed import TokenEmbedding
 from gram_pyro.guide import Guide
 from gram_pyro.model import GRAM
+from gram_pyro.networks.core import Core, State
+from gram_pyro.networks.embed import TokenEmbedding
+from gram_pyro.networks.readout import Readout
 from gram_pyro.priors.base import Prior
-from gram_pyro.readout import Readout
 
 
 class LinearCore(Core):

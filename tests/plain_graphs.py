@@ -5,7 +5,7 @@ from random import Random
 
 import networkx as nx
 
-from gram_pyro.tasks.graphs import class_hash
+from gram_pyro.tasks.colouring.graphs import class_hash
 
 
 def pairs_of(n):

@@ -6,7 +6,7 @@ import networkx as nx
 import numpy as np
 import torch
 
-from gram_pyro.tasks.grids import Grid, random_maps
+from gram_pyro.tasks.planning.grids import Grid, random_maps
 
 BLANK, WALL, START, GOAL, PATH, OFF = range(6)
 

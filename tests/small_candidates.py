@@ -7,12 +7,12 @@ from pyro.poutine.messenger import Messenger
 from small_guides import GUIDES
 from tiny import D, shake
 
-from gram_pyro.candidates import CandidateEmbedding, CandidateReadout, ConstraintMixer
-from gram_pyro.core import Hierarchical
-from gram_pyro.heads import Heads
 from gram_pyro.model import GRAM
+from gram_pyro.networks.candidates import CandidateEmbedding, CandidateReadout, ConstraintMixer
+from gram_pyro.networks.core import Hierarchical
+from gram_pyro.networks.heads import Heads
 from gram_pyro.priors.gaussian import Gaussian
-from gram_pyro.tasks.sudoku import random_symmetries
+from gram_pyro.tasks.sudoku.task import random_symmetries
 
 
 def candidates(*geometries, guide=GUIDES["concat"], num_transitions=2, shaken=0.1):

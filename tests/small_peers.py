@@ -5,11 +5,11 @@ from itertools import product
 import torch
 from tiny import mixing, relational, relations
 
-from gram_pyro.learner import TrainSettings
-from gram_pyro.peers.autoregressive import Autoregressive
-from gram_pyro.peers.masked_diffusion import MaskedDiffusion
-from gram_pyro.peers.train import PeerTrainer
+from gram_pyro.baselines.autoregressive import Autoregressive
+from gram_pyro.baselines.masked_diffusion import MaskedDiffusion
+from gram_pyro.baselines.train import PeerTrainer
 from gram_pyro.tasks.base import Batch
+from gram_pyro.training.learner import TrainSettings
 
 L, V, D = 3, 3, 8
 ANSWERS = torch.tensor(list(product(range(V), repeat=L)))  # all V^L

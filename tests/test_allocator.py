@@ -9,7 +9,7 @@ import pytest
 FAULTS = """
 import resource, sys, torch
 if sys.argv[1] == "keep":
-    from gram_pyro.allocator import keep_freed_memory
+    from gram_pyro.training.allocator import keep_freed_memory
     assert keep_freed_memory()
 for _ in range(3):
     torch.ones(2**24)

@@ -11,9 +11,9 @@ import torch
 from arc_files import make_file, random_grid, small_task
 from data_folder import DATA, needs
 
-from gram_pyro.tasks.arc import NAME_CELLS, Arc
-from gram_pyro.tasks.arc_canvas import SAME, Canvas, draw_recolourings, inverse
-from gram_pyro.tasks.arc_files import read_tasks
+from gram_pyro.tasks.arc.canvas import SAME, Canvas, draw_recolourings, inverse
+from gram_pyro.tasks.arc.files import read_tasks
+from gram_pyro.tasks.arc.task import NAME_CELLS, Arc
 from gram_pyro.tasks.base import draw_batch
 from gram_pyro.tasks.files import PuzzleFileError
 

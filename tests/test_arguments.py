@@ -13,13 +13,13 @@ from tiny import B, D, L, batch, close, parameters, program, seeded_loss
 from tiny_trainer import ragged
 from torch import nn
 
-from gram_pyro.heads import Heads
-from gram_pyro.importance import IWAE, RWS, DReG
-from gram_pyro.inference.evidence import log_weights
-from gram_pyro.learner import TrainSettings
-from gram_pyro.objectives import Balanced_ELBO, MeanField_ELBO, Surrogate
-from gram_pyro.readout import CategoricalReadout
-from gram_pyro.train import Trainer
+from gram_pyro.evaluation.evidence import log_weights
+from gram_pyro.networks.heads import Heads
+from gram_pyro.networks.readout import CategoricalReadout
+from gram_pyro.training.importance import IWAE, RWS, DReG
+from gram_pyro.training.learner import TrainSettings
+from gram_pyro.training.objectives import Balanced_ELBO, MeanField_ELBO, Surrogate
+from gram_pyro.training.trainer import Trainer
 from guides.bootstrap import Bootstrap
 from guides.concat import Concat
 

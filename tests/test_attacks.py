@@ -22,14 +22,14 @@ from safetensors.torch import load_file
 from tiny import L, batch, program
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gram_pyro.build import build_learner
+from gram_pyro.harness import checkpoint, run_folder, trial
+from gram_pyro.harness.atomic import write_atomically
+from gram_pyro.harness.build import build_learner
+from gram_pyro.harness.command import plain_errors
+from gram_pyro.harness.fit import fit
+from gram_pyro.harness.interrupt import stop_on_signal
+from gram_pyro.harness.resume import claim_folder
 from gram_pyro.inference.sampler import sample
-from gram_pyro.runs import checkpoint, run_folder, trial
-from gram_pyro.runs.atomic import write_atomically
-from gram_pyro.runs.command import plain_errors
-from gram_pyro.runs.fit import fit
-from gram_pyro.runs.interrupt import stop_on_signal
-from gram_pyro.runs.resume import claim_folder
 
 TESTS = Path(__file__).parent
 KILLS = 20

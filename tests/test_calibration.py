@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from gram_pyro.inference.calibration import auroc, brier, calibration_error, reliability, risk_curve, threshold_for
-from gram_pyro.metrics import standard_error
+from gram_pyro.evaluation.calibration import auroc, brier, calibration_error, reliability, risk_curve, threshold_for
+from gram_pyro.evaluation.metrics import standard_error
 
 
 def honest(num_puzzles):

@@ -11,15 +11,15 @@ from small_guides import GUIDES
 from tiny import close, shake
 from torch.distributions import kl_divergence
 
-from gram_pyro.candidates import CandidateEmbedding, CandidateReadout, ConstraintMixer
-from gram_pyro.core import Hierarchical, State, tiny
-from gram_pyro.importance import IWAE
 from gram_pyro.inference.noise import hot_start
 from gram_pyro.inference.sampler import sample
 from gram_pyro.inference.smc import smc
-from gram_pyro.objectives import Balanced_ELBO, MeanField_ELBO, Surrogate, segment_loss
-from gram_pyro.rollout_losses import cover_loss, multi_sample_loss, set_loss
-from gram_pyro.tasks.sudoku_rules import Geometry
+from gram_pyro.networks.candidates import CandidateEmbedding, CandidateReadout, ConstraintMixer
+from gram_pyro.networks.core import Hierarchical, State, tiny
+from gram_pyro.tasks.sudoku.rules import Geometry
+from gram_pyro.training.importance import IWAE
+from gram_pyro.training.objectives import Balanced_ELBO, MeanField_ELBO, Surrogate, segment_loss
+from gram_pyro.training.rollout_losses import cover_loss, multi_sample_loss, set_loss
 
 FOUR, SIX, NINE = Geometry(4), Geometry(6), Geometry(9)
 SIZES = pytest.mark.parametrize("geometry", [FOUR, SIX], ids=["4x4", "6x6"])

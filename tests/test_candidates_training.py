@@ -11,13 +11,13 @@ from omegaconf import OmegaConf
 from scripts import CONF
 from tiny import close
 
-from gram_pyro.build import build_learner, build_model
-from gram_pyro.load import load_program
-from gram_pyro.runs import checkpoint
-from gram_pyro.tasks.nqueens import NQueens
-from gram_pyro.tasks.planning import Planning
-from gram_pyro.tasks.sudoku import Sudoku
-from gram_pyro.tasks.sudoku_boards import SudokuBoards
+from gram_pyro.harness import checkpoint
+from gram_pyro.harness.build import build_learner, build_model
+from gram_pyro.harness.load import load_program
+from gram_pyro.tasks.nqueens.task import NQueens
+from gram_pyro.tasks.planning.task import Planning
+from gram_pyro.tasks.sudoku.boards import SudokuBoards
+from gram_pyro.tasks.sudoku.task import Sudoku
 
 CPU = torch.device("cpu")
 SMALL = ["dim=16", "core.hidden=16", "core.num_layers=1", "train.num_segments=2", "train.batch_size=8", "compile=false"]

@@ -14,12 +14,12 @@ import torch
 from safetensors.torch import save_file
 from tiny import D, L, V, program
 
-from gram_pyro.heads import Heads
-from gram_pyro.objectives import Balanced_ELBO
-from gram_pyro.readout import CategoricalReadout
-from gram_pyro.runs import checkpoint
+from gram_pyro.harness import checkpoint
+from gram_pyro.networks.heads import Heads
+from gram_pyro.networks.readout import CategoricalReadout
 from gram_pyro.tasks.base import Batch
-from gram_pyro.train import Trainer, TrainSettings
+from gram_pyro.training.objectives import Balanced_ELBO
+from gram_pyro.training.trainer import Trainer, TrainSettings
 
 
 @pytest.fixture(autouse=True)

@@ -9,29 +9,29 @@ import torch
 from small_candidates import D, boards, candidates
 from tiny import close, mixing, relational, shake
 
-from gram_pyro.candidates import CandidateReadout
-from gram_pyro.core import Hierarchical, State
-from gram_pyro.embed import TokenEmbedding
-from gram_pyro.heads import Heads
+from gram_pyro.app.watch import Watch
+from gram_pyro.baselines.autoregressive import Autoregressive
+from gram_pyro.baselines.base import sample_peer
+from gram_pyro.baselines.d3pm import D3PM
+from gram_pyro.baselines.masked_diffusion import MaskedDiffusion
+from gram_pyro.baselines.vae import VAE
+from gram_pyro.evaluation.evidence import log_weights
+from gram_pyro.harness.load import Program
 from gram_pyro.inference import noise, smc
-from gram_pyro.inference.evidence import log_weights
 from gram_pyro.inference.potentials import value
 from gram_pyro.inference.sampler import sample
-from gram_pyro.inference.watch import Watch
-from gram_pyro.load import Program
 from gram_pyro.model import GRAM
-from gram_pyro.peers.autoregressive import Autoregressive
-from gram_pyro.peers.base import sample_peer
-from gram_pyro.peers.d3pm import D3PM
-from gram_pyro.peers.masked_diffusion import MaskedDiffusion
-from gram_pyro.peers.vae import VAE
+from gram_pyro.networks.candidates import CandidateReadout
+from gram_pyro.networks.core import Hierarchical, State
+from gram_pyro.networks.embed import TokenEmbedding
+from gram_pyro.networks.heads import Heads
+from gram_pyro.networks.readout import CategoricalReadout, Readout, clamp
 from gram_pyro.priors.gaussian import Gaussian
-from gram_pyro.readout import CategoricalReadout, Readout, clamp
-from gram_pyro.tasks.colouring import Colouring
-from gram_pyro.tasks.nqueens import NQueens
-from gram_pyro.tasks.planning import Planning
-from gram_pyro.tasks.sudoku import Sudoku
-from gram_pyro.tasks.sudoku_rules import Geometry
+from gram_pyro.tasks.colouring.task import Colouring
+from gram_pyro.tasks.nqueens.task import NQueens
+from gram_pyro.tasks.planning.task import Planning
+from gram_pyro.tasks.sudoku.rules import Geometry
+from gram_pyro.tasks.sudoku.task import Sudoku
 from guides.concat import Concat
 
 FOUR = Geometry(4)

@@ -7,9 +7,9 @@ import pytest
 from data_folder import ALL8, needs
 from plain_graphs import graph_of, hashes_of
 
-from gram_pyro.tasks.colouring import Colouring
+from gram_pyro.tasks.colouring.files import read_graphs
+from gram_pyro.tasks.colouring.task import Colouring
 from gram_pyro.tasks.files import PuzzleFileError
-from gram_pyro.tasks.graph_files import read_graphs
 
 needs_data = needs("graphs")
 SQUARE, PATH3, K4 = "Cl", "Bg", "C~"  # graph6

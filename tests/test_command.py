@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from scripts import script
 
-from gram_pyro.runs.command import quoted
+from gram_pyro.harness.command import quoted
 
 PARSER = OverridesParser.create()
 

@@ -6,9 +6,9 @@ import subprocess
 import pytest
 from killed import CPU, configuration
 
-from gram_pyro.runs import trial
-from gram_pyro.runs.commit import commit
-from gram_pyro.tasks.sudoku import Sudoku
+from gram_pyro.harness import trial
+from gram_pyro.harness.commit import commit
+from gram_pyro.tasks.sudoku.task import Sudoku
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")
 

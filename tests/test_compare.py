@@ -12,9 +12,8 @@ from hydra import compose, initialize_config_dir
 from scripts import ROOT, script
 from tiny import D, batch, close, program, shake
 
-from gram_pyro import compare
+from gram_pyro.harness import compare, trial
 from gram_pyro.priors.base import Prior
-from gram_pyro.runs import trial
 from guides.concat import Concat
 from guides.delayed import Delayed
 

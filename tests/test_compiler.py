@@ -12,9 +12,9 @@ from scripts import ROOT
 from small_peers import L, V, autoregressive
 from tiny import MIXERS, B, batch, close, program
 
-from gram_pyro.build import build_learner
-from gram_pyro.compiler import compile_parts
-from gram_pyro.tasks.sudoku import Sudoku
+from gram_pyro.harness.build import build_learner
+from gram_pyro.tasks.sudoku.task import Sudoku
+from gram_pyro.training.compiler import compile_parts
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # torch's tracer

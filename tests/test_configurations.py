@@ -7,9 +7,9 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from scripts import CONF, script
 
-from gram_pyro.build import build_guide, build_heads, build_model
-from gram_pyro.tasks.sudoku import Sudoku
-from gram_pyro.train import Trainer, TrainSettings
+from gram_pyro.harness.build import build_guide, build_heads, build_model
+from gram_pyro.tasks.sudoku.task import Sudoku
+from gram_pyro.training.trainer import Trainer, TrainSettings
 
 CHOICES = {
     group: sorted(f.stem for f in (CONF / group).glob("*.yaml"))

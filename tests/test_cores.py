@@ -6,17 +6,17 @@ import pytest
 import torch
 from tiny import MIXERS, B, D, L, V, close, relational, relations, shake
 
-from gram_pyro.core import Blocks, DirectPrediction, Flat, Hierarchical, State, tiny
-from gram_pyro.embed import TokenEmbedding
-from gram_pyro.heads import Heads
-from gram_pyro.learner import TrainSettings
+from gram_pyro.harness import checkpoint
 from gram_pyro.model import GRAM
-from gram_pyro.objectives import Balanced_ELBO
+from gram_pyro.networks.core import Blocks, DirectPrediction, Flat, Hierarchical, State, tiny
+from gram_pyro.networks.embed import TokenEmbedding
+from gram_pyro.networks.heads import Heads
+from gram_pyro.networks.readout import CategoricalReadout
 from gram_pyro.priors.gaussian import Gaussian
-from gram_pyro.readout import CategoricalReadout
-from gram_pyro.runs import checkpoint
 from gram_pyro.tasks.base import Batch
-from gram_pyro.train import Trainer
+from gram_pyro.training.learner import TrainSettings
+from gram_pyro.training.objectives import Balanced_ELBO
+from gram_pyro.training.trainer import Trainer
 from guides.concat import Concat
 
 CORES = [Hierarchical, tiny, Flat]

@@ -15,15 +15,15 @@ import torch
 from damage import damages, survivors
 from omegaconf import OmegaConf
 
-from gram_pyro.runs import checkpoint
-from gram_pyro.runs.run_folder import read_config
-from gram_pyro.tasks.arc_files import read_tasks
+from gram_pyro.harness import checkpoint
+from gram_pyro.harness.run_folder import read_config
+from gram_pyro.tasks.arc.files import read_tasks
 from gram_pyro.tasks.base import Puzzles
 from gram_pyro.tasks.cache import cached
+from gram_pyro.tasks.colouring.files import read_graphs
 from gram_pyro.tasks.files import PuzzleFileError
-from gram_pyro.tasks.graph_files import read_graphs
 from gram_pyro.tasks.images import read_images, read_labels
-from gram_pyro.tasks.sudoku_files import read_puzzles
+from gram_pyro.tasks.sudoku.files import read_puzzles
 
 BOARD = "1234341221434321"
 CLUES = "1.3..4..2......1"

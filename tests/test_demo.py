@@ -13,8 +13,8 @@ from demo_server import CONFIG, FOUR, needs_weights, running
 from plain_rules import queens_solutions, queens_text, sudoku_is_right
 from scripts import ROOT, experiment
 
-from gram_pyro.load import released
-from gram_pyro.tasks.sudoku_rules import Geometry
+from gram_pyro.harness.load import released
+from gram_pyro.tasks.sudoku.rules import Geometry
 
 PAGE = ROOT / "experiments" / "page"
 WISH = {

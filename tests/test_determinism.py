@@ -10,10 +10,10 @@ from hydra.utils import instantiate
 from killed import CPU, configuration
 from safetensors.torch import load_file
 
-from gram_pyro.build import build_learner
-from gram_pyro.evaluate import evaluate
-from gram_pyro.runs import checkpoint, trial
-from gram_pyro.runs.resume import claim_folder
+from gram_pyro.evaluation.evaluate import evaluate
+from gram_pyro.harness import checkpoint, trial
+from gram_pyro.harness.build import build_learner
+from gram_pyro.harness.resume import claim_folder
 
 
 @pytest.fixture(scope="module")

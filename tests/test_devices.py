@@ -10,25 +10,25 @@ from image_files import write_images
 from tiny import batch, mixing, program, relational, rotary
 
 import gram_pyro
-from gram_pyro.evaluate import evaluate, selected
-from gram_pyro.inference.evidence import log_weights
+from gram_pyro.app.solver import solve
+from gram_pyro.baselines.base import sample_peer
+from gram_pyro.baselines.masked_diffusion import MaskedDiffusion
+from gram_pyro.evaluation.evaluate import evaluate, selected
+from gram_pyro.evaluation.evidence import log_weights
 from gram_pyro.inference.noise import hot_start
 from gram_pyro.inference.sampler import sample
 from gram_pyro.inference.search import Found, search
 from gram_pyro.inference.selection import vote
 from gram_pyro.inference.smc import sir, smc
-from gram_pyro.inference.solver import solve
-from gram_pyro.peers.base import sample_peer
-from gram_pyro.peers.masked_diffusion import MaskedDiffusion
 from gram_pyro.tasks.base import ImplicitTask, Puzzles, Task, subset
-from gram_pyro.tasks.canonical_colouring import CanonicalColouring
-from gram_pyro.tasks.colouring import Colouring
+from gram_pyro.tasks.colouring.canonical import CanonicalColouring
+from gram_pyro.tasks.colouring.task import Colouring
 from gram_pyro.tasks.images import Images
-from gram_pyro.tasks.nqueens import NQueens
-from gram_pyro.tasks.nqueens_pairs import NQueensPairs
-from gram_pyro.tasks.planning import Planning
-from gram_pyro.tasks.sudoku import Sudoku
-from gram_pyro.tasks.sudoku_sizes import SudokuSizes
+from gram_pyro.tasks.nqueens.pairs import NQueensPairs
+from gram_pyro.tasks.nqueens.task import NQueens
+from gram_pyro.tasks.planning.task import Planning
+from gram_pyro.tasks.sudoku.sizes import SudokuSizes
+from gram_pyro.tasks.sudoku.task import Sudoku
 
 CPU = torch.device("cpu")
 

@@ -19,10 +19,10 @@ from hydra.utils import get_object, instantiate
 from omegaconf import OmegaConf
 from scripts import CONF, ROOT, as_a_new_process, script
 
-from gram_pyro.build import build_learner, build_sampler
-from gram_pyro.load import load, released
-from gram_pyro.runs.check_config import leaves
-from gram_pyro.tasks.arc_files import read_tasks
+from gram_pyro.harness.build import build_learner, build_sampler
+from gram_pyro.harness.check_config import leaves
+from gram_pyro.harness.load import load, released
+from gram_pyro.tasks.arc.files import read_tasks
 from gram_pyro.tasks.images import BLACK, WHITE, read_images
 
 PAGES = pages()

@@ -13,7 +13,7 @@ from demo_server import CONFIG, FOUR, needs_weights, running
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
-from gram_pyro.runs.door import Queue, door
+from gram_pyro.app.door import Queue, door
 
 WISH = {"kind": "sudoku", "text": FOUR, "sampler": "ancestral", "num_particles": 2, "num_segments": 1, "seed": 0}
 QUICK = json.dumps(WISH)

@@ -8,11 +8,11 @@ import torch
 from scripts import script
 
 from gram_pyro.tasks.base import NO_TESTS, Puzzles, Task, concatenate, subset, unseen
-from gram_pyro.tasks.colouring import Colouring
-from gram_pyro.tasks.nqueens import NQueens
-from gram_pyro.tasks.sudoku import Sudoku
-from gram_pyro.tasks.sudoku_mixture import SudokuMixture
-from gram_pyro.tasks.sudoku_sizes import SudokuSizes
+from gram_pyro.tasks.colouring.task import Colouring
+from gram_pyro.tasks.nqueens.task import NQueens
+from gram_pyro.tasks.sudoku.mixture import SudokuMixture
+from gram_pyro.tasks.sudoku.sizes import SudokuSizes
+from gram_pyro.tasks.sudoku.task import Sudoku
 
 NOTHING = Puzzles(torch.zeros(0, 4, dtype=torch.long), torch.zeros(0, 4, dtype=torch.long), torch.zeros(1).long())
 ONE = Puzzles(torch.ones(1, 4, dtype=torch.long), torch.ones(1, 4, dtype=torch.long), torch.arange(2))
@@ -76,7 +76,7 @@ def test_graphs_that_are_all_of_train(tmp_path):
 
 
 def test_diagonals_that_leave_no_place_for_a_queen(tmp_path, monkeypatch):
-    monkeypatch.setattr("gram_pyro.tasks.nqueens.read_excluded", lambda path, board: NOTHING)
+    monkeypatch.setattr("gram_pyro.tasks.nqueens.task.read_excluded", lambda path, board: NOTHING)
     with pytest.raises(ValueError, match="got no puzzle in the set 'excluded_diagonals'"):
         _ = NQueens(5, removed=(2,), excluded=tmp_path).test
 

@@ -9,12 +9,12 @@ from hydra import compose, initialize_config_dir
 from scripts import CONF, experiment, script
 
 import gram_pyro
-from gram_pyro.inference.solver import open_weights
-from gram_pyro.load import serves_every_size, stored_config, weights_file
-from gram_pyro.puzzle import Board, best_weights, read_sudoku
-from gram_pyro.tasks.sudoku import NAMES
-from gram_pyro.tasks.sudoku_boards import draw_boards
-from gram_pyro.tasks.sudoku_rules import Geometry
+from gram_pyro.app.puzzle import Board, best_weights, read_sudoku
+from gram_pyro.app.solver import open_weights
+from gram_pyro.harness.load import serves_every_size, stored_config, weights_file
+from gram_pyro.tasks.sudoku.boards import draw_boards
+from gram_pyro.tasks.sudoku.rules import Geometry
+from gram_pyro.tasks.sudoku.task import NAMES
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def single():
 @pytest.fixture
 def shipped(tmp_path, monkeypatch, single):
     """A folder of shipped weights: 'sudoku', which serves every size, and nothing else."""
-    monkeypatch.setattr(import_module("gram_pyro.load"), "RELEASED", tmp_path)  # gram_pyro.load is its function
+    monkeypatch.setattr(import_module("gram_pyro.harness.load"), "RELEASED", tmp_path)  # gram_pyro.load is its function
     write_weights(tmp_path / "sudoku.safetensors")
     return tmp_path
 
@@ -52,7 +52,7 @@ def test_weights_of_one_size_do_not_fit_another(single):
 
 
 def test_the_best_weights_for_a_board(monkeypatch):
-    monkeypatch.setattr("gram_pyro.puzzle.released", lambda: ["nqueens_8", "sudoku", "sudoku_6x6", "sudoku_9x9"])
+    monkeypatch.setattr("gram_pyro.app.puzzle.released", lambda: ["nqueens_8", "sudoku", "sudoku_6x6", "sudoku_9x9"])
     chosen = {n: best_weights(Board("sudoku", n)) for n in (4, 6, 9, 16)}
     assert chosen == {4: "sudoku", 6: "sudoku_6x6", 9: "sudoku", 16: "sudoku"}
     assert best_weights(Board("queens", 8)) == "nqueens_8" and best_weights(Board("queens", 9)) is None

@@ -10,7 +10,7 @@ from pyro import poutine
 from tiny import close, program
 from torch import nn
 
-from gram_pyro.inference.evidence import bound, guided_filter, log_weights, smc_evidence
+from gram_pyro.evaluation.evidence import bound, guided_filter, log_weights, smc_evidence
 from gram_pyro.inference.resampling import multinomial, residual, stratified, systematic
 from gram_pyro.inference.weights import pareto_k
 from guides.bootstrap import Bootstrap

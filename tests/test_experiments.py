@@ -17,10 +17,10 @@ from omegaconf import OmegaConf
 from safetensors.torch import load_file
 from scripts import CONF, ROOT, script
 
-from gram_pyro.build import build_sampler, build_task
-from gram_pyro.evaluate import roll_out, selected
-from gram_pyro.load import load_program, stored_config
-from gram_pyro.tasks.sudoku import Sudoku
+from gram_pyro.evaluation.evaluate import roll_out, selected
+from gram_pyro.harness.build import build_sampler, build_task
+from gram_pyro.harness.load import load_program, stored_config
+from gram_pyro.tasks.sudoku.task import Sudoku
 
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 

@@ -11,14 +11,15 @@ from scripts import experiment
 from small_peers import PEERS, PUZZLES
 from tiny import D, close, program
 
-from gram_pyro.heads import Heads
-from gram_pyro.inference import cloud, finite
-from gram_pyro.inference.evidence import log_weights, smc_evidence
+from gram_pyro.baselines.base import sample_peer
+from gram_pyro.evaluation.evidence import log_weights, smc_evidence
+from gram_pyro.inference import finite
+from gram_pyro.inference import particles as cloud
 from gram_pyro.inference.noise import drawn_answers, hot_start, random_start, tempered
 from gram_pyro.inference.sampler import sample
 from gram_pyro.inference.smc import sir, smc
-from gram_pyro.peers.base import sample_peer
-from gram_pyro.readout import CategoricalReadout
+from gram_pyro.networks.heads import Heads
+from gram_pyro.networks.readout import CategoricalReadout
 
 K, N, BAD = 4, 3, 5  # the puzzle that goes wrong, of seven
 

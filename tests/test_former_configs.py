@@ -7,11 +7,11 @@ import pytest
 from killed import configuration
 from omegaconf import OmegaConf
 
-from gram_pyro.build import build_learner, choose_device
-from gram_pyro.load import RELEASED, complete, released, stored_config
-from gram_pyro.rollout_losses import Cover, Set
-from gram_pyro.runs import resume
-from gram_pyro.tasks.sudoku import Sudoku
+from gram_pyro.harness import resume
+from gram_pyro.harness.build import build_learner, choose_device
+from gram_pyro.harness.load import RELEASED, complete, released, stored_config
+from gram_pyro.tasks.sudoku.task import Sudoku
+from gram_pyro.training.rollout_losses import Cover, Set
 
 
 def former(config, covering):
@@ -43,7 +43,7 @@ def test_weights_that_are_shipped_say_how_they_were_trained():
     losses = {name: stored_config(RELEASED / f"{name}.safetensors") for name in released()}
     for name, config in losses.items():
         covers = name == "nqueens_10_covering"
-        assert config.rollout_loss._target_ == f"gram_pyro.rollout_losses.{'Cover' if covers else 'Set'}"
+        assert config.rollout_loss._target_ == f"gram_pyro.training.rollout_losses.{'Cover' if covers else 'Set'}"
         assert config.train.get("rollouts_per_puzzle", 1) == (16 if covers else 1) and "covering" not in config.train
 
 

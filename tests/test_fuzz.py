@@ -18,11 +18,14 @@ import torch
 from fuzzing import fuzz
 from hypothesis import strategies as st
 
-from gram_pyro import puzzle
-from gram_pyro.runs import checkpoint
-from gram_pyro.tasks import graph_files, grids, nqueens, sudoku_files
+from gram_pyro.app import puzzle
+from gram_pyro.harness import checkpoint
+from gram_pyro.tasks.colouring import files as graph_files
 from gram_pyro.tasks.files import PuzzleFileError
-from gram_pyro.tasks.nqueens_rules import EMPTY, Board
+from gram_pyro.tasks.nqueens import task as nqueens
+from gram_pyro.tasks.nqueens.rules import EMPTY, Board
+from gram_pyro.tasks.planning import grids
+from gram_pyro.tasks.sudoku import files as sudoku_files
 
 
 def mostly(symbols, lengths):

@@ -11,21 +11,21 @@ from omegaconf import OmegaConf
 from scripts import CONF, experiment
 from tiny import B, L, batch, close, program
 
-from gram_pyro.build import build_task
-from gram_pyro.generation import claim, depth_figure, generate, quality, total_variation
-from gram_pyro.heads import Heads
-from gram_pyro.load import RELEASED
-from gram_pyro.metrics import report, tally
-from gram_pyro.objectives import Balanced_ELBO
+from gram_pyro.evaluation.board_scores import claim, depth_figure, generate, quality, total_variation
+from gram_pyro.evaluation.metrics import report, tally
+from gram_pyro.evaluation.tables import rows_markdown
+from gram_pyro.evaluation.verdict import diversity, is_collapsed
+from gram_pyro.harness.build import build_task
+from gram_pyro.harness.load import RELEASED
+from gram_pyro.networks.heads import Heads
 from gram_pyro.plots.trial import plt
-from gram_pyro.report import rows_markdown
-from gram_pyro.rollout_losses import set_loss
 from gram_pyro.tasks.base import ImplicitTask
-from gram_pyro.tasks.sudoku import Sudoku
-from gram_pyro.tasks.sudoku_boards import SudokuBoards, draw_boards
-from gram_pyro.tasks.sudoku_classes import BoardClasses
-from gram_pyro.train import Trainer, TrainSettings
-from gram_pyro.verdict import diversity, is_collapsed
+from gram_pyro.tasks.sudoku.boards import SudokuBoards, draw_boards
+from gram_pyro.tasks.sudoku.classes import BoardClasses
+from gram_pyro.tasks.sudoku.task import Sudoku
+from gram_pyro.training.objectives import Balanced_ELBO
+from gram_pyro.training.rollout_losses import set_loss
+from gram_pyro.training.trainer import Trainer, TrainSettings
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_heads_of_an_implicit_task_learn_from_its_rules(monkeypatch):
         seen.append(right)
         return heads(states[0]).halt.sum() * 0
 
-    monkeypatch.setattr("gram_pyro.train.heads_loss", heads_loss)
+    monkeypatch.setattr("gram_pyro.training.trainer.heads_loss", heads_loss)
     model, guide = program()
     settings = TrainSettings(updates=2, num_segments=2, batch_size=8, free_share=0.5, precision="fp32")
     trainer = Trainer(model, guide, Heads(8), Balanced_ELBO(max_plate_nesting=1), settings, implicit=Anything())
@@ -171,8 +171,8 @@ def test_the_figure_shows_validity_and_where_it_is_known_the_distance_from_unifo
 
 
 def test_a_checkpoint_of_boards_is_evaluated_on_another_task_of_the_same_symbols():
-    trained = OmegaConf.create({"task": {"_target_": "gram_pyro.tasks.sudoku_boards.SudokuBoards", "max_clues": 9}})
-    changed = OmegaConf.create({"_target_": "gram_pyro.tasks.sudoku.Sudoku", "n": 4, "num_test": 5, "test": None})
+    trained = OmegaConf.create({"task": {"_target_": "gram_pyro.tasks.sudoku.boards.SudokuBoards", "max_clues": 9}})
+    changed = OmegaConf.create({"_target_": "gram_pyro.tasks.sudoku.task.Sudoku", "n": 4, "num_test": 5, "test": None})
     assert type(build_task(trained, changed)) is Sudoku
     assert type(build_task(trained, OmegaConf.create({"_target_": None, "seed": 3}))) is SudokuBoards
 

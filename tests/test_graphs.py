@@ -11,11 +11,11 @@ import torch
 from data_folder import ALL8, DATA, needs
 from plain_graphs import brute_force, edges_of, hashes_of, random_graphs
 
-from gram_pyro.tasks import graphs
-from gram_pyro.tasks.colouring import Colouring
+from gram_pyro.tasks.colouring import graphs
+from gram_pyro.tasks.colouring.files import read_graphs
+from gram_pyro.tasks.colouring.graphs import class_hash, find_colourings
+from gram_pyro.tasks.colouring.task import Colouring
 from gram_pyro.tasks.files import PuzzleFileError
-from gram_pyro.tasks.graph_files import read_graphs
-from gram_pyro.tasks.graphs import class_hash, find_colourings
 
 needs_data = needs("graphs")
 

@@ -12,7 +12,7 @@ from small_priors import CONTINUOUS, shaken
 from tiny import B, D, L, batch, close, program, shake
 from torch.distributions import kl_divergence
 
-from gram_pyro.core import State
+from gram_pyro.networks.core import State
 from guides.categorical import Categorical
 from guides.concat import Concat
 from guides.cross_attention import CrossAttention

@@ -7,12 +7,12 @@ from oracle import law_from_start, linear_gram, log_evidence
 from small_guides import MEAN_FIELD, TRACE, concat
 from tiny import B, D, L, batch, close, program, shake
 
-from gram_pyro.heads import Heads
-from gram_pyro.importance import RWS, DReG
-from gram_pyro.inference.evidence import guided_filter, log_weights
-from gram_pyro.learner import TrainSettings
+from gram_pyro.evaluation.evidence import guided_filter, log_weights
+from gram_pyro.networks.heads import Heads
 from gram_pyro.tasks.base import Batch
-from gram_pyro.train import Trainer
+from gram_pyro.training.importance import RWS, DReG
+from gram_pyro.training.learner import TrainSettings
+from gram_pyro.training.trainer import Trainer
 from guides.bootstrap import Bootstrap
 from guides.delayed import Delayed
 

@@ -8,9 +8,9 @@ from pyro.poutine import trace
 from small_guides import GUIDES, MEAN_FIELD, TRACE
 from tiny import B, D, L, batch, close, parameters, program, shake
 
-from gram_pyro.core import State
-from gram_pyro.inference.evidence import bound, log_weights
-from gram_pyro.objectives import Balanced_ELBO, segment_loss
+from gram_pyro.evaluation.evidence import bound, log_weights
+from gram_pyro.networks.core import State
+from gram_pyro.training.objectives import Balanced_ELBO, segment_loss
 
 
 @pytest.mark.parametrize("name", GUIDES)

@@ -9,12 +9,12 @@ from oracle import linear_gram
 from tiny import close
 from torch import nn
 
-from gram_pyro.core import State
-from gram_pyro.heads import Verdict
-from gram_pyro.inference.cloud import Cloud
 from gram_pyro.inference.noise import hot_start
+from gram_pyro.inference.particles import Cloud
 from gram_pyro.inference.sampler import sample
 from gram_pyro.inference.smc import sir, smc
+from gram_pyro.networks.core import State
+from gram_pyro.networks.heads import Verdict
 
 N = 3
 

@@ -8,10 +8,10 @@ from omegaconf import OmegaConf
 from plain_sudoku import backtrack
 from scripts import experiment
 
-from gram_pyro.tasks.sudoku_files import read_puzzles
-from gram_pyro.tasks.sudoku_generator import minimal, symmetry_hash
-from gram_pyro.tasks.sudoku_neighbours import guesses, hard_puzzle, neighbour
-from gram_pyro.tasks.sudoku_rules import Geometry
+from gram_pyro.tasks.sudoku.files import read_puzzles
+from gram_pyro.tasks.sudoku.generator import minimal, symmetry_hash
+from gram_pyro.tasks.sudoku.neighbours import guesses, hard_puzzle, neighbour
+from gram_pyro.tasks.sudoku.rules import Geometry
 
 FOUR = Geometry(4)
 SETTINGS = {"n": 4, "of": None, "count": 6, "guesses": 0, "swapped": 2, "workers": 1, "seed": 0}
@@ -99,7 +99,7 @@ def test_what_cannot_be_made_is_told(tmp_path):
 
 
 def test_a_hardness_that_is_never_met_ends_with_a_sentence(monkeypatch):
-    monkeypatch.setattr("gram_pyro.tasks.sudoku_neighbours.TRIES", 5)
+    monkeypatch.setattr("gram_pyro.tasks.sudoku.neighbours.TRIES", 5)
     with pytest.raises(
         ValueError, match="of 5 puzzles drawn none needs guesses=99; write a smaller number, or of=FILE"
     ):

@@ -9,11 +9,11 @@ from pyro.infer import Trace_ELBO
 from tiny import D, L, V, close, shake, swiglu
 from tiny_trainer import ragged, trainer_of
 
-from gram_pyro import train
-from gram_pyro.core import State
-from gram_pyro.heads import Heads, heads_loss
 from gram_pyro.inference import potentials
-from gram_pyro.train import TrainSettings, is_solution
+from gram_pyro.networks.core import State
+from gram_pyro.networks.heads import Heads, heads_loss
+from gram_pyro.training import trainer as train
+from gram_pyro.training.trainer import TrainSettings, is_solution
 
 
 def heads_and_state(*lead):
@@ -244,6 +244,6 @@ def test_heads_see_a_bounded_number_of_states_and_the_last(local_params, monkeyp
         given.append(torch.stack([s.h for s in states]))
         return heads_loss(heads, states, right)
 
-    monkeypatch.setattr("gram_pyro.train.heads_loss", watch)
+    monkeypatch.setattr("gram_pyro.training.trainer.heads_loss", watch)
     trainer.trajectory(ragged(8))
     assert torch.equal(given[0], torch.stack([ends[n - 1].h.detach() for n in seen]))

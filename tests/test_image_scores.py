@@ -6,7 +6,16 @@ import torch
 from image_files import COLUMNS, ROWS, L, V, write_images
 from tiny import close
 
-from gram_pyro.image_scores import Classifier, Reading, cached_classifier, class_score, frechet, jackknife, read, scores
+from gram_pyro.evaluation.image_scores import (
+    Classifier,
+    Reading,
+    cached_classifier,
+    class_score,
+    frechet,
+    jackknife,
+    read,
+    scores,
+)
 from gram_pyro.tasks.images import BLACK, UNKNOWN, Images
 
 

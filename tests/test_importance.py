@@ -11,7 +11,7 @@ from tiny import B, D, L, batch, close, parameters, program, seeded_loss
 from torch import nn
 
 from gram_pyro.guide import Guide
-from gram_pyro.importance import IWAE, RWS, DReG
+from gram_pyro.training.importance import IWAE, RWS, DReG
 
 OBJECTIVES = [IWAE, DReG, RWS]
 pytestmark = pytest.mark.filterwarnings("ignore:got num_grad_steps=1 with objective")  # what is meant here

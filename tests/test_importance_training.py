@@ -9,16 +9,16 @@ from tiny import B, D, L, V, batch, close, parameters, program, seeded_loss, sha
 from tiny_trainer import ragged
 from torch import nn
 
-from gram_pyro.core import State
-from gram_pyro.embed import TokenEmbedding
 from gram_pyro.guide import Guide
-from gram_pyro.heads import Heads
-from gram_pyro.importance import IWAE, RWS, DReG
-from gram_pyro.objectives import Surrogate, segment_loss
+from gram_pyro.networks.core import State
+from gram_pyro.networks.embed import TokenEmbedding
+from gram_pyro.networks.heads import Heads
+from gram_pyro.networks.readout import CategoricalReadout
 from gram_pyro.priors.base import Prior
-from gram_pyro.readout import CategoricalReadout
 from gram_pyro.tasks.base import Batch
-from gram_pyro.train import Trainer, TrainSettings
+from gram_pyro.training.importance import IWAE, RWS, DReG
+from gram_pyro.training.objectives import Surrogate, segment_loss
+from gram_pyro.training.trainer import Trainer, TrainSettings
 
 OBJECTIVES = [IWAE, DReG, RWS]
 pytestmark = pytest.mark.filterwarnings("ignore:got num_grad_steps=1 with objective")  # what is meant here

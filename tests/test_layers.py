@@ -22,14 +22,14 @@ from tiny import (
 )
 from torch.nn import functional as F
 
-from gram_pyro.core import Hierarchical, State
-from gram_pyro.embed import TokenEmbedding
-from gram_pyro.layers import Block, RotaryAttention, TokenMixing
 from gram_pyro.model import GRAM
-from gram_pyro.objectives import Balanced_ELBO, Surrogate, segment_loss
+from gram_pyro.networks.core import Hierarchical, State
+from gram_pyro.networks.embed import TokenEmbedding
+from gram_pyro.networks.layers import Block, RotaryAttention, TokenMixing
+from gram_pyro.networks.readout import CategoricalReadout
 from gram_pyro.priors.gaussian import Gaussian
 from gram_pyro.priors.noiseless import Noiseless
-from gram_pyro.readout import CategoricalReadout
+from gram_pyro.training.objectives import Balanced_ELBO, Surrogate, segment_loss
 from guides.bootstrap import Bootstrap
 from guides.concat import Concat
 

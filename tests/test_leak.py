@@ -11,7 +11,7 @@ import pytest
 import torch
 from tiny import L, program
 
-from gram_pyro.objectives import Balanced_ELBO, Surrogate, segment_loss
+from gram_pyro.training.objectives import Balanced_ELBO, Surrogate, segment_loss
 
 CODES, TRANSITIONS, UPDATES, PUZZLES = 8, 3, 150, 1024
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from tiny_trainer import ragged, trainer_of
 
-from gram_pyro.measure import stages, step
-from gram_pyro.measure.clock import compared, now, take_turns
-from gram_pyro.measure.memory import peak
-from gram_pyro.train import Rollout
+from gram_pyro.benchmark import stages, step
+from gram_pyro.benchmark.clock import compared, now, take_turns
+from gram_pyro.benchmark.memory import peak
+from gram_pyro.training.trainer import Rollout
 
 CPU = torch.device("cpu")
 BOUND = Rollout.bound
@@ -27,7 +27,7 @@ def test_waiting_counts_on_several_threads_only(monkeypatch, threads, counts):
 
 def test_ways_take_turns_under_the_same_seeds_and_medians_are_of_what_follows_the_warmup(monkeypatch):
     clock, log = [0.0], []
-    monkeypatch.setattr("gram_pyro.measure.clock.now", lambda device: clock[0])
+    monkeypatch.setattr("gram_pyro.benchmark.clock.now", lambda device: clock[0])
 
     def way(name, seconds):
         def work():
@@ -67,7 +67,7 @@ def test_ways_that_do_other_maths_are_not_compared(local_params, monkeypatch):
 
 def test_a_stage_within_another_stops_its_clock(monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr("gram_pyro.measure.stages.now", lambda device: clock[0])
+    monkeypatch.setattr("gram_pyro.benchmark.stages.now", lambda device: clock[0])
 
     def wait(seconds):
         clock[0] += seconds

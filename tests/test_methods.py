@@ -8,16 +8,16 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from scripts import CONF, experiment
 
-from gram_pyro.build import build_learner
-from gram_pyro.core import Flat, Hierarchical
-from gram_pyro.layers import Block
-from gram_pyro.peers.autoregressive import Autoregressive
-from gram_pyro.peers.d3pm import D3PM
-from gram_pyro.peers.masked_diffusion import MaskedDiffusion
-from gram_pyro.peers.vae import VAE
+from gram_pyro.baselines.autoregressive import Autoregressive
+from gram_pyro.baselines.d3pm import D3PM
+from gram_pyro.baselines.masked_diffusion import MaskedDiffusion
+from gram_pyro.baselines.vae import VAE
+from gram_pyro.harness import trial
+from gram_pyro.harness.build import build_learner
+from gram_pyro.networks.core import Flat, Hierarchical
+from gram_pyro.networks.layers import Block
 from gram_pyro.priors.noiseless import Noiseless
-from gram_pyro.runs import trial
-from gram_pyro.tasks.sudoku import Sudoku
+from gram_pyro.tasks.sudoku.task import Sudoku
 
 METHODS = sorted(f.stem for f in (CONF / "method").glob("*.yaml"))
 COVERING, CANDIDATES = "covering_16", "candidates"

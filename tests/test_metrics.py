@@ -6,7 +6,17 @@ from collections import Counter
 import pytest
 import torch
 
-from gram_pyro.metrics import METRICS, Tally, ceiling, join, per_puzzle, pooled, report, standard_error, tally
+from gram_pyro.evaluation.metrics import (
+    METRICS,
+    Tally,
+    ceiling,
+    join,
+    per_puzzle,
+    pooled,
+    report,
+    standard_error,
+    tally,
+)
 from gram_pyro.tasks.base import Puzzles, Task
 
 

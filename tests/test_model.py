@@ -7,11 +7,11 @@ from pyro import poutine
 from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
 from tiny import MIXERS, B, D, L, V, batch, close, program, relations
 
-from gram_pyro.core import State
-from gram_pyro.layers import RelationalAttention, RotaryAttention
-from gram_pyro.objectives import Balanced_ELBO, Surrogate, segment_loss
+from gram_pyro.networks.core import State
+from gram_pyro.networks.layers import RelationalAttention, RotaryAttention
 from gram_pyro.priors.noiseless import Noiseless
-from gram_pyro.train import TrainSettings
+from gram_pyro.training.objectives import Balanced_ELBO, Surrogate, segment_loss
+from gram_pyro.training.trainer import TrainSettings
 
 OBJECTIVES = [Balanced_ELBO(), TraceMeanField_ELBO(), Trace_ELBO(), Surrogate(Balanced_ELBO()), Surrogate(Trace_ELBO())]
 

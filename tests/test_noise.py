@@ -9,7 +9,6 @@ from oracle import law_from_start, linear_gram
 from tiny import B, L, V, batch, close, program
 from torch import nn
 
-from gram_pyro.heads import Heads
 from gram_pyro.inference.noise import (
     FixedNoise,
     RandomStart,
@@ -23,6 +22,7 @@ from gram_pyro.inference.noise import (
 )
 from gram_pyro.inference.sampler import sample
 from gram_pyro.inference.smc import smc
+from gram_pyro.networks.heads import Heads
 from gram_pyro.priors.base import Prior
 from gram_pyro.priors.noiseless import Noiseless
 

@@ -12,8 +12,8 @@ import torch
 from data_folder import DATA, needs
 from plain_queens import board_of, brute, sets
 
-from gram_pyro.tasks.nqueens import NQueens, read_excluded
-from gram_pyro.tasks.nqueens_rules import Board
+from gram_pyro.tasks.nqueens.rules import Board
+from gram_pyro.tasks.nqueens.task import NQueens, read_excluded
 
 needs_data = needs("nqueens")
 

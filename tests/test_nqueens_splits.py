@@ -8,9 +8,9 @@ import torch
 from plain_queens import everything
 
 from gram_pyro.tasks.base import draw_batch
-from gram_pyro.tasks.nqueens import NQueens
-from gram_pyro.tasks.nqueens_pairs import NQueensPairs
-from gram_pyro.tasks.nqueens_rules import Board
+from gram_pyro.tasks.nqueens.pairs import NQueensPairs
+from gram_pyro.tasks.nqueens.rules import Board
+from gram_pyro.tasks.nqueens.task import NQueens
 
 IMAGES = (
     lambda r, c, m: (r, c),

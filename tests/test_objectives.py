@@ -11,14 +11,14 @@ from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
 from tiny import D, batch, close, program, seeded_loss
 from torch import nn
 
-from gram_pyro.core import Core, State
+from gram_pyro.distributions.stop_gradient import stop_gradient
 from gram_pyro.guide import Guide
 from gram_pyro.model import GRAM
-from gram_pyro.objectives import Balanced_ELBO, MeanField_ELBO, Surrogate, segment_loss
+from gram_pyro.networks.core import Core, State
 from gram_pyro.priors.base import Prior
 from gram_pyro.priors.gaussian import Gaussian
 from gram_pyro.priors.student_t import StudentT
-from gram_pyro.stop_gradient import stop_gradient
+from gram_pyro.training.objectives import Balanced_ELBO, MeanField_ELBO, Surrogate, segment_loss
 from guides.bootstrap import Bootstrap
 
 

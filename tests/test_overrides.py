@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from killed import CONF, CPU, OPTIONS
 from omegaconf import OmegaConf
 
-from gram_pyro.build import build_learner
-from gram_pyro.runs.check_config import check_numbers, leaves
+from gram_pyro.harness.build import build_learner
+from gram_pyro.harness.check_config import check_numbers, leaves
 
 
 def composed(*overrides):

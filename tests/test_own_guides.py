@@ -11,9 +11,9 @@ from omegaconf import OmegaConf
 from scripts import ROOT, experiment
 
 import gram_pyro
-from gram_pyro.build import build_guide, build_model
-from gram_pyro.runs.own_guides import is_hidden, is_own, loaded, own_guides
-from gram_pyro.tasks.sudoku import Sudoku
+from gram_pyro.harness.build import build_guide, build_model
+from gram_pyro.harness.own_guides import is_hidden, is_own, loaded, own_guides
+from gram_pyro.tasks.sudoku.task import Sudoku
 
 SCRIPT = """
 import guides, sys

@@ -18,8 +18,7 @@ from small_peers import trainer_of as peer_trainer
 from tiny import L, close, shake
 from tiny_trainer import ragged, trainer_of
 
-from gram_pyro.importance import IWAE
-from gram_pyro.objectives import Balanced_ELBO
+from gram_pyro.harness import trial
 from gram_pyro.priors.base import Prior
 from gram_pyro.priors.categorical import Categorical
 from gram_pyro.priors.flow import Flow
@@ -27,10 +26,11 @@ from gram_pyro.priors.gaussian import Gaussian
 from gram_pyro.priors.low_rank import LowRank
 from gram_pyro.priors.mixture import Mixture
 from gram_pyro.priors.student_t import StudentT
-from gram_pyro.rollout_losses import Cover, MultiSample
-from gram_pyro.runs import trial
-from gram_pyro.runs.parallel import joined, parts
-from gram_pyro.runs.parts import Part, RowNoise, own_noise, random_state_kept
+from gram_pyro.training.batch_parts import Part, RowNoise, own_noise, random_state_kept
+from gram_pyro.training.importance import IWAE
+from gram_pyro.training.objectives import Balanced_ELBO
+from gram_pyro.training.parallel import joined, parts
+from gram_pyro.training.rollout_losses import Cover, MultiSample
 
 ROOT = Path(__file__).parents[1]
 D = 8

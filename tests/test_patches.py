@@ -6,9 +6,9 @@ from image_files import COLUMNS, PATCH, ROWS, SIZES, D, L, V
 from tiny import close, mixing
 from torch import nn
 
-from gram_pyro.core import Hierarchical, State
 from gram_pyro.model import GRAM
-from gram_pyro.patches import PatchEmbedding, Unpatch, patch_readout
+from gram_pyro.networks.core import Hierarchical, State
+from gram_pyro.networks.patches import PatchEmbedding, Unpatch, patch_readout
 from gram_pyro.priors.gaussian import Gaussian
 from gram_pyro.tasks.images import WHITE
 from guides.concat import Concat

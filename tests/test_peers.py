@@ -9,11 +9,11 @@ from scipy.stats import chi2
 from small_peers import ANSWERS, PUZZLES, SUBSETS, L, V, autoregressive, diffusion, shown
 from tiny import close, shake
 
-from gram_pyro.peers import autoregressive as autoregressive_peer
-from gram_pyro.peers import masked_diffusion
-from gram_pyro.peers.autoregressive import Memory
-from gram_pyro.peers.masked_diffusion import MaskedDiffusion
-from gram_pyro.readout import clamp
+from gram_pyro.baselines import autoregressive as autoregressive_peer
+from gram_pyro.baselines import masked_diffusion
+from gram_pyro.baselines.autoregressive import Memory
+from gram_pyro.baselines.masked_diffusion import MaskedDiffusion
+from gram_pyro.networks.readout import clamp
 
 
 def conforms(answers, law):

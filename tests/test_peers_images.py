@@ -9,15 +9,15 @@ import torch
 from tiny import close, mixing, shake
 from torch.nn import functional as F
 
-from gram_pyro.embed import TokenEmbedding
-from gram_pyro.inference.evidence import bound
-from gram_pyro.learner import TrainSettings
-from gram_pyro.patches import PatchEmbedding, patch_readout
-from gram_pyro.peers.d3pm import D3PM, cosine_schedule
-from gram_pyro.peers.train import PeerTrainer
-from gram_pyro.peers.vae import VAE
-from gram_pyro.readout import CategoricalReadout
+from gram_pyro.baselines.d3pm import D3PM, cosine_schedule
+from gram_pyro.baselines.train import PeerTrainer
+from gram_pyro.baselines.vae import VAE
+from gram_pyro.evaluation.evidence import bound
+from gram_pyro.networks.embed import TokenEmbedding
+from gram_pyro.networks.patches import PatchEmbedding, patch_readout
+from gram_pyro.networks.readout import CategoricalReadout
 from gram_pyro.tasks.base import Batch
+from gram_pyro.training.learner import TrainSettings
 
 L, V, D, N = 2, 3, 8, 3
 BOARDS = {"embed": TokenEmbedding, "readout": CategoricalReadout}

@@ -7,8 +7,8 @@ import torch
 from small_peers import PEERS, PUZZLES, L, V, copies, trainer_of, twice
 from tiny import close
 
-from gram_pyro.peers.base import Peer, sample_peer
-from gram_pyro.runs import checkpoint
+from gram_pyro.baselines.base import Peer, sample_peer
+from gram_pyro.harness import checkpoint
 
 
 class Counting(Peer):

@@ -10,10 +10,10 @@ from oracle import Exact, linear_problem, log_evidence
 from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
 from tiny import B, L, V, batch, close, parameters, program, seeded_loss
 
-from gram_pyro.core import State
-from gram_pyro.objectives import Balanced_ELBO, ScaleLatents, Surrogate, segment_loss
-from gram_pyro.readout import CategoricalReadout, Readout
-from gram_pyro.rollout_losses import cover_loss, set_loss
+from gram_pyro.networks.core import State
+from gram_pyro.networks.readout import CategoricalReadout, Readout
+from gram_pyro.training.objectives import Balanced_ELBO, ScaleLatents, Surrogate, segment_loss
+from gram_pyro.training.rollout_losses import cover_loss, set_loss
 
 
 def parts(guide, y):

@@ -9,7 +9,7 @@ from matplotlib.colors import to_hex
 from plain_maps import board
 from scripts import CONF, experiment, script
 
-from gram_pyro.tasks.planning import BLUE, OKABE_ITO, RED, Planning
+from gram_pyro.tasks.planning.task import BLUE, OKABE_ITO, RED, Planning
 
 
 def test_render():

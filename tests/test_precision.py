@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from gram_pyro.learner import TrainSettings
-from gram_pyro.precision import autocast, choose_precision
+from gram_pyro.training.learner import TrainSettings
+from gram_pyro.training.precision import autocast, choose_precision
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 

@@ -11,7 +11,7 @@ from small_priors import CONTINUOUS, shaken
 from tiny import B, D, L, close, program, shake
 from torch.distributions import kl_divergence
 
-from gram_pyro.coupling import CouplingFlow
+from gram_pyro.distributions.coupling import CouplingFlow
 from gram_pyro.inference.noise import Tempered
 from gram_pyro.priors.annealed import Annealed
 from gram_pyro.priors.categorical import Categorical, OneHots

@@ -6,10 +6,10 @@ import pytest
 import torch
 from scripts import experiment
 
-from gram_pyro.metrics import Tally
+from gram_pyro.evaluation.metrics import Tally
 from gram_pyro.plots.profile import MOST_BINS, bins, profile_figure
 from gram_pyro.tasks.base import Puzzles
-from gram_pyro.tasks.sudoku import Sudoku
+from gram_pyro.tasks.sudoku.task import Sudoku
 
 
 @pytest.mark.parametrize("seed", range(5))

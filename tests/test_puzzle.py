@@ -4,12 +4,12 @@ import pytest
 import torch
 from PIL import Image
 
+from gram_pyro.app.puzzle import as_text, check_puzzle, one_of, read_file, read_queens, read_sudoku, shipped_weights
+from gram_pyro.harness.load import RELEASED, load, released
 from gram_pyro.inference.sampler import sample
-from gram_pyro.load import RELEASED, load, released
 from gram_pyro.plots.animation import animate
-from gram_pyro.puzzle import as_text, check_puzzle, one_of, read_file, read_queens, read_sudoku, shipped_weights
-from gram_pyro.tasks.nqueens import NQueens
-from gram_pyro.tasks.sudoku import Sudoku
+from gram_pyro.tasks.nqueens.task import NQueens
+from gram_pyro.tasks.sudoku.task import Sudoku
 
 SQUARE = "1234341221434321"
 
@@ -75,7 +75,7 @@ def test_clues_and_weights_must_fit():
 
 
 def test_a_size_without_weights_gets_those_there_are_and_a_recipe(monkeypatch):
-    monkeypatch.setattr("gram_pyro.puzzle.released", lambda: ["colouring_8", "nqueens_8", "sudoku_6x6"])
+    monkeypatch.setattr("gram_pyro.app.puzzle.released", lambda: ["colouring_8", "nqueens_8", "sudoku_6x6"])
     assert (
         shipped_weights(read_sudoku("." * 36)) == "sudoku_6x6" and shipped_weights(read_queens("." * 8)) == "nqueens_8"
     )

@@ -7,9 +7,9 @@ import torch
 from arc_files import small_task
 from tiny import close
 
-from gram_pyro.core import State
-from gram_pyro.puzzle_tokens import ContentReadout, PlacedTokens, PuzzleTokens
-from gram_pyro.tasks.arc_canvas import Canvas
+from gram_pyro.networks.arc_tokens import ContentReadout, PlacedTokens, PuzzleTokens
+from gram_pyro.networks.core import State
+from gram_pyro.tasks.arc.canvas import Canvas
 from gram_pyro.tasks.base import draw_batch
 
 

@@ -13,15 +13,15 @@ from unittest.mock import Mock
 import pytest
 import torch
 
-from gram_pyro.puzzle import as_text, read_file, read_queens, read_sudoku
-from gram_pyro.tasks.arc_files import read_tasks
+from gram_pyro.app.puzzle import as_text, read_file, read_queens, read_sudoku
+from gram_pyro.tasks.arc.files import read_tasks
 from gram_pyro.tasks.base import Puzzles
 from gram_pyro.tasks.cache import AUTO, cached, cached_tensors
+from gram_pyro.tasks.colouring.files import read_graphs
 from gram_pyro.tasks.files import PuzzleFileError, kind_of, open_text
-from gram_pyro.tasks.graph_files import read_graphs
 from gram_pyro.tasks.images import read_images, read_labels
-from gram_pyro.tasks.sudoku import Sudoku
-from gram_pyro.tasks.sudoku_files import parse, read_puzzles
+from gram_pyro.tasks.sudoku.files import parse, read_puzzles
+from gram_pyro.tasks.sudoku.task import Sudoku
 from gram_pyro.tasks.tidy import boards, tidy
 
 CLUES, BOARD = "1.3..4..2......1", "1234341221434321"

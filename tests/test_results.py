@@ -8,11 +8,11 @@ import pytest
 import torch
 from scripts import experiment, script
 
-from gram_pyro.metrics import Tally, join, report
-from gram_pyro.runs import baseline
-from gram_pyro.runs.results import read_programs, record, recorded, to_json, write_json
+from gram_pyro.evaluation.metrics import Tally, join, report
+from gram_pyro.evaluation.verdict import gains_of_means, scores
+from gram_pyro.harness import baseline
+from gram_pyro.harness.results import read_programs, record, recorded, to_json, write_json
 from gram_pyro.tasks.base import Puzzles
-from gram_pyro.verdict import gains_of_means, scores
 
 K = 20
 

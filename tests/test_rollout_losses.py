@@ -10,12 +10,12 @@ import torch
 from small_candidates import D, boards, candidates
 from tiny import close, shake
 
-from gram_pyro.candidates import CandidateReadout
-from gram_pyro.core import State
-from gram_pyro.readout import CategoricalReadout
-from gram_pyro.rollout_losses import Cover, MultiSample, Set, cover_loss, multi_sample_loss, set_loss
+from gram_pyro.networks.candidates import CandidateReadout
+from gram_pyro.networks.core import State
+from gram_pyro.networks.readout import CategoricalReadout
 from gram_pyro.tasks.base import Batch
-from gram_pyro.tasks.sudoku_rules import Geometry
+from gram_pyro.tasks.sudoku.rules import Geometry
+from gram_pyro.training.rollout_losses import Cover, MultiSample, Set, cover_loss, multi_sample_loss, set_loss
 
 L, C, P, M = 3, 2, 4, 3  # cells, symbols, puzzles, rollouts of each
 ANSWERS = torch.tensor(list(product(range(1, C + 1), repeat=L)))

@@ -17,9 +17,9 @@ from omegaconf import OmegaConf
 from safetensors.torch import load_file
 from scripts import script
 
-from gram_pyro.runs import checkpoint, run_folder, trial
-from gram_pyro.runs.command import plain_errors
-from gram_pyro.runs.resume import is_one_of
+from gram_pyro.harness import checkpoint, run_folder, trial
+from gram_pyro.harness.command import plain_errors
+from gram_pyro.harness.resume import is_one_of
 
 SMALL = ("experiment=smoke", "rivals.deterministic=null", "train.precision=fp32", "task.num_test=4")
 

@@ -14,20 +14,20 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import gram_pyro.priors
 import guides
 import guides.categorical
-from gram_pyro import segment_graph
 from gram_pyro.guide import Guide
-from gram_pyro.heads import Heads
-from gram_pyro.objectives import Balanced_ELBO, MeanField_ELBO
+from gram_pyro.networks.heads import Heads
+from gram_pyro.networks.readout import CategoricalReadout
 from gram_pyro.priors.base import Prior
 from gram_pyro.priors.categorical import Categorical
 from gram_pyro.priors.gaussian import Gaussian
 from gram_pyro.priors.student_t import StudentT
-from gram_pyro.readout import CategoricalReadout
-from gram_pyro.rollout_losses import Cover, MultiSample, Set
-from gram_pyro.runs.parts import Part
-from gram_pyro.segment_graph import WARM_UP, SegmentGraph, advance, begin, padded
 from gram_pyro.tasks.base import Batch
-from gram_pyro.train import Rollout, Trainer, TrainSettings
+from gram_pyro.training import cuda_graph as segment_graph
+from gram_pyro.training.batch_parts import Part
+from gram_pyro.training.cuda_graph import WARM_UP, SegmentGraph, advance, begin, padded
+from gram_pyro.training.objectives import Balanced_ELBO, MeanField_ELBO
+from gram_pyro.training.rollout_losses import Cover, MultiSample, Set
+from gram_pyro.training.trainer import Rollout, Trainer, TrainSettings
 from guides.concat import Concat
 from guides.delayed import Delayed
 

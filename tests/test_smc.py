@@ -10,16 +10,16 @@ import torch
 from oracle import law_from_start, linear_gram, log_evidence, posterior_of_answer
 from tiny import close
 
-from gram_pyro.core import State
-from gram_pyro.evaluate import judge
-from gram_pyro.heads import Heads
-from gram_pyro.inference.cloud import Cloud
+from gram_pyro.evaluation.evaluate import judge
+from gram_pyro.evaluation.metrics import report
 from gram_pyro.inference.noise import rebuilt
 from gram_pyro.inference.particle_filter import ParticleFilter
+from gram_pyro.inference.particles import Cloud
 from gram_pyro.inference.resampling import multinomial, residual, stratified, systematic
 from gram_pyro.inference.sampler import sample
 from gram_pyro.inference.smc import sir, smc
-from gram_pyro.metrics import report
+from gram_pyro.networks.core import State
+from gram_pyro.networks.heads import Heads
 from gram_pyro.priors.noiseless import Noiseless
 from gram_pyro.tasks.base import Puzzles, Task
 

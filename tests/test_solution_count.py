@@ -3,11 +3,11 @@
 import pytest
 from plain_rules import queens_solutions
 
-from gram_pyro import solution_count
-from gram_pyro.puzzle import read_queens, read_sudoku
-from gram_pyro.solution_count import count_solutions, in_words
-from gram_pyro.tasks.nqueens import NQueens
-from gram_pyro.tasks.sudoku import Sudoku
+from gram_pyro.app import solution_count
+from gram_pyro.app.puzzle import read_queens, read_sudoku
+from gram_pyro.app.solution_count import count_solutions, in_words
+from gram_pyro.tasks.nqueens.task import NQueens
+from gram_pyro.tasks.sudoku.task import Sudoku
 
 HARD = "8..........36......7..9.2...5...7.......457.....1...3...1....68..85...1..9....4.."
 

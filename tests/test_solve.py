@@ -18,17 +18,17 @@ from plain_rules import queens_solutions, sudoku_is_right
 from scripts import ROOT, experiment, script
 from tiny import close, program, shake
 
-from gram_pyro.heads import Heads
+from gram_pyro.app.solver import cell_entropy, judge, open_weights, solve, think
+from gram_pyro.app.watch import Watch
+from gram_pyro.harness.command import quoted
+from gram_pyro.harness.load import Program, released
 from gram_pyro.inference.noise import hot_start
 from gram_pyro.inference.potentials import value
 from gram_pyro.inference.sampler import sample
 from gram_pyro.inference.smc import sir, smc
-from gram_pyro.inference.solver import cell_entropy, judge, open_weights, solve, think
 from gram_pyro.inference.trajectories import Trajectories
-from gram_pyro.inference.watch import Watch
-from gram_pyro.load import Program, released
+from gram_pyro.networks.heads import Heads
 from gram_pyro.priors.noiseless import Noiseless
-from gram_pyro.runs.command import quoted
 
 TWENTY_ONE = "5..3.6..3..........1........14..2..."
 NONE = "1234.....5.6........................"

@@ -10,8 +10,8 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from scripts import experiment
 
-from gram_pyro.build import build_learner, choose_device
-from gram_pyro.runs import checkpoint, trial
+from gram_pyro.harness import checkpoint, trial
+from gram_pyro.harness.build import build_learner, choose_device
 
 CONF = Path(__file__).parents[1] / "experiments" / "conf"
 SMALL = """

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from gram_pyro.statistics import Estimate, mcnemar, over_seeds, quantile, ratio, rule_of_three
+from gram_pyro.evaluation.statistics import Estimate, mcnemar, over_seeds, quantile, ratio, rule_of_three
 
 
 def test_a_mean_and_its_error_by_hand():

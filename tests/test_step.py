@@ -9,7 +9,7 @@ from pyro import poutine
 from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
 from tiny import D, batch, close, parameters, program, relations, seeded_loss, swiglu
 
-from gram_pyro.objectives import Balanced_ELBO, ChargeOnly, Surrogate, segment_loss
+from gram_pyro.training.objectives import Balanced_ELBO, ChargeOnly, Surrogate, segment_loss
 
 OBJECTIVES = [Balanced_ELBO(), TraceMeanField_ELBO(), Trace_ELBO(), Surrogate(Balanced_ELBO()), Surrogate(Trace_ELBO())]
 

@@ -8,10 +8,10 @@ from boards_of_4x4 import FOUR, boards_task, every_board
 from plain_rules import sudoku_is_right
 from tiny import close
 
-from gram_pyro.tasks.sudoku import random_symmetries
-from gram_pyro.tasks.sudoku_boards import SudokuBoards, draw_boards, keep_clues
-from gram_pyro.tasks.sudoku_classes import BoardClasses
-from gram_pyro.tasks.sudoku_rules import Geometry
+from gram_pyro.tasks.sudoku.boards import SudokuBoards, draw_boards, keep_clues
+from gram_pyro.tasks.sudoku.classes import BoardClasses
+from gram_pyro.tasks.sudoku.rules import Geometry
+from gram_pyro.tasks.sudoku.task import random_symmetries
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import logging
 import pytest
 from data_folder import DATA
 
-from gram_pyro.tasks.sudoku import Sudoku
-from gram_pyro.tasks.sudoku_files import parse, read_puzzles
-from gram_pyro.tasks.sudoku_generator import generate
-from gram_pyro.tasks.sudoku_rules import Geometry
+from gram_pyro.tasks.sudoku.files import parse, read_puzzles
+from gram_pyro.tasks.sudoku.generator import generate
+from gram_pyro.tasks.sudoku.rules import Geometry
+from gram_pyro.tasks.sudoku.task import Sudoku
 
 BOXES = {4: (2, 2), 6: (2, 3), 9: (3, 3)}
 FULL4 = "1234341221434321"

@@ -6,11 +6,11 @@ import pytest
 import torch
 from plain_sudoku import backtrack, judge
 
-from gram_pyro.tasks import sudoku_mixture
-from gram_pyro.tasks.sudoku_boards import SudokuBoards
-from gram_pyro.tasks.sudoku_generator import minimal
-from gram_pyro.tasks.sudoku_mixture import SudokuMixture, remove_clues
-from gram_pyro.tasks.sudoku_rules import Geometry
+from gram_pyro.tasks.sudoku import mixture as sudoku_mixture
+from gram_pyro.tasks.sudoku.boards import SudokuBoards
+from gram_pyro.tasks.sudoku.generator import minimal
+from gram_pyro.tasks.sudoku.mixture import SudokuMixture, remove_clues
+from gram_pyro.tasks.sudoku.rules import Geometry
 
 CLUES, B = 5, 400  # of every hard puzzle here; rows of a batch
 

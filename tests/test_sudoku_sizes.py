@@ -13,16 +13,16 @@ from plain_rules import sudoku_is_right
 from scripts import script
 
 import gram_pyro
-from gram_pyro.build import build_learner, build_model
-from gram_pyro.compiler import compile_parts
-from gram_pyro.puzzle import as_text, read_sudoku
-from gram_pyro.runs.fit import fit
+from gram_pyro.app.puzzle import as_text, read_sudoku
+from gram_pyro.harness.build import build_learner, build_model
+from gram_pyro.harness.fit import fit
 from gram_pyro.tasks.base import by_size, concatenate
-from gram_pyro.tasks.sudoku import NAMES, Sudoku, random_symmetries
-from gram_pyro.tasks.sudoku_boards import SudokuBoards, draw_boards
-from gram_pyro.tasks.sudoku_files import parse, read_puzzles
-from gram_pyro.tasks.sudoku_rules import DEFAULT_BOXES, Geometry
-from gram_pyro.tasks.sudoku_sizes import SudokuSizes
+from gram_pyro.tasks.sudoku.boards import SudokuBoards, draw_boards
+from gram_pyro.tasks.sudoku.files import parse, read_puzzles
+from gram_pyro.tasks.sudoku.rules import DEFAULT_BOXES, Geometry
+from gram_pyro.tasks.sudoku.sizes import SudokuSizes
+from gram_pyro.tasks.sudoku.task import NAMES, Sudoku, random_symmetries
+from gram_pyro.training.compiler import compile_parts
 
 SIDES = [n for n in DEFAULT_BOXES if n < 25]  # one board of 25x25 takes a while
 CPU = torch.device("cpu")

@@ -9,11 +9,11 @@ import torch
 from draws import chi_square
 from plain_sudoku import judge
 
-from gram_pyro.tasks import sudoku_generator
 from gram_pyro.tasks.base import draw_batch
-from gram_pyro.tasks.sudoku import Sudoku, random_symmetries
-from gram_pyro.tasks.sudoku_generator import generate, symmetry_hash
-from gram_pyro.tasks.sudoku_rules import Geometry
+from gram_pyro.tasks.sudoku import generator as sudoku_generator
+from gram_pyro.tasks.sudoku.generator import generate, symmetry_hash
+from gram_pyro.tasks.sudoku.rules import Geometry
+from gram_pyro.tasks.sudoku.task import Sudoku, random_symmetries
 
 
 def line_orders(n, size):

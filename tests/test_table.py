@@ -8,8 +8,8 @@ from finished_run import write
 from omegaconf import OmegaConf
 from scripts import experiment
 
+from gram_pyro.harness.command import plain_errors
 from gram_pyro.plots import trial as plots
-from gram_pyro.runs.command import plain_errors
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ from pyro.infer import SVI, Trace_ELBO, TraceMeanField_ELBO
 from tiny import MIXERS, D, L, V, close, parameters, program, shake
 from tiny_trainer import ragged, trainer_of
 
-from gram_pyro.learner import decay_groups
-from gram_pyro.objectives import Balanced_ELBO, Surrogate, segment_loss
-from gram_pyro.readout import CategoricalReadout
-from gram_pyro.rollout_losses import Cover, cover_loss, set_loss
-from gram_pyro.tasks.sudoku_boards import SudokuBoards
-from gram_pyro.train import Trainer
+from gram_pyro.networks.readout import CategoricalReadout
+from gram_pyro.tasks.sudoku.boards import SudokuBoards
+from gram_pyro.training.learner import decay_groups
+from gram_pyro.training.objectives import Balanced_ELBO, Surrogate, segment_loss
+from gram_pyro.training.rollout_losses import Cover, cover_loss, set_loss
+from gram_pyro.training.trainer import Trainer
 
 OBJECTIVES = [Balanced_ELBO(), TraceMeanField_ELBO(), Trace_ELBO(), Surrogate(Balanced_ELBO()), Surrogate(Trace_ELBO())]
 
@@ -91,8 +91,8 @@ def test_segments_are_chained_through_the_detached_state(local_params, monkeypat
 
         return watched
 
-    monkeypatch.setattr("gram_pyro.train.segment_loss", watch("guided", segment_loss, 5))
-    monkeypatch.setattr("gram_pyro.rollout_losses.set_loss", watch("free", set_loss, 4))
+    monkeypatch.setattr("gram_pyro.training.trainer.segment_loss", watch("guided", segment_loss, 5))
+    monkeypatch.setattr("gram_pyro.training.rollout_losses.set_loss", watch("free", set_loss, 4))
     trainer.trajectory(ragged(8))
     for kind, rows in (("guided", 6), ("free", 2)):
         assert len(starts[kind]) == 3 and starts[kind][0] is None
@@ -115,7 +115,7 @@ def test_rollouts_of_a_puzzle_cover_its_solutions_in_the_first_segment(local_par
         return watched
 
     for name, function in (("cover", cover_loss), ("set", set_loss)):
-        monkeypatch.setattr(f"gram_pyro.rollout_losses.{name}_loss", watch(name, function))
+        monkeypatch.setattr(f"gram_pyro.training.rollout_losses.{name}_loss", watch(name, function))
     batch = ragged(8)
     record = trainer.trajectory(batch)
     assert trainer.settings.num_free == 6 == round(0.7 * 8)

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from gram_pyro.metrics import Tally
-from gram_pyro.runs.results import read_seed
-from gram_pyro.statistics import Estimate
-from gram_pyro.verdict import (
+from gram_pyro.evaluation.metrics import Tally
+from gram_pyro.evaluation.statistics import Estimate
+from gram_pyro.evaluation.verdict import (
     FALSIFIED,
     NO_BASELINE,
     NOT_ENOUGH_SEEDS,
@@ -29,6 +28,7 @@ from gram_pyro.verdict import (
     verdict,
     verdict_text,
 )
+from gram_pyro.harness.results import read_seed
 
 K, M, TRIALS = 20, 8, 200
 RESULTS = Path(__file__).parents[1] / "experiments" / "results"

@@ -10,14 +10,14 @@ from types import ModuleType
 import pytest
 from scripts import ROOT
 
-from gram_pyro import workers
-from gram_pyro.tasks.sudoku_generator import CHUNK, generate
-from gram_pyro.tasks.sudoku_rules import Geometry
+from gram_pyro.tasks import workers
+from gram_pyro.tasks.sudoku.generator import CHUNK, generate
+from gram_pyro.tasks.sudoku.rules import Geometry
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 WORK = """
 import os, time
-from gram_pyro.workers import worker_map
+from gram_pyro.tasks.workers import worker_map
 def work(seconds):
     print(os.getpid(), flush=True)
     time.sleep(seconds)
@@ -40,8 +40,8 @@ def test_workers_end_with_their_parent(sent):
 
 UNGUARDED = """
 import multiprocessing
-from gram_pyro.tasks.sudoku_generator import CHUNK, generate
-from gram_pyro.tasks.sudoku_rules import Geometry
+from gram_pyro.tasks.sudoku.generator import CHUNK, generate
+from gram_pyro.tasks.sudoku.rules import Geometry
 multiprocessing.set_start_method("{method}")
 print(generate(Geometry(4), 2 * CHUNK, seed=3).x.sum().item())
 """

@@ -3,12 +3,12 @@
 import pyro.distributions as dist
 import torch
 
-from gram_pyro.core import Hierarchical
-from gram_pyro.embed import TokenEmbedding
-from gram_pyro.layers import Linear, RelationalAttention, RotaryAttention, TokenMixing
 from gram_pyro.model import GRAM
+from gram_pyro.networks.core import Hierarchical
+from gram_pyro.networks.embed import TokenEmbedding
+from gram_pyro.networks.layers import Linear, RelationalAttention, RotaryAttention, TokenMixing
+from gram_pyro.networks.readout import Readout
 from gram_pyro.priors.gaussian import Gaussian
-from gram_pyro.readout import Readout
 from guides.concat import Concat
 
 L, D, V, B = 4, 8, 5, 3

@@ -3,11 +3,11 @@
 import torch
 from tiny import D, L, V, program, relational
 
-from gram_pyro.heads import Heads
-from gram_pyro.objectives import Balanced_ELBO
-from gram_pyro.readout import CategoricalReadout
+from gram_pyro.networks.heads import Heads
+from gram_pyro.networks.readout import CategoricalReadout
 from gram_pyro.tasks.base import Batch
-from gram_pyro.train import Trainer, TrainSettings
+from gram_pyro.training.objectives import Balanced_ELBO
+from gram_pyro.training.trainer import Trainer, TrainSettings
 
 
 def ragged(size):

@@ -25,13 +25,13 @@ from gram_pyro.contract.laws import (
     laboratory,
     states,
 )
-from gram_pyro.core import Core, State
-from gram_pyro.embed import TokenEmbedding
 from gram_pyro.guide import Guide, family
 from gram_pyro.model import GRAM
+from gram_pyro.networks.core import Core, State
+from gram_pyro.networks.embed import TokenEmbedding
+from gram_pyro.networks.readout import CategoricalReadout
 from gram_pyro.priors.base import Prior
 from gram_pyro.priors.gaussian import Gaussian
-from gram_pyro.readout import CategoricalReadout
 
 
 def check_guide(make: Callable[[GRAM], Guide], prior: Prior | None = None) -> None:

@@ -12,13 +12,13 @@ import torch
 from pyro.distributions.transforms import AffineTransform
 from torch import Tensor
 
-from gram_pyro.core import Core, State
 from gram_pyro.inference.finite import refuse
 from gram_pyro.inference.sampler import Sampler, check_sizes, run, sample
 from gram_pyro.inference.trajectories import Trajectories
 from gram_pyro.model import GRAM
+from gram_pyro.networks.core import Core, State
+from gram_pyro.networks.readout import Readout
 from gram_pyro.priors.base import Prior
-from gram_pyro.readout import Readout
 
 
 class Tempered(Prior):

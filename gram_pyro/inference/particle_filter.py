@@ -12,7 +12,7 @@ Source: Del Moral, Doucet & Jasra 2006; one filter per puzzle in a batch: ours.
 import torch
 from torch import Tensor
 
-from gram_pyro.inference.cloud import Cloud
+from gram_pyro.inference.particles import Cloud
 from gram_pyro.inference.resampling import Scheme
 from gram_pyro.inference.trajectories import History
 from gram_pyro.inference.weights import check, ess, log_mean_exp

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from torch import Tensor
 from torch.nn import functional as F
 
-from gram_pyro.core import State
-from gram_pyro.heads import Heads
+from gram_pyro.networks.core import State
+from gram_pyro.networks.heads import Heads
 from gram_pyro.tasks.base import Task
 
 Potential = Callable[[Tensor, State, Tensor], Tensor]

@@ -16,13 +16,13 @@ from itertools import chain, repeat
 import torch
 from torch import Tensor, nn
 
-from gram_pyro.core import State
-from gram_pyro.heads import Heads
 from gram_pyro.inference.chunks import in_chunks, in_segments
-from gram_pyro.inference.cloud import Cloud, from_prior
 from gram_pyro.inference.finite import check_landed
+from gram_pyro.inference.particles import Cloud, from_prior
 from gram_pyro.inference.trajectories import Trajectories, in_one_piece, stack
 from gram_pyro.model import GRAM
+from gram_pyro.networks.core import State
+from gram_pyro.networks.heads import Heads
 
 Sampler = Callable[..., Trajectories]
 DEFAULT_CHUNK = 256  # rows; larger ones leave the cache of a CPU and are slower

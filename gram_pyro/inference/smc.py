@@ -10,17 +10,17 @@ is the prior given that it does. Source: ours; potentials by halt head: Guided r
 import torch
 from torch import Tensor
 
-from gram_pyro.core import State
-from gram_pyro.heads import Heads
 from gram_pyro.inference.chunks import in_chunks, in_segments
-from gram_pyro.inference.cloud import Cloud, from_prior
 from gram_pyro.inference.particle_filter import ParticleFilter
+from gram_pyro.inference.particles import Cloud, from_prior
 from gram_pyro.inference.potentials import Potential
 from gram_pyro.inference.resampling import Scheme, systematic
 from gram_pyro.inference.sampler import DEFAULT_CHUNK, check_halting, check_puzzles, check_sizes, halt, land
 from gram_pyro.inference.trajectories import Trajectories, concatenate, equally_long
 from gram_pyro.inference.weights import normalise
 from gram_pyro.model import GRAM
+from gram_pyro.networks.core import State
+from gram_pyro.networks.heads import Heads
 
 
 @torch.no_grad()

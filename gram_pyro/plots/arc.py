@@ -7,10 +7,10 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
-from gram_pyro.arc_vote import Guesses
+from gram_pyro.evaluation.arc_vote import Guesses
 from gram_pyro.plots.trial import GREEN, RED, plt
-from gram_pyro.tasks.arc import NAME_CELLS, Arc
-from gram_pyro.tasks.arc_files import Grid
+from gram_pyro.tasks.arc.files import Grid
+from gram_pyro.tasks.arc.task import NAME_CELLS, Arc
 from gram_pyro.tasks.base import Puzzles
 
 # Colours 0 .. 9 in the order of ARC (black, blue, red, green, yellow, grey, magenta, orange, azure, maroon), those of

@@ -9,7 +9,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, ScalarFormatter
 from torch import Tensor
 
-from gram_pyro.inference.calibration import calibration_error, reliability, risk_curve
+from gram_pyro.evaluation.calibration import calibration_error, reliability, risk_curve
 from gram_pyro.inference.trajectories import History
 from gram_pyro.inference.weights import ess, normalise
 from gram_pyro.plots.trial import BLACK, BLUE, GREEN, ORANGE, RED, plt

@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from torch import Tensor
 
-from gram_pyro.metrics import standard_error
+from gram_pyro.evaluation.metrics import standard_error
 from gram_pyro.plots.trial import STYLES
 
 MOST_BINS = 6

@@ -9,7 +9,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402 - the backend must be chosen first
 
-from gram_pyro.metrics import Tally, ceiling, per_puzzle, standard_error  # noqa: E402
+from gram_pyro.evaluation.metrics import Tally, ceiling, per_puzzle, standard_error  # noqa: E402
 
 BLUE, ORANGE, GREEN, RED, BLACK = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#000000"
 STYLES = ((BLUE, "-"), (RED, "--"), (GREEN, "-."), (ORANGE, ":"))

@@ -12,7 +12,7 @@ import torch
 from torch import Size, Tensor, nn
 from torch.distributions import constraints, kl_divergence, register_kl
 
-from gram_pyro.layers import SwiGLU
+from gram_pyro.networks.layers import SwiGLU
 from gram_pyro.priors.base import Prior
 
 

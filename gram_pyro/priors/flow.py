@@ -6,8 +6,8 @@ Any shape of density, and cells that depend on each other; draws and densities a
 import pyro.distributions as dist
 from torch import Tensor
 
-from gram_pyro.coupling import CouplingFlow
-from gram_pyro.gaussian import GaussianHead
+from gram_pyro.distributions.coupling import CouplingFlow
+from gram_pyro.distributions.gaussian import GaussianHead
 from gram_pyro.priors.base import Prior
 
 

@@ -3,7 +3,7 @@
 import pyro.distributions as dist
 from torch import Tensor
 
-from gram_pyro.gaussian import GaussianHead
+from gram_pyro.distributions.gaussian import GaussianHead
 from gram_pyro.priors.base import Prior
 
 

@@ -9,8 +9,8 @@ import torch
 from torch import Size, Tensor
 from torch.distributions import constraints
 
-from gram_pyro.gaussian import GaussianHead
-from gram_pyro.layers import SwiGLU
+from gram_pyro.distributions.gaussian import GaussianHead
+from gram_pyro.networks.layers import SwiGLU
 from gram_pyro.priors.base import Prior
 
 

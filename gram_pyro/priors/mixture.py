@@ -10,8 +10,8 @@ import pyro.distributions as dist
 import torch
 from torch import Size, Tensor, nn
 
-from gram_pyro.gaussian import GaussianHead
-from gram_pyro.layers import Linear
+from gram_pyro.distributions.gaussian import GaussianHead
+from gram_pyro.networks.layers import Linear
 from gram_pyro.priors.base import Prior
 
 

@@ -5,7 +5,7 @@ import math
 import pyro.distributions as dist
 from torch import Tensor
 
-from gram_pyro.gaussian import GaussianHead
+from gram_pyro.distributions.gaussian import GaussianHead
 from gram_pyro.priors.base import Prior
 
 

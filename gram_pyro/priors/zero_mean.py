@@ -7,8 +7,8 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor
 
-from gram_pyro.gaussian import positive, shift_for
-from gram_pyro.layers import SwiGLU
+from gram_pyro.distributions.gaussian import positive, shift_for
+from gram_pyro.networks.layers import SwiGLU
 from gram_pyro.priors.base import Prior
 
 

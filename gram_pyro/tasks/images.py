@@ -4,7 +4,7 @@
 
 All pixels unknown is unconditional generation, p(y); some known is inpainting. The data show one answer per puzzle of
 the many there are, so a solution set holds that one: the bound on log p(y | x) trains on it as on any other, while
-answers are judged by scores of many at once (`gram_pyro.image_scores`), not by rules.
+answers are judged by scores of many at once (`gram_pyro.evaluation.image_scores`), not by rules.
 Source: paper D.4 (MNIST, thresholded at one half); inpainting is ours.
 """
 

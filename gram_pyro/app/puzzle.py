@@ -1,0 +1,176 @@
+"""A puzzle as people type it, and back.
+
+    sudoku   5..3.6..3...    row by row, '.' or 0 for a blank, A, B, ... from 10 on; the size is that of the text
+    queens   3.......        for every row the column of its queen, from 0, or '.'
+
+Spaces, bars, rules and line breaks between the symbols do not matter, and '_', '*', 'x' and '-' are blanks too, see
+`gram_pyro.tasks.tidy`.  Source: ours.
+"""
+
+from collections.abc import Callable, Iterable
+from itertools import combinations
+from typing import NamedTuple
+
+from torch import Tensor, tensor
+
+from gram_pyro.harness.load import released
+from gram_pyro.tasks.base import Task
+from gram_pyro.tasks.files import locate
+from gram_pyro.tasks.nqueens.rules import BLANK, QUEEN
+from gram_pyro.tasks.nqueens.task import NQueens
+from gram_pyro.tasks.sudoku.files import parse, read_records
+from gram_pyro.tasks.sudoku.rules import DEFAULT_BOXES
+from gram_pyro.tasks.sudoku.task import NAMES, Sudoku
+from gram_pyro.tasks.tidy import tidy
+
+TASKS = {"sudoku": Sudoku, "queens": NQueens}
+WEIGHTS = {"sudoku": "sudoku_{n}x{n}", "queens": "nqueens_{n}"}  # for one size of board
+WEIGHTS_OF_EVERY_SIZE = {"sudoku": "sudoku"}
+COLUMNS = "0123456789"  # a column is one character: boards up to 10x10
+SUDOKU_RECIPES = {
+    4: "experiment=sudoku_4x4", 9: "experiment=sudoku_extreme_small", 16: "task=boards_16"
+}  # fmt: skip
+
+
+class Board(NamedTuple):
+    """What weights are for: kind, a key of TASKS; side n."""
+
+    kind: str
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.n}x{self.n} Sudoku" if self.kind == "sudoku" else f"{self.n}x{self.n} board of queens"
+
+
+BOARDS = [Board("sudoku", n) for n in DEFAULT_BOXES] + [Board("queens", n) for n in range(4, len(COLUMNS) + 1)]
+OWN_WEIGHTS_ARE_BETTER = {Board("sudoku", 4), Board("sudoku", 6)}  # than those of every size
+
+
+class Puzzle(NamedTuple):
+    """kind and side n of the board; cells x [L] int64, as its task has them."""
+
+    kind: str
+    n: int
+    x: Tensor
+
+    @property
+    def board(self) -> Board:
+        return Board(self.kind, self.n)
+
+    def __str__(self) -> str:
+        return str(self.board)
+
+
+def one_of(choices: Iterable) -> str:
+    """1, 2 or 3."""
+    *most, last = map(str, choices)
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def read_sudoku(text: str) -> Puzzle:
+    """A Sudoku.  Raises: ValueError on a length that is no board, or a character that is no digit of it."""
+    sides = {n * n: n for n in DEFAULT_BOXES}
+    cells = tidy(text)
+    if len(cells) not in sides:
+        raise ValueError(f"got a Sudoku of {len(cells)} cells; write {one_of(sides)}, row by row, '.' for a blank")
+    return Puzzle("sudoku", sides[len(cells)], tensor(parse(cells)))
+
+
+def read_queens(text: str) -> Puzzle:
+    """A board: 2 where a queen is given, 0 elsewhere.
+
+    Raises: ValueError on a number of rows that cannot be, a column outside the board, or queens that attack each other.
+    """
+    text = tidy(text)
+    n = len(text)
+    if not 4 <= n <= len(COLUMNS):
+        raise ValueError(
+            f"got a board of {n} rows; write 4 to {len(COLUMNS)} characters, for every row the column of its queen, "
+            "from 0, or '.'"
+        )
+    for row, character in enumerate(text):
+        if character not in "." + COLUMNS[:n]:
+            raise ValueError(f"row {row + 1} of the board is {character!r}; write a column, 0 to {n - 1}, or '.'")
+    queens = [(row, int(c)) for row, c in enumerate(text) if c != "."]
+    for (row, column), (below, other) in combinations(queens, 2):
+        if abs(column - other) in (0, below - row):
+            line = "column" if column == other else "diagonal"
+            raise ValueError(f"the queens of rows {row + 1} and {below + 1} stand on one {line}; move one of them")
+    cells = [BLANK] * (n * n)
+    for row, column in queens:
+        cells[row * n + column] = QUEEN
+    return Puzzle("queens", n, tensor(cells))
+
+
+READERS: dict[str, Callable[[str], Puzzle]] = {"sudoku": read_sudoku, "queens": read_queens}
+
+
+def read_file(kind: str, path: str) -> list[Puzzle]:
+    """The puzzles of a text file, or of the column question of a .csv or .jsonl, see `gram_pyro.tasks.sudoku.files`.
+    Boards of queens stand one a line.  '-' is the standard input.
+
+    Raises: FileNotFoundError; ValueError, with the line, on anything that is no puzzle, and on a file that holds none.
+    """
+    try:
+        file = locate(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"there is no file {path}; write @FILE, a text file of one puzzle a line") from None
+    puzzles = []
+    for place, text, _ in read_records(file, grids=kind == "sudoku"):
+        try:
+            puzzles.append(READERS[kind](text))
+        except ValueError as problem:
+            raise ValueError(f"{path}, {place}: {problem}") from None
+    if not puzzles:
+        raise ValueError(f"{path} is empty; write one puzzle a line")
+    return puzzles
+
+
+def as_text(puzzle: Puzzle, cells: Tensor) -> str:
+    """Clues, or an answer that obeys the rules, [L], as they would be typed."""
+    if puzzle.kind == "sudoku":
+        return "".join(NAMES[c] for c in cells.tolist())
+    rows = (cells == QUEEN).view(puzzle.n, puzzle.n)
+    return "".join(str(row.index(True)) if True in row else "." for row in rows.tolist())
+
+
+def check_puzzle(puzzle: Puzzle, task: Task) -> None:
+    """Raises: ValueError if the task is of another kind or size, or two clues contradict each other."""
+    if not isinstance(task, TASKS[puzzle.kind]) or task.n != puzzle.n:
+        raise ValueError(f"a {puzzle} came, and these weights are for another task or size: {describe(task)}")
+    if puzzle.kind == "sudoku":
+        task.geometry.check_clues(puzzle.x.tolist())
+
+
+def describe(task: Task) -> str:
+    """What a task is, in words."""
+    kinds = [kind for kind, family in TASKS.items() if isinstance(task, family)]
+    return str(Board(kinds[0], task.n)) if kinds else type(task).__name__
+
+
+def best_weights(board: Board) -> str | None:
+    """The name of the best shipped weights for this board; None if there are none."""
+    own, every = WEIGHTS[board.kind].format(n=board.n), WEIGHTS_OF_EVERY_SIZE.get(board.kind)
+    order = (own, every) if board in OWN_WEIGHTS_ARE_BETTER else (every, own)
+    return next((name for name in order if name in released()), None)
+
+
+def shipped_weights(puzzle: Puzzle) -> str:
+    """The same for a puzzle.  Raises: ValueError, with the boards that have weights and how to train some, if none."""
+    name = best_weights(puzzle.board)
+    if name is None:
+        raise ValueError(no_weights(puzzle.board, [other for other in BOARDS if best_weights(other)]))
+    return name
+
+
+def no_weights(board: Board, there: Iterable[Board]) -> str:
+    """The sentence for a board that nothing was trained on; `there` are those that something was."""
+    n = board.n
+    if board.kind == "sudoku":
+        recipe = f"svi_sudoku.py {SUDOKU_RECIPES.get(n, f'task.n={n}')}"
+    else:
+        recipe = f"svi_nqueens.py task.n={n} task.removed=[{n - 3},{n - 2},{n - 1}]"
+    return (
+        f"there are no weights for a {board}, but for: {', '.join(map(str, there))}; to train some, run python "
+        f"experiments/{recipe} and give weights=runs/.../GRAM.safetensors"
+    )

@@ -1,0 +1,1 @@
+"""Laws of latents, and the networks that give their parameters."""

@@ -1,0 +1,1 @@
+"""How answers are judged: metrics, statistics, the verdict."""

@@ -1,0 +1,69 @@
+"""Tables of evaluations: for people as Markdown, for programs as CSV."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from io import StringIO
+from pathlib import Path
+
+from gram_pyro.evaluation.statistics import rule_of_three
+from gram_pyro.harness.atomic import write_atomically
+
+COLUMNS = (
+    ("accuracy", "single-sample accuracy"),
+    ("any", "any of K"),
+    ("vote", "majority vote"),
+    ("coverage", "coverage"),
+    ("coverage_share", "share of ceiling"),
+    ("coverage_pooled", "coverage, pooled"),
+    ("distinct", "distinct valid"),
+    ("entropy", "entropy (nats)"),
+    ("violations", "rules broken"),
+)
+SHARES = ("accuracy", "any", "vote")
+
+
+def markdown(table: Mapping[str, Mapping[int, float]], widths: Sequence[int]) -> str:
+    """One evaluation as a Markdown table: a row per width, mean and standard error over puzzles."""
+    lines = ["| K | " + " | ".join(title for _, title in COLUMNS) + " |", "| --- " * (len(COLUMNS) + 1) + "|"]
+    for width in widths:
+        cells = [cell(table, name, width) for name, _ in COLUMNS]
+        lines.append(f"| {width} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def cell(table: Mapping[str, Mapping[int, float]], name: str, width: int) -> str:
+    """Mean and standard error; where nothing failed (or everything), the 95 % limit of the share in its place."""
+    mean, se = table[name][width], table.get(f"{name}_se", {}).get(width)
+    if se == 0 and name in SHARES and mean in (0, 1) and "num_puzzles" in table:
+        limit = rule_of_three(table["num_puzzles"])
+        return f"{mean:.4f} ({f'> {1 - limit:.4f}' if mean else f'< {limit:.4f}'})"
+    return f"{mean:.4f}" + ("" if se is None else f" ± {se:.4f}")
+
+
+def rows_markdown(rows: Sequence[Mapping]) -> str:
+    """Rows as a Markdown table; its columns are all that any row has, in the order they come."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    cells = [[row.get(column, "") for column in columns] for row in rows]
+    lines = [[f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in line] for line in cells]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [columns, ["---"] * len(columns), *lines])
+
+
+def write_rows(path: Path, rows: Sequence[Mapping]) -> None:
+    """Rows as a CSV; its columns are all that any row has, in the order they come. The file is whole or not there."""
+    text = StringIO(newline="")
+    writer = csv.DictWriter(text, dict.fromkeys(key for row in rows for key in row))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue().encode())
+
+
+def flat_rows(
+    program: str, puzzles: str, table: Mapping[str, Mapping[int, float]], widths: Sequence[int]
+) -> list[dict[str, object]]:
+    """One evaluation as rows of a CSV: one per width."""
+    metrics = [name for name, by_width in table.items() if isinstance(by_width, Mapping)]
+    return [
+        {"program": program, "puzzles": puzzles, "num_puzzles": table["num_puzzles"], "K": width}
+        | {name: table[name][width] for name in metrics}
+        for width in widths
+    ]

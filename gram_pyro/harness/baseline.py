@@ -1,0 +1,92 @@
+"""The baseline of the verdict: a recursion trained without noise, sampled with noise.
+
+    random starts   h_0, l_0 with N(0, sigma^2) added             EqR
+    fixed noise     z_0 ~ N(0, sigma^2) in every segment          PTRM
+    cell marginals  y_i ~ p(y_i | h_N), every cell apart          nothing to tune; reported beside, as valid as it is
+
+The kind and the deviation of the first two are chosen on tuning puzzles with K = 5: the largest sum of accuracy and
+share of the ceiling. Tuning puzzles are unseen ones that the evaluation leaves over, if there are FEWEST or more.
+Otherwise the test set is used up, and they are training puzzles. The recursion has seen those, so it may look surer on
+them than it is and be given too much noise; results.json says which they were.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import torch
+
+from gram_pyro.evaluation.evaluate import Draw, evaluate
+from gram_pyro.evaluation.metrics import Tally, ceiling, per_puzzle
+from gram_pyro.inference.noise import drawn_answers, ptrm, random_start
+from gram_pyro.tasks.base import Puzzles, Task, concatenate, subset
+from gram_pyro.training.learner import Learner
+from gram_pyro.training.parallel import spread
+from gram_pyro.training.trainer import Trainer
+
+KINDS = {"random starts": random_start, "fixed noise": ptrm}
+MARGINALS = "cell marginals"
+MOST, FEWEST, WIDTH = 100, 50, 5  # tuning puzzles, and K
+
+
+class Baseline(NamedTuple):
+    """The kind and deviation chosen, what is drawn so, and the tuning score of every choice."""
+
+    kind: str
+    deviation: float
+    draw: Draw
+    tuning: list[dict[str, object]]
+
+
+def tuning_puzzles(task: Task, tested: int | None) -> tuple[Puzzles, str]:
+    """Puzzles, and whether they are "unseen" or of "train". Args: tested, of each test set, as `subset` draws them."""
+    left = []
+    for puzzles in task.test.values():
+        if tested is not None and puzzles.num_puzzles > tested:
+            order = torch.randperm(puzzles.num_puzzles, generator=torch.Generator().manual_seed(0))  # as in `subset`
+            left.append(puzzles.select(order[tested:]))
+    if left and (unseen := concatenate(left)).num_puzzles >= FEWEST:
+        return subset(unseen, MOST), "unseen"
+    return subset(task.train, MOST), "train"
+
+
+def tuning_score(result: Tally) -> float:
+    """Accuracy, and where puzzles have several solutions the share of the ceiling of coverage, added up."""
+    values, several = per_puzzle(result, WIDTH), result.num_solutions > 1
+    score = values["accuracy"].mean()
+    if several.any():
+        score = score + values["coverage"][several].sum() / ceiling(result.num_solutions[several], WIDTH).sum()
+    return score.item()
+
+
+def has_baseline(learner: Learner) -> bool:
+    """Whether it is a recursion without noise."""
+    return isinstance(learner, Trainer) and learner.averaged.is_deterministic
+
+
+def tune(
+    learner: Trainer,
+    task: Task,
+    deviations: Sequence[float],
+    tested: int | None,
+    num_segments: int,
+    seed: int,
+    device: torch.device,
+    **options: object,
+) -> Baseline:
+    """The better of random starts and fixed noise, at its best deviation. Options: of the samplers."""
+    puzzles, origin = tuning_puzzles(task, tested)
+    rows, draws = [], []
+    for kind, sampler in KINDS.items():
+        for deviation in deviations:
+            draws.append(partial(spread, partial(sampler, learner.averaged, scale=deviation)))
+            draw = partial(draws[-1], **options)
+            _, result, _ = evaluate(draw, task, puzzles, num_segments, [WIDTH], seed, device)
+            rows.append({"kind": kind, "deviation": deviation, "puzzles": origin, "score": tuning_score(result)})
+    best = max(range(len(rows)), key=lambda index: rows[index]["score"])
+    return Baseline(rows[best]["kind"], rows[best]["deviation"], draws[best], rows)
+
+
+def marginals(learner: Trainer) -> Draw:
+    """Every cell drawn from its own law at the end of the one trajectory."""
+    return partial(spread, partial(drawn_answers, learner.averaged))

@@ -1,0 +1,38 @@
+"""Stopping long work at a safe point: SIGINT, SIGTERM and SIGHUP are noted, and the loop asks."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gram_pyro.training.parallel import on_any
+
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]  # as there are
+
+
+class StopRequest:
+    """False until a signal asked to stop, on this rank or another: all must ask equally often, and stop together."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __bool__(self) -> bool:
+        self.asked = on_any(self.asked)
+        return self.asked
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[StopRequest]:
+    """Inside, the first Ctrl-C, SIGTERM or SIGHUP sets the request; a second Ctrl-C interrupts at once."""
+    request = StopRequest()
+
+    def note(signum: int, frame: object) -> None:
+        request.asked = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores one
+    previous = {number: signal.signal(number, note) for number in heard}
+    try:
+        yield request
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

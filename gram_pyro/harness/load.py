@@ -1,0 +1,136 @@
+"""A trained program in one line."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pyro
+import torch
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+
+from gram_pyro.guide import Guide
+from gram_pyro.harness import trusted
+from gram_pyro.harness.build import build_guide, build_heads, build_model, build_task, choose_device
+from gram_pyro.harness.checkpoint import fill, part_of, read
+from gram_pyro.model import GRAM
+from gram_pyro.networks.heads import Heads
+from gram_pyro.tasks.base import Task
+
+RELEASED = Path(__file__).parent / "released"
+FORMER_CONSTANTS = {
+    "embed": {"_target_": "gram_pyro.networks.embed.TokenEmbedding", "_partial_": True},
+    "readout": {"_target_": "gram_pyro.networks.readout.CategoricalReadout", "_partial_": True},
+    "rollout_loss": {"_target_": "gram_pyro.training.rollout_losses.Set"},
+}
+COVERING = {"_target_": "gram_pyro.training.rollout_losses.Cover"}  # what train.covering above 1 meant
+
+
+class Program(NamedTuple):
+    """What a checkpoint holds: moving averages, in evaluation mode."""
+
+    model: GRAM
+    guide: Guide
+    heads: Heads
+
+    def to(self, device: torch.device | str) -> "Program":
+        """The same on a device; the modules are moved as they are."""
+        return Program(*(module.to(device) for module in self))
+
+
+def weights_file(weights: str | Path) -> Path:
+    """The file of a checkpoint: of shipped weights if `weights` is their name, else at that path.
+
+    Raises: ValueError, with the names there are, if it is a name and no weights have it.
+    """
+    path, shipped = Path(weights), RELEASED / f"{weights}.safetensors"
+    if shipped.is_file():
+        return shipped
+    if not path.suffix and len(path.parts) == 1 and not path.exists():
+        raise ValueError(f"no weights named {str(weights)!r} are shipped; there are {', '.join(released())}")
+    return path
+
+
+def stored_config(weights: str | Path, trust: bool = False) -> DictConfig:
+    """The resolved configuration a checkpoint was trained with.
+
+    Args: weights, a name or a path; trust, whether it may name what is not of this package, which then runs.
+    Raises: as `weights_file`, `checkpoint.read` and `trusted.check`.
+    """
+    path = weights_file(weights)
+    _, description = read(path)
+    if not isinstance(description.get("config"), dict):
+        raise ValueError(f"{path} holds no configuration of a program; give a checkpoint that training wrote")
+    config = complete(description["config"])
+    trusted.check(config, path, trust)
+    return config
+
+
+def serves_every_size(config: DictConfig) -> bool:
+    """Whether weights with this stored configuration serve boards of every size."""
+    return getattr(get_object(config.embed._target_), "serves_every_size", False)
+
+
+def complete(config: dict | DictConfig) -> DictConfig:
+    """A stored configuration as it would be written today: with the choices that were none yet, and today's names."""
+    config = OmegaConf.merge({key: value for key, value in FORMER_CONSTANTS.items() if key not in config}, config)
+    if "covering" in config.get("train", {}):
+        config.train.rollouts_per_puzzle = config.train.pop("covering")
+        if config.train.rollouts_per_puzzle > 1:
+            config.rollout_loss = COVERING
+    return config
+
+
+def build_program(
+    config: DictConfig, task: Task, weights: str | Path, device: torch.device | str | None = None
+) -> Program:
+    """The model, guide and heads that `config` describes, for puzzles of `task`, with the averages of a checkpoint.
+
+    Args: device, where it will be; None: torch's default device.
+    Raises: FileNotFoundError, ValueError: no checkpoint, or one of another program or task.
+    """
+    path = weights_file(weights)
+    if config.get("peer"):
+        raise ValueError(
+            f"{path} holds {config.peer._target_}, which has no trajectories; give the checkpoint of a GRAM"
+        )
+    tensors, _ = read(path)
+    with pyro.settings.context(module_local_params=True), torch.device("cpu"):
+        model = build_model(config, task)
+        program = Program(model, build_guide(config, model), build_heads(config))
+    for name, module in program._asdict().items():
+        fill(module, part_of(tensors, f"average.{name}."), path)
+        module.eval()
+    return program.to(torch.get_default_device() if device is None else device)
+
+
+def load_program(weights: str | Path, task: Task, trust: bool = False) -> Program:
+    """The program of a checkpoint, given by name or path, for puzzles of `task`.
+
+    Args and Raises: as `stored_config` and `build_program`.
+    """
+    return build_program(stored_config(weights, trust), task, weights)
+
+
+def load(
+    weights: str | Path, *, trust: bool = False, device: torch.device | str | None = None, **changes: object
+) -> tuple[Task, Program]:
+    """A shipped program, or that of a checkpoint, and its task: ``task, program = gram_pyro.load("sudoku_6x6")``.
+
+    A checkpoint that names anything which is not of this package is refused, unless you trust whoever sent it.
+    The program is on `device`: cpu, cuda, auto (the GPU where there is one), or None, torch's default device.
+    `changes` are arguments of the task that take the place of the stored ones: ``gram_pyro.load("sudoku", n=16)``.
+    Raises: as `stored_config` and `build_program`; ValueError if the weights do not fit the task as changed.
+    """
+    config = stored_config(weights, trust)
+    task = build_task(config, changes)
+    return task, build_program(config, task, weights, device and choose_device(str(device)))
+
+
+def released() -> list[str]:
+    """The names `load` knows."""
+    return sorted(path.stem for path in RELEASED.glob("*.safetensors"))
+
+
+def load_model(weights: str | Path, task: Task) -> GRAM:
+    """The model alone, see `load_program`; of parts of this package only."""
+    return load_program(weights, task).model

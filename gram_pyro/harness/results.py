@@ -1,0 +1,151 @@
+"""results.json: how it is written, and what others read from it.
+
+    programs: {NAME: {config, updates, seconds, tests: {SET: table of metrics.report}, per_puzzle: {SET: scores},
+               baseline: {kind, deviation, tuning}   of the one that the verdict is about}}
+    verdict: {word, seeds, beside, diversity, ...}
+
+It is strict JSON: what is not a number is null, and NaN again when it is read. `per_puzzle` has what a verdict over
+several runs needs.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from gram_pyro.evaluation.metrics import Tally, join
+from gram_pyro.evaluation.verdict import Scores, Seed, gains, gains_of_means, scores
+from gram_pyro.harness.atomic import write_atomically
+from gram_pyro.harness.check_config import leaves
+
+# What seeds of a row may differ in: where a run lies, what it began from (its updates count), how it was computed.
+ASIDE = set("seed run_dir checkpoint trust start resume device precision compile cuda_graph chunk watch".split())
+OF_GRAM = ("model", "core", "prior", "guide", "objective", "rollout_loss")
+AS_TRAINED = {"sampler_name": "ancestral", "halt_at": None, "task": {"test": None, "num_test": None}}
+DIGITS = 6
+
+
+def write_json(path: Path, results: object) -> None:
+    """Write results, whole or not at all.  Raises: OSError."""
+    write_atomically(path, to_json(results))
+
+
+def strict(value: object) -> object:
+    """A value as strict JSON can hold it: what is no finite number is null."""
+    if isinstance(value, Mapping):
+        return {str(key): strict(below) for key, below in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [strict(below) for below in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def to_json(results: object) -> bytes:
+    """The text of results.json, with a list of numbers on one line."""
+    text = json.dumps(strict(results), indent=1, allow_nan=False)
+    return re.sub(r"\[[^][{}\"]+\]", lambda numbers: " ".join(numbers[0].split()), text).encode()
+
+
+def record(result: Tally, width: int) -> dict[str, object]:
+    """The scores of a tally as lists."""
+    found = scores(result, width)._asdict()
+    lists = {key: field.tolist() for key, field in found.items() if isinstance(field, torch.Tensor)}
+    return {"width": width} | {key: [round(x, DIGITS) for x in column] for key, column in lists.items()}
+
+
+def recorded(program: Mapping) -> Scores | None:
+    """The scores of all test sets of a program as one; None if results.json has none."""
+    parts = program.get("per_puzzle")
+    if not parts:
+        return None
+    columns = [
+        {key: torch.tensor([number(x) for x in column], dtype=torch.float64)
+         for key, column in part.items() if key != "width"}
+        for part in parts.values()
+    ]  # fmt: skip
+    puzzles = [Tally(c["vote"][None], c["vote"][None], c["num_solutions"], c.get("groups")) for c in columns]
+    fields = (torch.cat([c[name] for c in columns]) for name in ("accuracy", "coverage", "vote", "num_solutions"))
+    return Scores(next(iter(parts.values()))["width"], *fields, join(puzzles).groups)
+
+
+def baseline_name(programs: Mapping[str, Mapping]) -> str | None:
+    """Which program the verdict compares GRAM with."""
+    return next((name for name, program in programs.items() if program.get("baseline")), None)
+
+
+def read_seed(run: Path, width: int, other: Path | None = None) -> Seed | None:
+    """What a run says of the claim; None if it has no baseline.
+
+    Args: other, results.json of its baseline where that was evaluated apart (its program is GRAM to evaluate.py).
+    Where one of them has no numbers per puzzle, as results before November 2026, their means are compared instead.
+    """
+    programs = read_programs(run)
+    gram, rest = programs["GRAM"], programs if other is None else read_programs(other)
+    name = baseline_name(rest) or ("GRAM" if other else None)
+    if name is None:
+        return None
+    baseline, mine, its = rest[name], recorded(gram), recorded(rest[name])
+    label = baseline["config"]["method_name"] if name == "GRAM" else named(name, baseline["baseline"])
+    if mine and its:
+        return Seed(gram["config"]["seed"], label, gains(mine, its))
+    found = gains_of_means(gram["tests"], baseline["tests"], width)
+    return Seed(gram["config"]["seed"], f"{label}, means only", found)
+
+
+def named(name: str, baseline: Mapping) -> str:
+    """A baseline with its deviation."""
+    return f"{name} of deviation {baseline['deviation']:g}"
+
+
+def number(value: float | None) -> float:
+    """A number that was read, or NaN for null."""
+    return math.nan if value is None else value
+
+
+def numbers(table: object) -> object:
+    """A table that was read, NaN for every null."""
+    if isinstance(table, Mapping):
+        return {key: numbers(below) for key, below in table.items()}
+    return [numbers(below) for below in table] if isinstance(table, list) else number(table)
+
+
+def read_programs(path: Path) -> dict[str, dict]:
+    """The programs in a results.json, or in that of a folder.  Raises: ValueError if it is none."""
+    path = path / "results.json" if path.is_dir() else path
+    try:
+        programs = json.loads(path.read_text(encoding="utf-8"))["programs"]
+        measured = ("tests", "per_puzzle")
+        return {
+            name: program | {key: numbers(program[key]) for key in measured if key in program}
+            for name, program in programs.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise ValueError(f"got {path}, which cannot be read as results; write the folder of a finished run") from None
+
+
+def all_updates(program: Mapping) -> int:
+    """With those of the run it started from."""
+    return program.get("before", {"updates": 0})["updates"] + program["updates"]
+
+
+def settings_of(program: Mapping) -> dict[str, list]:
+    """What seeds of one row have in common, by dotted key: how they were trained, and how they were judged.
+
+    Of parts the name alone, as modules move; of a peer, not what it leaves unused.
+    """
+    config = dict(program["config"])
+    if config.get("peer"):
+        config = {key: value for key, value in config.items() if key not in OF_GRAM}
+    config["evaluate"] = program.get("evaluation", AS_TRAINED | config.get("evaluate", {}))
+    settings = {"updates": [all_updates(program)]}
+    for place, name, value in leaves(config):
+        if not ASIDE & set(place.split(".")):
+            settings.setdefault(place, []).append(value.split(".")[-1] if name == "_target_" and value else value)
+    return settings
+
+
+def differences(first: Mapping, second: Mapping) -> list[str]:
+    """Settings in which two programs differ, of those that both know: one that only one knows came later."""
+    return sorted(key for key in first.keys() & second.keys() if first[key] != second[key])

@@ -1,0 +1,90 @@
+"""A file is data: the configuration in a checkpoint or in a run folder may name parts of gram_pyro and guides alone.
+
+`hydra.utils.instantiate` calls whatever a `_target_` names. So every one of them, at every depth, is looked up before
+anything is built: a part is a class of ours, of those that tasks, networks and losses are made of, or a function
+that says it returns one. No module but ours is imported on the way. What the user writes himself is not checked.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from functools import cache, reduce
+from importlib import import_module
+from inspect import isclass, isfunction
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from pyro.infer import ELBO
+from torch import nn
+
+from gram_pyro.harness.check_config import leaves
+from gram_pyro.harness.own_guides import is_own, own_guides
+from gram_pyro.tasks.base import Task
+from gram_pyro.training.rollout_losses import RolloutLoss
+
+KINDS = (Task, nn.Module, ELBO, RolloutLoss)
+OF_PYRO = {"pyro.infer.Trace_ELBO", "pyro.infer.TraceMeanField_ELBO"}  # the bounds that our own choices name
+
+log = logging.getLogger(__name__)
+
+
+def check(config: DictConfig, source: object, trust: bool = False) -> None:
+    """Let a configuration that came with the file `source` be built, or not.
+
+    Args: trust, whether the user said so; then the screen names what is foreign.
+    Raises: ValueError if it names anything that is no part of ours and `trust` is not True, or refers to other values.
+    """
+    plain = OmegaConf.to_container(config)
+    for place, _, value in leaves(plain):
+        if isinstance(value, str) and "${" in value:
+            raise ValueError(f"{source} is not as runs store it: {place} refers to another value ({value})")
+    names = ", ".join(foreign(plain))
+    if not names:
+        return
+    if trust is not True:
+        raise ValueError(
+            f"{source} names {names}, which is no part of gram_pyro or guides, and opening it would run that; if you "
+            "trust whoever sent the file, write trust=true (in Python trust=True)"
+        )
+    tell(str(source), names)
+
+
+@cache
+def tell(source: str, names: str) -> None:
+    """Say, once, what is run because it is trusted."""
+    log.warning("%s is trusted: it runs %s.", source, names)
+
+
+def foreign(config: DictConfig | Mapping) -> list[str]:
+    """What a configuration names that is no part of ours, in quotes."""
+    plain = OmegaConf.to_container(config) if isinstance(config, DictConfig) else config
+    return list(dict.fromkeys(repr(name) for name in targets(plain) if not is_part(name)))
+
+
+def targets(value: Any) -> Iterator[Any]:
+    """All that is named to be called, at every depth."""
+    if isinstance(value, Mapping):
+        if "_target_" in value:
+            yield value["_target_"]
+        value = list(value.values())
+    if isinstance(value, list):
+        for below in value:
+            yield from targets(below)
+
+
+def is_part(name: Any) -> bool:
+    """Whether `name` is MODULE.NAME of a part that this package defines; or one of Pyro's bounds."""
+    if not isinstance(name, str):
+        return False
+    module, _, attribute = name.rpartition(".")
+    if not (module.split(".")[0] == "gram_pyro" or is_own(module)):
+        return name in OF_PYRO
+    with own_guides():
+        try:
+            found = vars(import_module(module)).get(attribute)
+            called = reduce(getattr, name.split(".")[1:], import_module(name.split(".")[0]))  # as Hydra looks it up
+        except (ImportError, AttributeError):
+            return False
+    if found is not called or getattr(found, "__module__", "").split(".")[0] not in ("gram_pyro", "guides"):
+        return False
+    made = found.__annotations__.get("return") if isfunction(found) else found
+    return isclass(made) and issubclass(made, KINDS)

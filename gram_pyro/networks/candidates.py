@@ -1,0 +1,132 @@
+"""Symbols are names: tokens are candidates (cell, symbol), and all weights are shared over symbols and over cells.
+
+    e_ic   = table[role],   role of candidate (i, c): cell i is blank, holds c, or holds another symbol
+    mix_ic = sum_f W_f s_{f(i) c} + W' s_i,   s_gc = sum_{j in g} x_jc / 3,   s_i = sum_c x_ic / 3
+    p(y | h, x) = prod_i softmax_c(w . h_ic)[y_i]                                  a clue keeps its symbol
+
+A group g is a constraint of the task, "every symbol in exactly one of these cells", and f(i) the group of family f
+(rows, columns, boxes) that cell i is in; that a cell holds exactly one symbol is the other kind. A candidate hears from
+others through these alone. So the network commutes exactly with every renaming of the symbols and with every
+permutation of the cells that maps the groups of each family to each other; nothing depends on how many symbols, cells
+or groups there are, and the same weights serve boards of every size.
+
+Shapes: [..., L, C, D] inside a mixer, [..., L C, D] elsewhere; C symbols, the blank not among them.
+Source: ours; digits as an axis with shared weights: DEC, SE-RRM (arXiv:2603.02193).
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gram_pyro.networks.core import State
+from gram_pyro.networks.embed import Embedding
+from gram_pyro.networks.layers import Linear
+from gram_pyro.networks.readout import CategoricalReadout
+from gram_pyro.tasks.base import Constraints, Task
+
+BLANK, HELD, EXCLUDED = range(3)  # roles
+SCALE = 1 / 3  # of a sum; one for all sizes, so that two candidates look like two in a group of any size
+
+NumSymbols = int | Mapping[int, int]  # V, or for boards of several sizes V by their number of cells
+
+
+def num_candidates(num_symbols: NumSymbols, num_cells: int) -> int:
+    """C, the candidates of every cell on a board of `num_cells` cells."""
+    return (num_symbols if isinstance(num_symbols, int) else num_symbols[num_cells]) - 1
+
+
+class CandidateEmbedding(Embedding):
+    """One vector per role.  Shapes: [..., L] int -> [..., L C, D], unit variance per channel at the start.
+
+    Raises: ValueError if the task publishes no constraints.
+    """
+
+    serves_every_size = True
+
+    def __init__(self, num_symbols: NumSymbols, dim: int) -> None:
+        super().__init__()
+        self.num_symbols = num_symbols
+        self.table = nn.Embedding(3, dim)
+        nn.init.normal_(self.table.weight)
+
+    def num_tokens(self, num_cells: int) -> int:
+        return num_cells * num_candidates(self.num_symbols, num_cells)
+
+    def structure(self, task: Task) -> tuple[Constraints, ...]:
+        if task.constraints is None:
+            raise ValueError(
+                f"embed=candidates needs a task whose symbols are names and that publishes constraints; got "
+                f"{type(task).__name__}, which has none; write embed=tokens core=relational readout=categorical"
+            )
+        return task.constraints
+
+    def for_target(self) -> nn.Module:
+        return CandidateEmbedding(self.num_symbols, self.table.embedding_dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        symbols = torch.arange(1, 1 + num_candidates(self.num_symbols, x.shape[-1]), device=x.device)
+        shown = x[..., None]
+        role = torch.where(shown == 0, BLANK, torch.where(shown == symbols, HELD, EXCLUDED))
+        return self.table(role.flatten(-2))
+
+
+class ConstraintMixer(nn.Module):
+    """Every candidate hears from those it shares a constraint with.  Shapes: [..., L C, D] -> [..., L C, D].
+
+    Sums run over groups, not over pairs of cells, and the maps are applied to the sums, of which there are fewer.
+    Args: dim D; constraints, of the boards it serves, no two of them with as many candidates.
+    Raises: ValueError if something else comes in place of constraints, boards have other numbers of families, or two
+    of them as many candidates.
+    """
+
+    def __init__(self, dim: int, num_tokens: int, constraints: tuple[Constraints, ...]) -> None:
+        super().__init__()
+        if not isinstance(constraints, tuple):
+            raise ValueError(
+                "the constraint mixer works on candidates; write embed=candidates readout=candidates beside "
+                "core=constraints, for a task that publishes constraints"
+            )
+        num_families = {len(board.families) for board in constraints}
+        if len(num_families) > 1:
+            raise ValueError(f"got boards with {sorted(num_families)} families of constraints; expected one number")
+        self.families = nn.ModuleList(Linear(dim, dim) for _ in range(num_families.pop()))
+        self.cell = Linear(dim, dim)
+        self.sizes = {board.num_candidates: [len(groups) for groups in board.families] for board in constraints}
+        if len(self.sizes) < len(constraints):
+            raise ValueError(
+                f"got boards with {[board.num_candidates for board in constraints]} candidates; expected different "
+                "numbers: a board is known by its own"
+            )
+        for board in constraints:  # found again by the number of candidates
+            groups = torch.cat(board.families).to(self.cell.weight.detach())
+            self.register_buffer(f"groups_{board.num_candidates}", groups, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        groups = getattr(self, f"groups_{x.shape[-2]}").to(x.dtype)  # [G, L], of all families
+        cells = x.unflatten(-2, (groups.shape[-1], -1))  # [..., L, C, D]
+        num_symbols = cells.shape[-2]
+        by_group = ((SCALE * groups) @ cells.flatten(-2)).unflatten(-1, (num_symbols, -1))  # [..., G, C, D]
+        families = by_group.split(self.sizes[x.shape[-2]], -3)
+        said = torch.cat([weigh(sums) for weigh, sums in zip(self.families, families, strict=True)], -3)
+        heard = (groups.mT @ said.flatten(-2)).unflatten(-1, (num_symbols, -1))
+        return (heard + self.cell(SCALE * cells.sum(-2, keepdim=True))).flatten(-3, -2)
+
+
+class CandidateReadout(CategoricalReadout):
+    """One number per candidate.  Shapes: h [..., L C, D] -> batch [...], event [L], V symbols, the blank never."""
+
+    def __init__(self, dim: int, num_symbols: NumSymbols) -> None:
+        super().__init__(dim, 1)
+        self.num_symbols = num_symbols
+
+    def scores(self, state: State, x: Tensor | None) -> Tensor:
+        each = self.logits(state.h).squeeze(-1).to(state.h.dtype)
+        width = self.num_symbols - 1 if x is None else num_candidates(self.num_symbols, x.shape[-1])
+        if x is not None and each.shape[-1] != x.shape[-1] * width:
+            raise ValueError(
+                f"got a state of {each.shape[-1]} tokens for {x.shape[-1]} cells; expected {width} candidates of each "
+                "cell; write embed=candidates core=constraints beside readout=candidates"
+            )
+        return F.pad(each.unflatten(-1, (-1, width)), (1, 0), value=-torch.inf)

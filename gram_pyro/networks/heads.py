@@ -1,0 +1,60 @@
+"""Two critics of a state: has the trajectory arrived, and will it?
+
+    halt(h_n)  = P(the answer of segment n is right)                 when to stop                     paper Eq. 15
+    value(h_n) = P(the answer of the last segment is right)          which trajectory to trust        paper Eq. 16
+
+Both are trained by cross-entropy on detached states of *prior* rollouts, so neither moves the model, and both know what
+the prior gets wrong. The paper reads the first token of h and fits squared errors; a state here has no first cell, and
+a probability is fitted by its likelihood.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gram_pyro.networks.core import State
+from gram_pyro.networks.layers import SwiGLU
+
+
+class Verdict(NamedTuple):
+    """Logits of the two probabilities.  Shapes: [...]."""
+
+    halt: Tensor
+    value: Tensor
+
+
+class Heads(nn.Module):
+    """logit = b - log sum_cells exp(badness(h_cell)): one bad cell is enough to be wrong.
+
+    Args: dim D; hidden.  Shapes: state with h [..., L, D] -> two logits [...].  Source: the form is ours; on 6x6 Sudoku
+    it is better calibrated than a linear map of the mean of h, and far better than one of its first cell.
+    """
+
+    def __init__(self, dim: int, hidden: int = 64) -> None:
+        super().__init__()
+        self.badness = SwiGLU(dim, hidden, 2)
+        self.bias = nn.Parameter(torch.full((2,), 3.0))
+
+    compiles = ("logits",)
+
+    def logits(self, h: Tensor) -> Tensor:
+        """Both logits, [..., 2]."""
+        return self.bias - self.badness(h).to(h.dtype).logsumexp(-2)
+
+    def forward(self, state: State) -> Verdict:
+        return Verdict(*self.logits(state.h.detach()).unbind(-1))
+
+
+def heads_loss(heads: Heads, states: Sequence[State], right: Tensor) -> Tensor:
+    """Cross-entropy of both heads over rollouts of N segments, a scalar in nats per state.
+
+    Shapes: N states with h [B, L, D], the ends of segments; right [N, B] bool, whether their answers are right.
+    """
+    verdict = Verdict(*map(torch.stack, zip(*map(heads, states), strict=True)))
+    arrived = right.to(verdict.halt.dtype)
+    halt = F.binary_cross_entropy_with_logits(verdict.halt, arrived)
+    value = F.binary_cross_entropy_with_logits(verdict.value, arrived[-1:].expand_as(arrived))
+    return halt + value

@@ -1,0 +1,104 @@
+"""Images as tokens: a convolutional stem that makes one token per patch, and its inverse at the readout.
+
+    e = W patchify(c(c(s(x)))) + position,   c(v) = norm(silu(conv(v))),   s(x) = 2 x / (V - 1) - 1
+    p(y | h) = prod_pixels softmax(unpatchify(W' h))[y_pixel]
+
+Source: paper D.4 and B.1 (5 x 5 convolutions with D / 2 channels, group norm, patches of 2 x 2); the learnt positions
+are ours.
+"""
+
+from torch import Tensor, nn
+
+from gram_pyro.networks.embed import Embedding
+from gram_pyro.networks.layers import Linear
+from gram_pyro.networks.readout import CategoricalReadout
+
+
+def check_grid(rows: int, columns: int, patch: int) -> None:
+    """Raises: ValueError unless patches tile the image."""
+    if patch < 1 or rows % patch or columns % patch:
+        raise ValueError(
+            f"patches of {patch} x {patch} pixels do not tile an image of {rows} x {columns}; choose a patch that "
+            "divides both sides"
+        )
+
+
+class PatchEmbedding(Embedding):
+    """Args: num_symbols V; dim D; rows, columns of the image; patch P; channels and kernel of the two convolutions;
+    groups of the norm.  Shapes: [..., L] int -> [..., S, D], L = rows columns, S = L / P^2.
+
+    Raises: ValueError if patches do not tile the image, the kernel is even, or the task's puzzles are of another size.
+    """
+
+    def __init__(
+        self,
+        num_symbols: int,
+        dim: int,
+        rows: int,
+        columns: int,
+        patch: int,
+        channels: int,
+        kernel: int = 5,
+        groups: int = 8,
+    ) -> None:
+        super().__init__()
+        check_grid(rows, columns, patch)
+        if kernel % 2 == 0 or channels % groups:
+            raise ValueError(
+                f"kernel={kernel}, channels={channels}, groups={groups} came; expected an odd kernel, which has a "
+                "middle, and channels in groups of one size"
+            )
+        self.sizes = {"num_symbols": num_symbols, "dim": dim, "rows": rows, "columns": columns, "patch": patch}
+        self.sizes |= {"channels": channels, "kernel": kernel, "groups": groups}
+        self.num_symbols, self.rows, self.columns = num_symbols, rows, columns
+        self.stem = nn.Sequential(
+            *conv_block(1, channels, kernel, groups), *conv_block(channels, channels, kernel, groups)
+        )
+        self.patchify = nn.Unfold(patch, stride=patch)
+        self.tokens = Linear(channels * patch**2, dim)
+        self.positions = nn.Embedding(rows * columns // patch**2, dim)
+        nn.init.normal_(self.positions.weight)
+
+    def num_tokens(self, num_cells: int) -> int:
+        if num_cells != self.rows * self.columns:
+            raise ValueError(
+                f"the embedding reads images of {self.rows} x {self.columns} pixels, and the task's puzzles have "
+                f"{num_cells} cells; set embed.rows and embed.columns, or use embed=tokens"
+            )
+        return self.positions.num_embeddings
+
+    def for_target(self) -> nn.Module:
+        return PatchEmbedding(**self.sizes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        scaled = 2 * x.to(self.tokens.weight.dtype) / (self.num_symbols - 1) - 1
+        image = scaled.reshape(-1, 1, self.rows, self.columns)
+        patches = self.patchify(self.stem(image)).transpose(-1, -2)  # [N, S, channels P^2]
+        tokens = self.tokens(patches) + self.positions.weight
+        return tokens.view(*x.shape[:-1], *tokens.shape[-2:])
+
+
+def conv_block(channels_in: int, channels: int, kernel: int, groups: int) -> tuple[nn.Module, ...]:
+    """norm(silu(conv(v))), the size kept."""
+    return nn.Conv2d(channels_in, channels, kernel, padding=kernel // 2), nn.SiLU(), nn.GroupNorm(groups, channels)
+
+
+class Unpatch(nn.Module):
+    """Logits of every pixel from the tokens of their patches.  Shapes: [..., S, D] -> [..., L, V]."""
+
+    def __init__(self, num_symbols: int, dim: int, rows: int, columns: int, patch: int) -> None:
+        super().__init__()
+        check_grid(rows, columns, patch)
+        self.grid = (rows // patch, columns // patch, patch, patch, num_symbols)
+        self.logits = Linear(dim, patch**2 * num_symbols)
+
+    def forward(self, h: Tensor) -> Tensor:
+        pixels = self.logits(h).unflatten(-1, self.grid[2:]).unflatten(-4, self.grid[:2])
+        return pixels.transpose(-4, -3).flatten(-5, -2)  # [..., row, P, column, P, V] as [..., L, V]
+
+
+def patch_readout(num_symbols: int, dim: int, rows: int, columns: int, patch: int) -> CategoricalReadout:
+    """Independent categorical pixels, the logits of a patch from its token.  Args: as for PatchEmbedding."""
+    readout = CategoricalReadout(dim, num_symbols)
+    readout.logits = Unpatch(num_symbols, dim, rows, columns, patch)
+    return readout

@@ -1,0 +1,153 @@
+"""Graphs to colour: drawn at random, told apart by isomorphism class, with all their colourings.
+
+A graph on n vertices is its row of edges [P] bool, P = n (n - 1) / 2: the strict upper triangle, row by row.
+Source: ours.
+"""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+import torch
+
+from gram_pyro.tasks.base import Puzzles
+from gram_pyro.tasks.sudoku.generator import KEYS, is_test_class
+from gram_pyro.tasks.sudoku.generator import mix as mix
+
+CHUNK = 1000  # graphs drawn at a time; part of what a seed means
+MAX_STEPS = 1_000_000  # of a search for colourings: some seconds
+ROUNDS = 4  # of refinement
+
+Colours = list[int]  # 0, 1, ... for every vertex, numbered by first appearance
+Coloured = tuple[list[bool], list[Colours]]  # the edges of a graph, and all its colourings
+
+
+def find_colourings(edges: Sequence[bool], n: int, num_colours: int, max_solutions: int) -> list[Colours]:
+    """All proper colourings with at most `num_colours` colours, each once up to renaming; empty if there are none.
+
+    Backtracking. The vertex with the fewest colours left comes next (the least one, if several) and takes every
+    colour in use that no neighbour has, or one new colour: two new colours differ in name only.
+    Raises: ValueError if there are more than `max_solutions`, or if the search does not end within MAX_STEPS.
+    """
+    neighbours = [0] * n
+    for (a, b), joined in zip(combinations(range(n), 2), edges, strict=True):
+        if joined:
+            neighbours[a] |= 1 << b
+            neighbours[b] |= 1 << a
+    found: list[Colours] = []
+    steps = 0
+    stack = [((), (), (1 << n) - 1)]  # vertices of every colour; their neighbours; vertices to be coloured
+    while stack:
+        classes, blocked, uncoloured = stack.pop()
+        steps += 1
+        if steps > MAX_STEPS:
+            raise ValueError(
+                f"the search for all colourings of a graph on {n} vertices with {num_colours} colours was given up "
+                f"after {MAX_STEPS} steps; give a smaller graph."
+            )
+        if not uncoloured:
+            found.append(_read(classes, n))
+            if len(found) > max_solutions:
+                raise ValueError(
+                    f"a graph on {n} vertices has more than max_solutions={max_solutions} colourings with "
+                    f"{num_colours} colours; raise max_solutions, or give fewer colours or more edges."
+                )
+            continue
+        vertex = _hardest(blocked, uncoloured)
+        near, rest = neighbours[vertex.bit_length() - 1], uncoloured ^ vertex
+        for c, taken in enumerate(blocked):
+            if not taken & vertex:
+                with_vertex = (*classes[:c], classes[c] | vertex, *classes[c + 1 :])
+                stack.append((with_vertex, (*blocked[:c], taken | near, *blocked[c + 1 :]), rest))
+        if len(classes) < num_colours:
+            stack.append(((*classes, vertex), (*blocked, near), rest))
+    return sorted(found)
+
+
+def _hardest(blocked: Sequence[int], uncoloured: int) -> int:
+    """The bit of an uncoloured vertex for which most colours are taken."""
+    at_least = [uncoloured] + [0] * len(blocked)  # bit v of at_least[k]: k colours or more are taken for v
+    for taken in blocked:
+        for k in range(len(blocked), 0, -1):
+            at_least[k] |= at_least[k - 1] & taken
+    most = next(vertices for vertices in reversed(at_least) if vertices)
+    return most & -most
+
+
+def _read(classes: Sequence[int], n: int) -> Colours:
+    ordered = sorted(classes, key=lambda vertices: vertices & -vertices)  # by least vertex
+    return [next(c for c, vertices in enumerate(ordered) if vertices >> v & 1) for v in range(n)]
+
+
+def to_puzzles(graphs: Sequence[Coloured], n: int) -> Puzzles:
+    """Pack graphs, in the symbols of `gram_pyro.tasks.colouring.task.Colouring`."""
+    pairs = torch.tensor([edges for edges, _ in graphs], dtype=torch.int64).view(-1, n * (n - 1) // 2) + 1
+    counts = torch.tensor([len(colourings) for _, colourings in graphs], dtype=torch.int64)
+    vertices = torch.tensor([y for _, colourings in graphs for y in colourings], dtype=torch.int64).view(-1, n) + 3
+    return Puzzles(
+        torch.cat([pairs, pairs.new_zeros(len(pairs), n)], 1),
+        torch.cat([pairs.repeat_interleave(counts, 0), vertices], 1),
+        torch.cat([counts.new_zeros(1), counts.cumsum(0)]),
+    )
+
+
+def class_hash(edges: np.ndarray, n: int) -> np.ndarray:
+    """An invariant of the isomorphism class of each graph, by Weisfeiler-Lehman refinement of ordered pairs (2-WL).
+
+        c_ij <- mix(k_0 c_ij + sum_l mix(k_1 c_il + k_2 c_lj)),   h = mix(sum_ij mix(c_ij)),   modulo 2^64
+
+    c_ij starts as edge, no edge, or i = j. Isomorphic graphs ALWAYS have equal hashes. Others might collide, which can
+    only keep too many graphs out of a test set; the 3-colourable graphs on 8 vertices do not.
+
+    Shapes: edges [N, P] bool -> [N] uint64.  Source: Weisfeiler and Leman (1968); sums of mixed values: ours, as in
+    `sudoku_generator.symmetry_hash`.
+    """
+    parts = np.array_split(edges, len(edges) * n**3 // 2**22 + 1)  # bounds the memory
+    return np.concatenate([_hash(part, n) for part in parts])
+
+
+def _hash(edges: np.ndarray, n: int) -> np.ndarray:
+    rows, columns = np.triu_indices(n, 1)
+    colour = np.zeros((len(edges), n, n), dtype=np.uint64)
+    colour[:, rows, columns] = colour[:, columns, rows] = edges
+    colour[:, range(n), range(n)] = 2
+    colour = mix(colour)
+    for _ in range(ROUNDS):
+        left, right = KEYS[1] * colour, KEYS[2] * colour.transpose(0, 2, 1)
+        colour = mix(KEYS[0] * colour + mix(left[:, :, None] + right[:, None]).sum(-1))
+    return mix(mix(colour).sum((1, 2)))
+
+
+def draw_split(
+    n: int, edge_probability: float, num_colours: int, num_train: int, num_test: int, max_solutions: int, seed: int
+) -> tuple[Puzzles, Puzzles]:
+    """Erdos-Renyi graphs that can be coloured, train and test, with no isomorphism class in common.
+
+    A graph goes to test iff `is_test_class` of its hash. So the split is a property of the class alone: a train set
+    made here is disjoint from every test set made here, whatever the seeds. Test keeps the first graph of a class;
+    train may repeat one. Drawing stops when train is full and CHUNK graphs bring no new test class; test is then short.
+
+    Raises: ValueError if CHUNK graphs bring none to train on, and on more than `max_solutions` colourings of one.
+    """
+    rng = np.random.default_rng(seed)
+    train: list[Coloured] = []
+    test: list[Coloured] = []
+    seen: set[int] = set()
+    while True:
+        before = len(train), len(test)
+        drawn = rng.random((CHUNK, n * (n - 1) // 2)) < edge_probability
+        hashes = class_hash(drawn, n)
+        for edges, name, held_out in zip(drawn.tolist(), hashes.tolist(), is_test_class(hashes).tolist(), strict=True):
+            wanted = len(test) < num_test and name not in seen if held_out else len(train) < num_train
+            if wanted and (colourings := find_colourings(edges, n, num_colours, max_solutions)):
+                (test if held_out else train).append((edges, colourings))
+            if held_out:
+                seen.add(name)
+        if len(train) == num_train and (len(test) == num_test or len(test) == before[1]):
+            return to_puzzles(train, n), to_puzzles(test, n)
+        if len(train) == before[0] < num_train:
+            raise ValueError(
+                f"{CHUNK} graphs drawn with n={n}, edge_probability={edge_probability} brought none to train on that "
+                f"has a colouring with {num_colours} colours; give fewer edges, more colours or, if n is small, more "
+                "vertices."
+            )

@@ -1,0 +1,1 @@
+"""Objectives, what prior rollouts are trained on, and the trainer."""

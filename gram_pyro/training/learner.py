@@ -1,0 +1,175 @@
+"""What every trained program shares: hyper-parameters, one optimiser step, a moving average of the weights."""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from gram_pyro.inference.trajectories import Trajectories
+from gram_pyro.tasks.base import Batch
+from gram_pyro.training.parallel import add_up
+from gram_pyro.training.precision import AUTO, autocast, choose_precision
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Hyper-parameters of training; paper symbols in comments."""
+
+    updates: int  # optimiser steps in all; the learning rate follows a cosine to zero over them
+    num_segments: int  # N_sup
+    batch_size: int  # of all processes together
+    accumulate: int = (
+        1  # parts of a batch that follow each other, so that one fits into memory; the numbers do not change
+    )
+    free_share: float = 0.0  # rho: share of rows that are prior rollouts trained on the solution set
+    rollouts_per_puzzle: int = 1  # M: free rows are M rollouts of a puzzle each
+    beta: float = 1.0  # weight of the KL; 1 is the ELBO
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.1
+    warmup: int = 100
+    clip: float = 1.0
+    ema: float = 0.999
+    precision: str = AUTO
+
+    def __post_init__(self) -> None:
+        if self.accumulate < 1:
+            raise ValueError(f"accumulate={self.accumulate} must be at least 1; with 1 a batch is not divided")
+        if not 0 <= self.free_share < 1:
+            raise ValueError(
+                f"free_share={self.free_share} must be at least 0 and below 1: the guide needs rows to learn from"
+            )
+        if self.rollouts_per_puzzle > 1 and self.num_free < self.rollouts_per_puzzle:
+            raise ValueError(
+                f"got rollouts_per_puzzle={self.rollouts_per_puzzle}, and free_share={self.free_share} of batch_size="
+                f"{self.batch_size} gives {self.num_free} free rows; write a larger free_share or batch_size"
+            )
+        if self.free_share and not 0 < self.num_free < self.batch_size:
+            raise ValueError(
+                f"free_share={self.free_share} of batch_size={self.batch_size} rounds to {self.num_free} free rows; "
+                "both kinds of rows need at least one: choose a larger batch or another share"
+            )
+        choose_precision(self.precision, torch.device("cpu"))  # raises on an unknown name
+
+    @property
+    def num_free(self) -> int:
+        """Free rows, whole puzzles of `rollouts_per_puzzle` each."""
+        return round(self.free_share * self.batch_size) // self.rollouts_per_puzzle * self.rollouts_per_puzzle
+
+    @property
+    def num_watched(self) -> int:
+        """Rows whose prior rollouts the heads learn from: the free ones, or an eighth of the batch just for that."""
+        return self.num_free or max(1, self.batch_size // 8)
+
+    def learning_rate_at(self, update: int) -> float:
+        """Linear warm-up, then a cosine to zero."""
+        progress = (update - self.warmup) / max(1, self.updates - self.warmup)
+        return self.learning_rate * min(
+            (update + 1) / (self.warmup + 1), 0.5 * (1 + math.cos(math.pi * max(0.0, progress)))
+        )
+
+    def autocast(self, device: torch.device) -> torch.autocast:
+        """The context every forward pass runs in."""
+        return autocast(self.precision, device)
+
+
+def decay_groups(module: nn.Module, weight_decay: float) -> list[dict]:
+    """Matrices decay; embeddings, biases of relations and everything one-dimensional do not."""
+    embeddings = {id(p) for m in module.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+    decays = [
+        p for n, p in module.named_parameters() if p.ndim > 1 and id(p) not in embeddings and not n.endswith("bias")
+    ]
+    chosen = {id(p) for p in decays}
+    rest = [p for p in module.parameters() if id(p) not in chosen]
+    return [{"params": decays, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
+
+
+class Learner(ABC):
+    """A program being trained; holds what a checkpoint must hold.
+
+    Args: program, the modules that learn; settings.
+    """
+
+    def __init__(self, program: nn.ModuleDict, settings: TrainSettings) -> None:
+        self.program, self.settings = program, settings
+        self.ema = AveragedModel(program, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
+        groups = decay_groups(program, settings.weight_decay)
+        self.optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.95), fused=True)
+        self.updates = 0
+        self.unchecked: list[tuple[int, Tensor]] = []  # per step its update; [2], its loss and the norm of its gradient
+
+    @abstractmethod
+    def trajectory(self, batch: Batch) -> dict[str, Tensor]:
+        """Train on one batch, for one or more updates.  Returns: means to be logged, nats per puzzle; loss first."""
+
+    @property
+    @abstractmethod
+    def averaged(self) -> nn.Module:
+        """The exponential moving average of what answers puzzles: it is evaluated and shipped."""
+
+    @abstractmethod
+    def sample(self, x: Tensor, num_particles: int, num_segments: int, **options: object) -> Trajectories:
+        """Answers of `averaged`."""
+
+    def clip(self) -> Tensor:
+        """Clip the gradient.  Returns: its norm before."""
+        return nn.utils.clip_grad_norm_(self.program.parameters(), self.settings.clip)
+
+    def learning_rate(self) -> float:
+        """That of the next step."""
+        return self.settings.learning_rate_at(self.updates)
+
+    def step(self, loss: Tensor) -> None:
+        """One optimiser step, on the sum of the gradients of all ranks and of what was added before by backward().
+
+        Whether all was finite, `check_finite` tells: to look at a number here would let a GPU wait for the CPU.
+        """
+        self.set_learning_rate()
+        self.count(self.descend(loss))
+
+    def set_learning_rate(self) -> None:
+        """That of the next step, where the optimiser finds it: in place if it is a tensor."""
+        for group in self.optimiser.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(self.learning_rate())
+            else:
+                group["lr"] = self.learning_rate()
+
+    def descend(self, loss: Tensor) -> Tensor:
+        """Move the weights.  Returns: the loss and the norm of its gradient, [2]."""
+        loss.backward()
+        loss = loss.detach().clone()  # add_up writes to it, and others may hold it
+        add_up([loss, *(p.grad for p in self.program.parameters() if p.grad is not None)])
+        numbers = torch.stack([loss, self.clip()])
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        return numbers
+
+    def count(self, numbers: Tensor) -> None:
+        """What follows on the step that returned `numbers`."""
+        self.note(numbers)
+        if self.updates == 0:
+            self.ema.update_parameters(self.program)  # starts the average
+        else:  # the same without its count of updates, which it copies to the GPU, and the GPU has to wait
+            self.ema.multi_avg_fn(list(self.ema.module.parameters()), list(self.program.parameters()), None)
+        self.updates += 1
+
+    def note(self, numbers: Tensor) -> None:
+        """Keep what a step returned for `check_finite`."""
+        self.unchecked.append((self.updates, numbers))
+
+    def check_finite(self) -> None:
+        """Called at the end of every trajectory; what was finite then may be saved.
+
+        Raises: FloatingPointError if a loss or gradient of the steps since the last call was not; the weights have
+        moved by it.
+        """
+        steps, self.unchecked = [(update, numbers.tolist()) for update, numbers in self.unchecked], []
+        for update, step in steps:
+            for name, number in zip(("loss", "gradient"), step, strict=True):
+                if not math.isfinite(number):
+                    raise FloatingPointError(
+                        f"the {name} is {number} at update {update}; lower learning_rate or use precision=fp32"
+                    )

@@ -1,0 +1,186 @@
+"""Deep supervision: a trajectory of N segments, one optimiser step per segment, the state detached in between.
+
+    loss = (1 - rho) E_q[...]: the segment ELBO with y ~ uniform(S(x))   guided rows: they learn to cover S(x)
+         + rho  E_prior[-log p(S | h_T)]                                 free rows: they learn to end in S(x), say
+
+What the free rows are asked for is a choice, `gram_pyro.training.rollout_losses`; with `rollouts_per_puzzle` M > 1 they are M
+rollouts of each of fewer puzzles.
+
+The heads learn by a step of their own, once per trajectory, from the states of the free rows: these are prior rollouts.
+Source: paper section 3 for the first line (rho = 0); ours for the second (a share rho of prior rollouts).
+"""
+
+from collections import Counter
+from functools import partial
+
+import torch
+from pyro.infer import ELBO
+from torch import Tensor, nn
+
+from gram_pyro.guide import Guide
+from gram_pyro.inference.sampler import sample
+from gram_pyro.inference.trajectories import Trajectories
+from gram_pyro.model import GRAM
+from gram_pyro.networks.core import State
+from gram_pyro.networks.heads import Heads, heads_loss
+from gram_pyro.tasks.base import Batch, ImplicitTask
+from gram_pyro.training.batch_parts import Part, random_state_kept
+from gram_pyro.training.cuda_graph import SegmentGraph
+from gram_pyro.training.learner import Learner, TrainSettings
+from gram_pyro.training.objectives import segment_loss
+from gram_pyro.training.parallel import add_up, parts, spread
+from gram_pyro.training.rollout_losses import RolloutLoss, Set
+
+HEAD_STATES = 8  # of a trajectory the heads see about so many, so that memory does not grow with its depth
+
+
+class Trainer(Learner):
+    """Trains a model, its guide and its heads.
+
+    Args: rollout_loss, what free rows are trained on (None: `Set`); implicit, the task if it cannot list its solutions.
+    """
+
+    def __init__(
+        self,
+        model: GRAM,
+        guide: Guide,
+        heads: Heads,
+        objective: ELBO,
+        settings: TrainSettings,
+        rollout_loss: RolloutLoss | None = None,
+        implicit: ImplicitTask | None = None,
+    ) -> None:
+        super().__init__(nn.ModuleDict({"model": model, "guide": guide, "heads": heads}), settings)
+        self.model, self.guide, self.heads, self.objective = model, guide, heads, objective
+        self.rollout_loss = rollout_loss or Set()
+        if implicit and self.rollout_loss.needs_lists:
+            raise ValueError(
+                f"rollout_loss={type(self.rollout_loss).__name__} needs lists of all solutions, and "
+                f"{type(implicit).__name__} has none: it searches for one where a rollout ended; write "
+                "rollout_loss=set or rollout_loss=multi_sample"
+            )
+        self.implicit, self.near = implicit, implicit.near if implicit else None
+        self.graph: SegmentGraph | None = None  # if given, it runs the segments
+
+    @property
+    def averaged(self) -> GRAM:
+        return self.ema.module["model"]
+
+    @property
+    def averaged_heads(self) -> Heads:
+        """The heads that go with it."""
+        return self.ema.module["heads"]
+
+    def sample(self, x: Tensor, num_particles: int, num_segments: int, **options: object) -> Trajectories:
+        """Prior trajectories of the averaged model."""
+        return spread(partial(sample, self.averaged), x, num_particles, num_segments, **options)
+
+    def trajectory(self, batch: Batch) -> dict[str, Tensor]:
+        """Train on one batch for N segments.
+
+        Returns: means over the segments, nats per puzzle (kl is [T]), and heads_loss, nats per state.
+        """
+        rollouts = [Rollout(self, batch, part) for part in parts(self.settings.accumulate)]
+        for segment in range(self.settings.num_segments):
+            self.guide.segment = segment
+            if self.graph:
+                self.graph.step(rollouts[0], segment)
+                rollouts[0].show(segment)
+                continue
+            for rollout in rollouts[:-1]:
+                with random_state_kept(batch.x.device):
+                    rollout.loss(segment).backward()
+            self.step(rollouts[-1].loss(segment))
+        self.teach_heads(rollouts)
+        self.check_finite()
+        counts = rollouts[0].counts
+        means = {name: sum(rollout.sums[name] for rollout in rollouts) / counts[name] for name in counts}
+        add_up(list(means.values()))
+        return means
+
+    def teach_heads(self, rollouts: list["Rollout"]) -> None:
+        """One step on what the heads see of the whole trajectory. It is their own, so that their gradient cannot shrink
+        that of the model when it is clipped; other weights have none and stay."""
+        for rollout in rollouts[:-1]:
+            rollout.critics().backward()
+        self.note(self.descend(rollouts[-1].critics()))
+
+
+class Rollout:
+    """The rows of one part of a batch on their way through the segments.
+
+    Attributes: each, free rows of a puzzle; sums, of what is logged over the segments, and counts, of how many; losses
+    and sums of the parts add up to those of the batch.
+    """
+
+    def __init__(self, trainer: Trainer, batch: Batch, part: Part) -> None:
+        self.trainer, self.part = trainer, part
+        free, watched = trainer.settings.num_free, trainer.settings.num_watched
+        self.each = trainer.settings.rollouts_per_puzzle
+        self.guided = Batch(*(t[free:][part.of(len(t) - free)] for t in batch))
+        puzzles = part.of(watched // self.each)
+        self.free = Batch(*(t[puzzles].repeat_interleave(self.each, 0) for t in batch))  # if none is: what is watched
+        self.num_guided, self.num_watched, self.free_share = len(batch.x) - free, watched, free / len(batch.x)
+        self.guided_state: State | None = None
+        self.free_state: State | None = None
+        self.seen: list[State] = []  # by the heads
+        self.sums: dict[str, Tensor] = {}
+        self.counts: Counter[str] = Counter()
+
+    def loss(self, segment: int) -> Tensor:
+        """Run one segment, seen by the heads.  Returns: this part's share of its loss."""
+        with self.trainer.settings.autocast(self.free.x.device):
+            loss = self.advance(segment)
+        self.show(segment)
+        return loss
+
+    def advance(self, segment: int) -> Tensor:
+        """Move both states on by a segment.  Returns: this part's share of the loss."""
+        with self.part.noise(self.num_guided):
+            loss = (1 - self.free_share) * self.bound()
+        with self.part.noise(self.num_watched // self.each, self.each):
+            if self.trainer.settings.num_free:
+                return loss + self.free_share * self.miss(segment)
+            with torch.no_grad():
+                self.free_state = self.trainer.model.reason(self.free.x, self.free_state)
+        return loss
+
+    def show(self, segment: int) -> None:
+        """Keep the state of the free rows for the heads, every so many segments, the last among them."""
+        stride = max(1, self.trainer.settings.num_segments // HEAD_STATES)
+        if (self.trainer.settings.num_segments - 1 - segment) % stride == 0:
+            self.seen.append(self.free_state)
+
+    def bound(self) -> Tensor:
+        t, (x, y, *_) = self.trainer, self.guided
+        share = len(x) / self.num_guided
+        bound, self.guided_state = segment_loss(t.objective, t.model, t.guide, x, y, self.guided_state, t.settings.beta)
+        self.log("loss", share * bound)
+        self.log("kl", share * t.guide.kl())
+        return share * bound
+
+    def miss(self, segment: int) -> Tensor:
+        t, share = self.trainer, len(self.free.x) / self.num_watched
+        miss, self.free_state = t.rollout_loss(t.model, self.free, self.free_state, segment, self.each, t.near)
+        self.log(t.rollout_loss.label(segment), share * miss)
+        return share * miss
+
+    def critics(self) -> Tensor:
+        """This part's share of the loss of the heads over the states they saw."""
+        t, (x, _, solutions, valid) = self.trainer, self.free
+        with t.settings.autocast(x.device):
+            answers = torch.stack([t.model.readout.answer(state, x) for state in self.seen])
+            right = t.implicit.is_solved(x, answers) if t.implicit else is_solution(answers, solutions, valid)
+            critics = len(x) / self.num_watched * heads_loss(t.heads, self.seen, right)
+        self.log("heads_loss", critics)
+        return critics
+
+    def log(self, name: str, value: Tensor) -> None:
+        """Take the value of a segment into the mean."""
+        self.sums[name] = self.sums.get(name, 0.0) + value.detach()
+        self.counts[name] += 1
+
+
+def is_solution(answers: Tensor, solutions: Tensor, valid: Tensor) -> Tensor:
+    """Whether an answer is one of the solutions.  Shapes: [..., B, L], [B, M, L], [B, M] -> [..., B] bool."""
+    return ((answers[..., None, :] == solutions).all(-1) & valid).any(-1)

@@ -5,8 +5,8 @@
     PYTHONPATH=. python experiments/compare_guides.py +own.mine._target_=my_guide.Mine '+own.mine.dim=${dim}'
 
 Every entry is trained from every seed in a folder of its own and measured on unseen puzzles with several solutions (see
-gram_pyro/harness/compare.py). What is finished is not run again, so entries and seeds can be added. The run folder receives
-comparison.csv (mean and standard error over seeds), comparison.json, comparison.png and runs.csv.
+gram_pyro/harness/compare.py). What is finished is not run again, so entries and seeds can be added. The run folder
+receives comparison.csv (mean and standard error over seeds), comparison.json, comparison.png and runs.csv.
 """
 
 from functools import partial

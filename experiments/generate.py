@@ -12,12 +12,13 @@ import hydra
 import pyro
 from omegaconf import DictConfig
 
-from gram_pyro.evaluation.board_scores import boards_figure, by_depth, depth_figure
+from gram_pyro.evaluation.board_scores import by_depth
 from gram_pyro.evaluation.tables import rows_markdown
 from gram_pyro.harness.atomic import write_atomically
 from gram_pyro.harness.build import build_sampler
 from gram_pyro.harness.command import plain_errors
 from gram_pyro.harness.study import open_study, save_study, say_where
+from gram_pyro.plots.generation import boards_figure, depth_figure
 from gram_pyro.tasks.sudoku.boards import SudokuBoards
 from gram_pyro.tasks.sudoku.task import NAMES
 

@@ -53,7 +53,8 @@ def card(name: str, description: dict, tests: dict, generation: list[dict], task
             "",
         ]
     if generation:
-        lines += ["Boards from the blank one, by depth (`gram_pyro/evaluation/board_scores.py`):", "", rows_markdown(generation), ""]
+        title = "Boards from the blank one, by depth (`gram_pyro/evaluation/board_scores.py`):"
+        lines += [title, "", rows_markdown(generation), ""]
     return "\n".join(lines)
 
 

@@ -14,7 +14,7 @@ import hydra
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from gram_pyro.evaluation.board_scores import GROUP, boards_figure, by_depth, claim, depth_figure
+from gram_pyro.evaluation.board_scores import GROUP, by_depth, claim
 from gram_pyro.evaluation.evaluate import evaluate
 from gram_pyro.evaluation.tables import flat_rows, rows_markdown, write_rows
 from gram_pyro.evaluation.verdict import diversity, diversity_text, is_collapsed
@@ -23,6 +23,7 @@ from gram_pyro.harness.results import write_json
 from gram_pyro.harness.resume import claim_folder
 from gram_pyro.harness.run_folder import RESULTS, is_finished
 from gram_pyro.harness.trial import run_trial, train
+from gram_pyro.plots.generation import boards_figure, depth_figure
 from gram_pyro.plots.trial import training_figure
 from gram_pyro.tasks.base import subset
 

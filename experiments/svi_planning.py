@@ -19,7 +19,7 @@ from gram_pyro.harness.build import choose_device
 from gram_pyro.harness.load import build_program
 from gram_pyro.harness.trial import run, run_trial
 from gram_pyro.inference.sampler import sample
-from gram_pyro.plots.trial import plt
+from gram_pyro.plots.style import plt
 from gram_pyro.tasks.base import Puzzles
 from gram_pyro.tasks.planning.task import Planning
 

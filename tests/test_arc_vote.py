@@ -20,7 +20,7 @@ from gram_pyro.harness.build import build_guide, build_learner, build_model
 from gram_pyro.inference.trajectories import Trajectories
 from gram_pyro.plots.arc import COLOURS as PALETTE
 from gram_pyro.plots.arc import guesses_figure, plt
-from gram_pyro.plots.trial import GREEN, RED
+from gram_pyro.plots.style import GREEN, RED
 from gram_pyro.tasks.arc.canvas import SAME
 from gram_pyro.tasks.arc.task import NAME_CELLS
 

@@ -11,14 +11,15 @@ from omegaconf import OmegaConf
 from scripts import CONF, experiment
 from tiny import B, L, batch, close, program
 
-from gram_pyro.evaluation.board_scores import claim, depth_figure, generate, quality, total_variation
+from gram_pyro.evaluation.board_scores import claim, generate, quality, total_variation
 from gram_pyro.evaluation.metrics import report, tally
 from gram_pyro.evaluation.tables import rows_markdown
 from gram_pyro.evaluation.verdict import diversity, is_collapsed
 from gram_pyro.harness.build import build_task
 from gram_pyro.harness.load import RELEASED
 from gram_pyro.networks.heads import Heads
-from gram_pyro.plots.trial import plt
+from gram_pyro.plots.generation import depth_figure
+from gram_pyro.plots.style import plt
 from gram_pyro.tasks.base import ImplicitTask
 from gram_pyro.tasks.sudoku.boards import SudokuBoards, draw_boards
 from gram_pyro.tasks.sudoku.classes import BoardClasses

@@ -33,15 +33,15 @@ GADGETS = {  # what is changed in a configuration, and what a refusal names
     "a part that is called later": ({"core": {"attention": {"_target_": "foreign.run", "_partial_": True}}}, "foreign"),
     "an import that does something": ({"objective": {"_target_": "foreign"}}, "foreign"),
     "a foreign class in one of ours": ({"prior": {"dim": {"_target_": "foreign.Mine", "dim": 8}}}, "foreign.Mine"),
-    "a module that ours imports": ({"embed": {"_target_": "gram_pyro.harness.load.pyro.infer.util.torch.nn.Linear"}}, "Linear"),
-    "a class that ours imports": ({"guide": {"_target_": "gram_pyro.harness.load.Path"}}, "gram_pyro.harness.load.Path"),
+    "a module that ours imports": ({"embed": {"_target_": "gram_pyro.model.pyro.infer.util.torch.nn.Linear"}}, "Linear"),
+    "a class that ours imports": ({"guide": {"_target_": "gram_pyro.harness.load.Path"}}, "harness.load.Path"),
     "a function of ours that writes": ({"task": {"_target_": "gram_pyro.harness.atomic.write_atomically"}}, "write_at"),
     "a method of ours": ({"rivals": {"a": {"prior": {"_target_": "gram_pyro.GRAM.reason"}}}}, "gram_pyro.GRAM.reason"),
     "what is not even a name": ({"readout": {"_target_": 7}}, "7"),
     "a name within a name": ({"task": {"_target_": {"_target_": "foreign.run"}}}, "foreign.run"),
     "a list of names": ({"task": {"train": [{"_target_": ["foreign.run"]}]}}, "foreign.run"),
     "no name at all": ({"readout": {"_target_": None}}, "None"),
-    "a module that a function hides": ({"task": {"_target_": "gram_pyro.harness.load.load_model"}}, "gram_pyro.harness.load.load_m"),
+    "a name below a function": ({"task": {"_target_": "gram_pyro.load.load_model"}}, "gram_pyro.load.load_model"),
 }
 
 

@@ -5,7 +5,7 @@ from itertools import groupby
 from pathlib import Path
 
 from gram_pyro.benchmark.clock import Line
-from gram_pyro.plots.trial import BLUE, ORANGE, plt
+from gram_pyro.plots.style import BLUE, ORANGE, plt
 
 COLUMNS = 3
 

@@ -14,13 +14,11 @@ import time
 from collections.abc import Sequence
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import tqdm
 
 from gram_pyro.evaluation.evaluate import Draw
 from gram_pyro.evaluation.metrics import Tally, standard_error, tally
-from gram_pyro.plots.trial import BLACK, BLUE, GREEN, plt
 from gram_pyro.tasks.base import Puzzles
 from gram_pyro.tasks.sudoku.boards import SudokuBoards
 from gram_pyro.tasks.sudoku.classes import LARGEST, BoardClasses
@@ -93,48 +91,3 @@ def claim(task: SudokuBoards, boards: Tensor) -> Tally:
     answers = boards[: num_groups * GROUP].view(GROUP, num_groups, -1)
     blank = Puzzles(torch.zeros_like(answers[0]), answers[0], torch.arange(num_groups + 1))
     return tally(task, blank, answers)._replace(num_solutions=torch.full((num_groups,), torch.inf))
-
-
-def depth_figure(rows: list[dict[str, float]]) -> Figure:
-    """Validity, and distance from the uniform law where it is known, against depth."""
-    known = "tv" in rows[-1]
-    figure, axes = plt.subplots(1, 1 + known, figsize=(4.4 * (1 + known), 3.6), layout="constrained", squeeze=False)
-    depth = [row["segments"] for row in rows]
-    first = axes[0, 0]
-    first.errorbar(
-        depth,
-        [100 * r["valid"] for r in rows],
-        [100 * r["valid_se"] for r in rows],
-        fmt="-o",
-        color=BLUE,
-        label="valid",
-    )
-    first.plot(depth, [100 * r["distinct"] for r in rows], "--s", color=GREEN, label="of these, distinct")
-    first.set(ylabel="boards (%)", ylim=(None, 101))
-    if known:
-        rows = [row for row in rows if "tv" in row]
-        last, depth = axes[0, 1], [row["segments"] for row in rows]
-        last.plot(depth, [r["tv"] for r in rows], "-o", color=BLUE, label="generated boards")
-        last.errorbar(
-            depth,
-            [r["tv_uniform"] for r in rows],
-            [r["tv_uniform_sd"] for r in rows],
-            fmt="--",
-            color=BLACK,
-            label="as many uniform draws",
-        )
-        last.set(ylabel="total variation from uniform, over classes", ylim=(0, None))
-    for axis in axes[0]:
-        axis.set_xlabel("segments")
-        axis.set_xscale("log", base=2)
-        axis.grid(alpha=0.3)
-        axis.legend(fontsize=8)
-    return figure
-
-
-def boards_figure(task: SudokuBoards, boards: Tensor) -> Figure:
-    """A row of boards, what breaks the rules in red."""
-    figure, axes = plt.subplots(1, len(boards), figsize=(2.2 * len(boards), 2.3), layout="constrained", squeeze=False)
-    for axis, board in zip(axes[0], boards, strict=True):
-        task.draw(axis, torch.zeros_like(board), board)
-    return figure

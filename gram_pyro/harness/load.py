@@ -6,24 +6,18 @@ from typing import NamedTuple
 import pyro
 import torch
 from hydra.utils import get_object
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from gram_pyro.guide import Guide
 from gram_pyro.harness import trusted
 from gram_pyro.harness.build import build_guide, build_heads, build_model, build_task, choose_device
 from gram_pyro.harness.checkpoint import fill, part_of, read
+from gram_pyro.harness.former import complete
 from gram_pyro.model import GRAM
 from gram_pyro.networks.heads import Heads
 from gram_pyro.tasks.base import Task
 
-RELEASED = Path(__file__).parent / "released"
-FORMER_CONSTANTS = {
-    "embed": {"_target_": "gram_pyro.networks.embed.TokenEmbedding", "_partial_": True},
-    "readout": {"_target_": "gram_pyro.networks.readout.CategoricalReadout", "_partial_": True},
-    "rollout_loss": {"_target_": "gram_pyro.training.rollout_losses.Set"},
-}
-COVERING = {"_target_": "gram_pyro.training.rollout_losses.Cover"}  # what train.covering above 1 meant
-
+RELEASED = Path(__file__).parents[1] / "released"
 
 class Program(NamedTuple):
     """What a checkpoint holds: moving averages, in evaluation mode."""
@@ -68,16 +62,6 @@ def stored_config(weights: str | Path, trust: bool = False) -> DictConfig:
 def serves_every_size(config: DictConfig) -> bool:
     """Whether weights with this stored configuration serve boards of every size."""
     return getattr(get_object(config.embed._target_), "serves_every_size", False)
-
-
-def complete(config: dict | DictConfig) -> DictConfig:
-    """A stored configuration as it would be written today: with the choices that were none yet, and today's names."""
-    config = OmegaConf.merge({key: value for key, value in FORMER_CONSTANTS.items() if key not in config}, config)
-    if "covering" in config.get("train", {}):
-        config.train.rollouts_per_puzzle = config.train.pop("covering")
-        if config.train.rollouts_per_puzzle > 1:
-            config.rollout_loss = COVERING
-    return config
 
 
 def build_program(

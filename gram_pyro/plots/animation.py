@@ -5,7 +5,7 @@ from pathlib import Path
 from matplotlib.animation import PillowWriter
 from torch import Tensor
 
-from gram_pyro.plots.trial import plt
+from gram_pyro.plots.style import plt
 from gram_pyro.tasks.base import Task
 
 MOST = 6  # boards side by side

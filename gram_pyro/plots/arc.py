@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
 from gram_pyro.evaluation.arc_vote import Guesses
-from gram_pyro.plots.trial import GREEN, RED, plt
+from gram_pyro.plots.style import GREEN, RED, plt
 from gram_pyro.tasks.arc.files import Grid
 from gram_pyro.tasks.arc.task import NAME_CELLS, Arc
 from gram_pyro.tasks.base import Puzzles

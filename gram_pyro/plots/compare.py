@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gram_pyro.plots.trial import BLACK, BLUE, RED, plt
+from gram_pyro.plots.style import BLACK, BLUE, RED, plt
 
 
 def comparison_figure(lines: Sequence[Mapping], path: Path, iwae_width: int) -> None:

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 from torch import Tensor
 
-from gram_pyro.plots.trial import BLACK, STYLES, plt
+from gram_pyro.plots.style import BLACK, STYLES, plt
 from gram_pyro.tasks.base import Puzzles
 from gram_pyro.tasks.images import Images
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from gram_pyro.evaluation.calibration import calibration_error, reliability, risk_curve
 from gram_pyro.inference.trajectories import History
 from gram_pyro.inference.weights import ess, normalise
-from gram_pyro.plots.trial import BLACK, BLUE, GREEN, ORANGE, RED, plt
+from gram_pyro.plots.style import BLACK, BLUE, GREEN, ORANGE, RED, plt
 
 SKY, PURPLE, GREY = "#56B4E9", "#CC79A7", "#BBBBBB"
 COLORS, LINES, MARKERS = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY, BLACK, "#8C564B"), ("-", "--", "-.", ":"), "osD^vPX*<>"

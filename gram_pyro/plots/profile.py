@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 from torch import Tensor
 
 from gram_pyro.evaluation.metrics import standard_error
-from gram_pyro.plots.trial import STYLES
+from gram_pyro.plots.style import STYLES
 
 MOST_BINS = 6
 

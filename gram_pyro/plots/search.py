@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 from torch import Tensor
 
 from gram_pyro.inference.search import Found
-from gram_pyro.plots.trial import BLUE, GREEN, RED
+from gram_pyro.plots.style import BLUE, GREEN, RED
 
 
 def search_figure(

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from gram_pyro.plots.inference import COLORS, GREY
-from gram_pyro.plots.trial import plt
+from gram_pyro.plots.style import plt
 
 MOST_BOARDS = 6
 

@@ -1,18 +1,11 @@
-"""Figures of a run. Colours are the Okabe-Ito palette, safe for colour-blind readers; curves differ in style too."""
+"""Figures of a run."""
 
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402 - the backend must be chosen first
-
-from gram_pyro.evaluation.metrics import Tally, ceiling, per_puzzle, standard_error  # noqa: E402
-
-BLUE, ORANGE, GREEN, RED, BLACK = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#000000"
-STYLES = ((BLUE, "-"), (RED, "--"), (GREEN, "-."), (ORANGE, ":"))
+from gram_pyro.evaluation.metrics import Tally, ceiling, per_puzzle, standard_error
+from gram_pyro.plots.style import BLACK, STYLES, plt
 
 
 def read_table(path: Path) -> dict[str, list[float]]:
@@ -29,8 +22,9 @@ def training_figure(tables: Mapping[str, Path], path: Path) -> None:
         table = read_table(file)
         updates = table["updates"]
         axes[0].plot(updates, table["loss"], style, color=color, label=f"{name}: guided rows")
-        if "set_loss" in table:
-            axes[0].plot(updates, table["set_loss"], style, color=color, alpha=0.45, label=f"{name}: free rows")
+        for column in (c for c in table if c.endswith("_loss") and c != "heads_loss"):
+            label = f"{name}: free rows, {column.removesuffix('_loss').replace('_', ' ')}"
+            axes[0].plot(updates, table[column], style, color=color, alpha=0.45, label=label)
         for column in (c for c in table if c.startswith("kl_")):
             if any(table[column]):
                 transition = int(column.removeprefix("kl_")) + 1

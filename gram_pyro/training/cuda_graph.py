@@ -5,11 +5,8 @@ them. The numbers are those of the same segment run as it is, noise included. So
 https://docs.pytorch.org/docs/stable/notes/cuda.html#whole-network-capture.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from copy import copy
-from typing import TYPE_CHECKING
 
 import pyro
 import torch
@@ -20,9 +17,7 @@ from gram_pyro.networks.core import State
 from gram_pyro.tasks.base import Batch
 from gram_pyro.training.objectives import MeanField_ELBO
 from gram_pyro.training.parallel import this_process
-
-if TYPE_CHECKING:
-    from gram_pyro.training.trainer import Rollout, Trainer
+from gram_pyro.training.trainer import Rollout, Trainer
 
 WARM_UP = 3  # segments run as they are before one is recorded: what is made when first used is made by then
 
@@ -45,7 +40,7 @@ class SegmentGraph:
             group["lr"] = torch.tensor(float(group["lr"]), device="cuda")
             group["capturable"] = True
 
-    def step(self, rollout: Rollout, segment: int) -> None:
+    def __call__(self, rollout: Rollout, segment: int) -> None:
         """Move `rollout` on by a segment, and the weights by a step."""
         trainer = self.trainer
         if rollout.guided_state is None:
@@ -65,7 +60,7 @@ class SegmentGraph:
         trainer.count(numbers)
 
 
-def record(trainer: Trainer, *args: object) -> Recording:
+def record(trainer: Trainer, *args: object) -> "Recording":
     """Args: those of a Recording.  Raises: ValueError if a part of the program does what a graph cannot."""
     try:
         with pyro.validation_enabled(False):  # it looks at the numbers

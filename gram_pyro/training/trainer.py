@@ -3,14 +3,15 @@
     loss = (1 - rho) E_q[...]: the segment ELBO with y ~ uniform(S(x))   guided rows: they learn to cover S(x)
          + rho  E_prior[-log p(S | h_T)]                                 free rows: they learn to end in S(x), say
 
-What the free rows are asked for is a choice, `gram_pyro.training.rollout_losses`; with `rollouts_per_puzzle` M > 1 they are M
-rollouts of each of fewer puzzles.
+What the free rows are asked for is a choice, `gram_pyro.training.rollout_losses`; with `rollouts_per_puzzle`
+M > 1 they are M rollouts of each of fewer puzzles.
 
 The heads learn by a step of their own, once per trajectory, from the states of the free rows: these are prior rollouts.
 Source: paper section 3 for the first line (rho = 0); ours for the second (a share rho of prior rollouts).
 """
 
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -25,7 +26,6 @@ from gram_pyro.networks.core import State
 from gram_pyro.networks.heads import Heads, heads_loss
 from gram_pyro.tasks.base import Batch, ImplicitTask
 from gram_pyro.training.batch_parts import Part, random_state_kept
-from gram_pyro.training.cuda_graph import SegmentGraph
 from gram_pyro.training.learner import Learner, TrainSettings
 from gram_pyro.training.objectives import segment_loss
 from gram_pyro.training.parallel import add_up, parts, spread
@@ -60,7 +60,7 @@ class Trainer(Learner):
                 "rollout_loss=set or rollout_loss=multi_sample"
             )
         self.implicit, self.near = implicit, implicit.near if implicit else None
-        self.graph: SegmentGraph | None = None  # if given, it runs the segments
+        self.graph: Callable[[Rollout, int], None] | None = None  # runs a segment and its step, see cuda_graph.py
 
     @property
     def averaged(self) -> GRAM:
@@ -84,7 +84,7 @@ class Trainer(Learner):
         for segment in range(self.settings.num_segments):
             self.guide.segment = segment
             if self.graph:
-                self.graph.step(rollouts[0], segment)
+                self.graph(rollouts[0], segment)
                 rollouts[0].show(segment)
                 continue
             for rollout in rollouts[:-1]:

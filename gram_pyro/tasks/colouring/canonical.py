@@ -1,7 +1,8 @@
 """Graph colouring with the canonical naming as the only right one: for networks that have no noise to choose a naming.
 
 A canonical answer can be found only by a network that knows the order of the vertices, so two more relations tell it
-which vertices are earlier and which later; all else is `gram_pyro.tasks.colouring.task`. Source: the paper; relations: ours.
+which vertices are earlier and which later; all else is
+`gram_pyro.tasks.colouring.task`.  Source: the paper; relations: ours.
 """
 
 from functools import cached_property

@@ -1,0 +1,75 @@
+"""Stored configurations of former versions, as they would be written today: checkpoints and run folders go on working.
+
+A configuration names classes by their module. Where a module was moved, `MOVED` has its place of today. Where a choice
+did not exist yet, `CONSTANTS` has what was always chosen.
+"""
+
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+MOVED = {  # modules below gram_pyro
+    "candidates": "networks.candidates",
+    "core": "networks.core",
+    "embed": "networks.embed",
+    "heads": "networks.heads",
+    "importance": "training.importance",
+    "layers": "networks.layers",
+    "objectives": "training.objectives",
+    "patches": "networks.patches",
+    "peers.autoregressive": "baselines.autoregressive",
+    "peers.d3pm": "baselines.d3pm",
+    "peers.masked_diffusion": "baselines.masked_diffusion",
+    "peers.vae": "baselines.vae",
+    "puzzle_tokens": "networks.arc_tokens",
+    "readout": "networks.readout",
+    "rollout_losses": "training.rollout_losses",
+    "tasks.arc": "tasks.arc.task",
+    "tasks.canonical_colouring": "tasks.colouring.canonical",
+    "tasks.colouring": "tasks.colouring.task",
+    "tasks.nqueens": "tasks.nqueens.task",
+    "tasks.nqueens_pairs": "tasks.nqueens.pairs",
+    "tasks.planning": "tasks.planning.task",
+    "tasks.sudoku": "tasks.sudoku.task",
+    "tasks.sudoku_boards": "tasks.sudoku.boards",
+    "tasks.sudoku_mixture": "tasks.sudoku.mixture",
+    "tasks.sudoku_sizes": "tasks.sudoku.sizes",
+}
+CONSTANTS = {
+    "embed": {"_target_": "gram_pyro.networks.embed.TokenEmbedding", "_partial_": True},
+    "readout": {"_target_": "gram_pyro.networks.readout.CategoricalReadout", "_partial_": True},
+    "rollout_loss": {"_target_": "gram_pyro.training.rollout_losses.Set"},
+}
+COVERING = {"_target_": "gram_pyro.training.rollout_losses.Cover"}  # what train.covering above 1 meant
+
+
+def complete(config: dict | DictConfig) -> DictConfig:
+    """A stored configuration with the names, keys and choices of today."""
+    config = OmegaConf.create(config)
+    rename(config)
+    config = OmegaConf.merge({key: value for key, value in CONSTANTS.items() if key not in config}, config)
+    if "covering" in config.get("train", {}):
+        config.train.rollouts_per_puzzle = config.train.pop("covering")
+        if config.train.rollouts_per_puzzle > 1:
+            config.rollout_loss = COVERING
+    return config
+
+
+def rename(config: Any) -> None:
+    """Write today's name for every `_target_`, at every depth, in place."""
+    if OmegaConf.is_list(config):
+        for value in config:
+            rename(value)
+    if not OmegaConf.is_dict(config):
+        return
+    for key, value in config.items_ex(resolve=False):
+        if key == "_target_" and isinstance(value, str):
+            config[key] = name_of_today(value)
+        else:
+            rename(value)
+
+
+def name_of_today(name: str) -> str:
+    module, _, attribute = name.rpartition(".")
+    below = module.removeprefix("gram_pyro.")
+    return f"gram_pyro.{MOVED[below]}.{attribute}" if module != below and below in MOVED else name

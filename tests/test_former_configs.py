@@ -1,5 +1,6 @@
 """Configurations written before a choice was one, or under another name, mean what they meant."""
 
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,7 +10,9 @@ from omegaconf import OmegaConf
 
 from gram_pyro.harness import resume
 from gram_pyro.harness.build import build_learner, choose_device
-from gram_pyro.harness.load import RELEASED, complete, released, stored_config
+from gram_pyro.harness.former import MOVED, complete, name_of_today
+from gram_pyro.harness.load import RELEASED, released, stored_config
+from gram_pyro.harness.trusted import is_part
 from gram_pyro.tasks.sudoku.task import Sudoku
 from gram_pyro.training.rollout_losses import Cover, Set
 
@@ -59,3 +62,23 @@ def test_a_folder_of_a_former_run_is_continued(tmp_path, monkeypatch):
     config.train.rollouts_per_puzzle = 4
     with pytest.raises(ValueError, match="train.rollouts_per_puzzle is 1 there and 4 here.; repeat its overrides"):
         resume.claim_folder(config)
+
+
+def test_every_class_that_was_moved_is_found():
+    """Each name of a part, as it was before modules had rooms, is a part today."""
+    for old, new in MOVED.items():
+        module = import_module(f"gram_pyro.{new}")
+        parts = [name for name in vars(module) if is_part(f"gram_pyro.{new}.{name}")]
+        assert parts and all(name_of_today(f"gram_pyro.{old}.{name}") == f"gram_pyro.{new}.{name}" for name in parts)
+
+
+def test_names_are_renamed_at_every_depth_and_others_are_left():
+    old = {
+        "task": {"_target_": "gram_pyro.tasks.sudoku.Sudoku", "parts": [{"_target_": "gram_pyro.core.tiny"}]},
+        "prior": {"_target_": "gram_pyro.priors.gaussian.Gaussian"},
+        "guide": {"_target_": "mine.core.Guide", "text": "gram_pyro.core.tiny"},
+    }
+    config = complete(old)
+    assert config.task._target_ == "gram_pyro.tasks.sudoku.task.Sudoku"
+    assert config.task.parts[0]._target_ == "gram_pyro.networks.core.tiny"
+    assert (config.prior, config.guide) == (old["prior"], old["guide"])

@@ -1,4 +1,4 @@
-"""The order of the rooms: a module imports from its own room and from those below it. No import climbs, none circles."""
+"""The order of the rooms: a module imports from its own room and those below. No import climbs, and none circles."""
 
 import ast
 from graphlib import TopologicalSorter

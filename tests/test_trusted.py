@@ -33,7 +33,7 @@ GADGETS = {  # what is changed in a configuration, and what a refusal names
     "a part that is called later": ({"core": {"attention": {"_target_": "foreign.run", "_partial_": True}}}, "foreign"),
     "an import that does something": ({"objective": {"_target_": "foreign"}}, "foreign"),
     "a foreign class in one of ours": ({"prior": {"dim": {"_target_": "foreign.Mine", "dim": 8}}}, "foreign.Mine"),
-    "a module that ours imports": ({"embed": {"_target_": "gram_pyro.model.pyro.infer.util.torch.nn.Linear"}}, "Linear"),
+    "a module that ours imports": ({"embed": {"_target_": "gram_pyro.model.pyro.nn.PyroModule"}}, "PyroModule"),
     "a class that ours imports": ({"guide": {"_target_": "gram_pyro.harness.load.Path"}}, "harness.load.Path"),
     "a function of ours that writes": ({"task": {"_target_": "gram_pyro.harness.atomic.write_atomically"}}, "write_at"),
     "a method of ours": ({"rivals": {"a": {"prior": {"_target_": "gram_pyro.GRAM.reason"}}}}, "gram_pyro.GRAM.reason"),

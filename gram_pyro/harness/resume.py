@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from gram_pyro.harness import run_folder, trusted
 from gram_pyro.harness.atomic import write_atomically
 from gram_pyro.harness.check_config import leaves
-from gram_pyro.harness.load import complete
+from gram_pyro.harness.former import complete
 
 CHANGEABLE = ("device", "compile", "cuda_graph", "watch", "evaluate", "train.updates")
 JUDGED = ("evaluate", "train.updates")  # what results depend on

@@ -25,11 +25,10 @@ from gram_pyro.benchmark.products import measure_products
 from gram_pyro.benchmark.sampling import measure_smc, measure_throughput
 from gram_pyro.benchmark.stages import measure_stages
 from gram_pyro.benchmark.step import measure_step
-from gram_pyro.evaluation.tables import write_rows
 from gram_pyro.harness.build import build_learner, choose_device
 from gram_pyro.harness.command import plain_errors
 from gram_pyro.harness.load import Program, load
-from gram_pyro.harness.results import write_json
+from gram_pyro.harness.results import write_json, write_rows
 from gram_pyro.harness.run_folder import open_folder
 from gram_pyro.inference.sampler import sample
 from gram_pyro.tasks.base import Batch, Task

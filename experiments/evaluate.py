@@ -26,12 +26,12 @@ from torch import Tensor
 
 from gram_pyro.evaluation.evaluate import evaluate, selected
 from gram_pyro.evaluation.metrics import Tally, join, per_puzzle, report
-from gram_pyro.evaluation.tables import COLUMNS, flat_rows, markdown, write_rows
+from gram_pyro.evaluation.tables import COLUMNS, flat_rows, markdown
 from gram_pyro.harness.build import build_sampler
 from gram_pyro.harness.checkpoint import read
 from gram_pyro.harness.command import plain_arguments, plain_errors
 from gram_pyro.harness.load import weights_file
-from gram_pyro.harness.results import record, strict, write_json
+from gram_pyro.harness.results import record, strict, write_json, write_rows
 from gram_pyro.harness.run_folder import RESULTS
 from gram_pyro.harness.study import open_study
 from gram_pyro.plots.profile import profile_figure

@@ -20,9 +20,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from gram_pyro.evaluation.metrics import standard_error
-from gram_pyro.evaluation.tables import write_rows
 from gram_pyro.harness.build import build_sampler
 from gram_pyro.harness.command import plain_errors
+from gram_pyro.harness.results import write_rows
 from gram_pyro.harness.study import Study, open_study, save_study, say_where
 from gram_pyro.inference.search import Found, search
 from gram_pyro.inference.trajectories import Trajectories

@@ -27,9 +27,9 @@ from tqdm import tqdm
 from gram_pyro.app.puzzle import READERS, Board, Puzzle, as_text, check_puzzle, read_file, shipped_weights
 from gram_pyro.app.solution_count import count_solutions, in_words
 from gram_pyro.app.solver import Outcome, open_weights, solve, think
-from gram_pyro.evaluation.tables import write_rows
 from gram_pyro.harness.command import plain_arguments, plain_errors
 from gram_pyro.harness.load import Program
+from gram_pyro.harness.results import write_rows
 from gram_pyro.inference.noise import hot_start
 from gram_pyro.tasks.base import Task
 

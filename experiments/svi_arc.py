@@ -18,9 +18,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from gram_pyro.evaluation.arc_vote import Answers, answer_copies, score, score_all, vote
-from gram_pyro.evaluation.tables import rows_markdown, write_rows
+from gram_pyro.evaluation.tables import rows_markdown
 from gram_pyro.harness.build import choose_device
-from gram_pyro.harness.results import write_json
+from gram_pyro.harness.results import write_json, write_rows
 from gram_pyro.harness.resume import claim_folder
 from gram_pyro.harness.run_folder import RESULTS, is_finished
 from gram_pyro.harness.trial import rival_config, run_trial, train

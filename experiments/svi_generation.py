@@ -16,10 +16,10 @@ from omegaconf import DictConfig
 
 from gram_pyro.evaluation.board_scores import GROUP, by_depth, claim
 from gram_pyro.evaluation.evaluate import evaluate
-from gram_pyro.evaluation.tables import flat_rows, rows_markdown, write_rows
+from gram_pyro.evaluation.tables import flat_rows, rows_markdown
 from gram_pyro.evaluation.verdict import diversity, diversity_text, is_collapsed
 from gram_pyro.harness.build import choose_device
-from gram_pyro.harness.results import write_json
+from gram_pyro.harness.results import write_json, write_rows
 from gram_pyro.harness.resume import claim_folder
 from gram_pyro.harness.run_folder import RESULTS, is_finished
 from gram_pyro.harness.trial import run_trial, train

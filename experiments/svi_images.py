@@ -22,10 +22,9 @@ from gram_pyro.baselines.vae import VAE
 from gram_pyro.evaluation.evidence import bound, log_weights
 from gram_pyro.evaluation.image_scores import Classifier, Reading, cached_classifier, read, scores
 from gram_pyro.evaluation.metrics import standard_error
-from gram_pyro.evaluation.tables import write_rows
 from gram_pyro.harness.build import choose_device
 from gram_pyro.harness.load import build_program
-from gram_pyro.harness.results import write_json
+from gram_pyro.harness.results import write_json, write_rows
 from gram_pyro.harness.resume import claim_folder
 from gram_pyro.harness.run_folder import RESULTS, is_finished
 from gram_pyro.harness.trial import rival_config, run_trial, train

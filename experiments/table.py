@@ -22,9 +22,9 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from gram_pyro.evaluation.statistics import mcnemar, over_seeds
-from gram_pyro.evaluation.tables import rows_markdown, write_rows
+from gram_pyro.evaluation.tables import rows_markdown
 from gram_pyro.harness.command import plain_errors
-from gram_pyro.harness.results import all_updates, differences, number, read_programs, settings_of
+from gram_pyro.harness.results import all_updates, differences, number, read_programs, settings_of, write_rows
 from gram_pyro.plots.trial import frontier_figure
 
 METRICS = {

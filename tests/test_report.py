@@ -3,7 +3,8 @@
 import torch
 
 from gram_pyro.evaluation.metrics import Tally, join, report
-from gram_pyro.evaluation.tables import cell, markdown, write_rows
+from gram_pyro.evaluation.tables import cell, markdown
+from gram_pyro.harness.results import write_rows
 
 
 def sampler(num_puzzles, num_solutions, width, right):

@@ -1,12 +1,8 @@
-"""Tables of evaluations: for people as Markdown, for programs as CSV."""
+"""Tables of evaluations: as Markdown, and as rows of a CSV."""
 
-import csv
 from collections.abc import Mapping, Sequence
-from io import StringIO
-from pathlib import Path
 
 from gram_pyro.evaluation.statistics import rule_of_three
-from gram_pyro.harness.atomic import write_atomically
 
 COLUMNS = (
     ("accuracy", "single-sample accuracy"),
@@ -46,15 +42,6 @@ def rows_markdown(rows: Sequence[Mapping]) -> str:
     cells = [[row.get(column, "") for column in columns] for row in rows]
     lines = [[f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in line] for line in cells]
     return "\n".join(f"| {' | '.join(line)} |" for line in [columns, ["---"] * len(columns), *lines])
-
-
-def write_rows(path: Path, rows: Sequence[Mapping]) -> None:
-    """Rows as a CSV; its columns are all that any row has, in the order they come. The file is whole or not there."""
-    text = StringIO(newline="")
-    writer = csv.DictWriter(text, dict.fromkeys(key for row in rows for key in row))
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(path, text.getvalue().encode())
 
 
 def flat_rows(

@@ -25,11 +25,10 @@ from gram_pyro.evaluation.calibration import calibration_error
 from gram_pyro.evaluation.evaluate import evaluate
 from gram_pyro.evaluation.evidence import bound, log_weights
 from gram_pyro.evaluation.metrics import standard_error
-from gram_pyro.evaluation.tables import write_rows
 from gram_pyro.guide import Guide
 from gram_pyro.harness import trial
 from gram_pyro.harness.build import choose_device
-from gram_pyro.harness.results import write_json
+from gram_pyro.harness.results import write_json, write_rows
 from gram_pyro.harness.resume import claim_folder
 from gram_pyro.inference.weights import ess, pareto_k, pareto_threshold
 from gram_pyro.plots.compare import comparison_figure

@@ -1,4 +1,4 @@
-"""results.json: how it is written, and what others read from it.
+"""results.json and results.csv: how they are written, and what others read from the former.
 
     programs: {NAME: {config, updates, seconds, tests: {SET: table of metrics.report}, per_puzzle: {SET: scores},
                baseline: {kind, deviation, tuning}   of the one that the verdict is about}}
@@ -8,10 +8,12 @@ It is strict JSON: what is not a number is null, and NaN again when it is read. 
 several runs needs.
 """
 
+import csv
 import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 
 import torch
@@ -31,6 +33,15 @@ DIGITS = 6
 def write_json(path: Path, results: object) -> None:
     """Write results, whole or not at all.  Raises: OSError."""
     write_atomically(path, to_json(results))
+
+
+def write_rows(path: Path, rows: Sequence[Mapping]) -> None:
+    """Rows as a CSV; its columns are all that any row has, in the order they come. The file is whole or not there."""
+    text = StringIO(newline="")
+    writer = csv.DictWriter(text, dict.fromkeys(key for row in rows for key in row))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue().encode())
 
 
 def strict(value: object) -> object:

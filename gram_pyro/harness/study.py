@@ -7,10 +7,9 @@ from typing import NamedTuple
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from gram_pyro.evaluation.tables import write_rows
 from gram_pyro.harness.build import build_task, choose_device
 from gram_pyro.harness.load import Program, build_program, stored_config
-from gram_pyro.harness.results import write_json
+from gram_pyro.harness.results import write_json, write_rows
 from gram_pyro.harness.run_folder import open_folder
 from gram_pyro.tasks.base import Task
 from gram_pyro.training.precision import AUTO, autocast

@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from gram_pyro.evaluation.evaluate import Draw, evaluate
 from gram_pyro.evaluation.metrics import Tally, join
 from gram_pyro.evaluation.statistics import Estimate
-from gram_pyro.evaluation.tables import flat_rows, markdown, write_rows
+from gram_pyro.evaluation.tables import flat_rows, markdown
 from gram_pyro.evaluation.verdict import (
     Scores,
     Seed,
@@ -42,7 +42,7 @@ from gram_pyro.harness.command import plain_errors
 from gram_pyro.harness.commit import commit
 from gram_pyro.harness.fit import fit
 from gram_pyro.harness.load import weights_file
-from gram_pyro.harness.results import baseline_name, named, record, write_json
+from gram_pyro.harness.results import baseline_name, named, record, write_json, write_rows
 from gram_pyro.harness.resume import claim_folder, resumed
 from gram_pyro.plots.trial import training_figure, width_figure
 from gram_pyro.tasks.base import Task, by_size, subset, unseen

@@ -56,12 +56,12 @@ def check_landed(values: dict[str, Tensor | None], depth: Tensor, puzzles: Tenso
 
 def check_weights(module: nn.Module) -> None:
     """Where there are no sites to look at.  Raises: FloatingPointError if a weight is not finite."""
-    named = dict(module.named_parameters())
-    finite = torch.stack([weight.detach().sum() for weight in named.values()]).isfinite()
-    if not finite.all():
+    sums = {name: weight.detach().sum() for name, weight in module.named_parameters()}
+    if sums and not torch.stack(list(sums.values())).isfinite().all():
+        name = next(name for name, total in sums.items() if not total.isfinite())
         raise FloatingPointError(
-            f"got a number that is not finite in the weight {list(named)[int((~finite).int().argmax())]!r} of "
-            f"{type(module).__name__}; expected finite numbers; train it anew with a lower learning_rate"
+            f"got a number that is not finite in the weight {name!r} of {type(module).__name__}; expected finite "
+            "numbers; train it anew with a lower learning_rate"
         )
 
 

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from gram_pyro.evaluation.tables import markdown, rows_markdown
 from gram_pyro.harness.checkpoint import read, write
 from gram_pyro.harness.command import plain_errors
+from gram_pyro.harness.former import complete
 from gram_pyro.harness.load import load_program
 from gram_pyro.harness.results import number
 
@@ -58,6 +59,15 @@ def card(name: str, description: dict, tests: dict, generation: list[dict], task
     return "\n".join(lines)
 
 
+def without_folders(value: object) -> object:
+    """The same, with the name alone of every file that is given by its place on this machine."""
+    if isinstance(value, dict):
+        return {key: without_folders(below) for key, below in value.items()}
+    if isinstance(value, list):
+        return [without_folders(below) for below in value]
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+
+
 def run(config: DictConfig) -> None:
     path, folder = Path(config.checkpoint), Path(config.folder)
     tensors, description = read(path)
@@ -67,7 +77,8 @@ def run(config: DictConfig) -> None:
     results = json.loads(results.read_text(encoding="utf-8"))
     tests, generation = results["programs"][path.stem]["tests"], results.get("generation", [])
     folder.mkdir(parents=True, exist_ok=True)
-    del description["config"]["run_dir"]  # a path of the machine it was trained on
+    del description["config"]["run_dir"]
+    description["config"] = without_folders(OmegaConf.to_container(complete(description["config"])))
     task = OmegaConf.to_container(config.task, resolve=True) if config.task else None
     about = card(config.name, description, tests, generation, task)
     if task:

@@ -35,6 +35,7 @@ def test_delayed_is_the_prior_and_then_the_inner_guide():
             close(law.mean, guide.q_inner.posterior(u, y, prior, 0).mean)
 
 
+@pytest.mark.filterwarnings("ignore:got num_grad_steps=1 with objective dreg")
 @pytest.mark.parametrize(
     "objective", [MEAN_FIELD, TRACE, DReG(num_particles=2), RWS(num_particles=2)], ids=lambda o: type(o).__name__
 )

@@ -13,7 +13,6 @@ import math
 from functools import partial
 
 import hydra
-import pyro
 import torch
 from hydra import compose
 from hydra.utils import instantiate
@@ -23,8 +22,7 @@ from torch import Tensor
 from gram_pyro.evaluation.calibration import auroc, brier, calibration_error, threshold_for
 from gram_pyro.evaluation.evaluate import roll_out, selected
 from gram_pyro.harness.build import build_sampler
-from gram_pyro.harness.command import plain_errors
-from gram_pyro.harness.study import open_study, save_study, say_where
+from gram_pyro.harness.study import Study, run_study, save_study, say_where
 from gram_pyro.plots.inference import calibration_figure
 from gram_pyro.tasks.base import concatenate, subset
 
@@ -62,9 +60,8 @@ def table(rows: list[dict]) -> str:
     return "\n".join(lines + ["| " + " | ".join(map(cell, row.values())) + " |" for row in rows])
 
 
-def run(config: DictConfig) -> None:
-    study = open_study(config)
-    task, program, device, precision, folder = study
+def run(study: Study, config: DictConfig) -> None:
+    task, program, device, precision, folder, _ = study
     puzzles = concatenate([subset(part, config.num_puzzles) for part in task.test.values()])
     puzzles = puzzles.select(torch.randperm(puzzles.num_puzzles, generator=torch.Generator().manual_seed(config.seed)))
     sampler = build_sampler(config.sampler, task, program.heads)
@@ -107,9 +104,7 @@ def run(config: DictConfig) -> None:
 
 @hydra.main(version_base=None, config_path="conf", config_name="calibration")
 def main(config: DictConfig) -> None:
-    pyro.enable_validation(False)
-    with plain_errors():
-        run(config)
+    run_study(config, run)
 
 
 if __name__ == "__main__":

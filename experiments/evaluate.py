@@ -19,7 +19,6 @@ from functools import partial
 from pathlib import Path
 
 import hydra
-import pyro
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
@@ -29,11 +28,11 @@ from gram_pyro.evaluation.metrics import Tally, join, per_puzzle, report
 from gram_pyro.evaluation.tables import COLUMNS, flat_rows, markdown
 from gram_pyro.harness.build import build_sampler
 from gram_pyro.harness.checkpoint import read
-from gram_pyro.harness.command import plain_arguments, plain_errors
+from gram_pyro.harness.command import plain_arguments
 from gram_pyro.harness.load import weights_file
 from gram_pyro.harness.results import record, strict, write_json, write_rows
 from gram_pyro.harness.run_folder import RESULTS
-from gram_pyro.harness.study import open_study
+from gram_pyro.harness.study import Study, is_repeating, run_study
 from gram_pyro.plots.profile import profile_figure
 from gram_pyro.plots.trial import width_figure
 from gram_pyro.tasks.base import Puzzles, Task, subset, unseen
@@ -68,8 +67,8 @@ def profile(task: Task, puzzles: Puzzles, result: Tally, width: int, folder: Pat
         write_rows(folder / f"profile_{name}.csv", rows)
 
 
-def run(config: DictConfig) -> None:
-    task, program, device, precision, folder = open_study(config)
+def run(study: Study, config: DictConfig) -> None:
+    task, program, device, precision, folder, _ = study
     _, description = read(weights_file(config.checkpoint))
     method, widths = description["config"].get("method_name", "gram"), list(config.widths)
     if config.sampler_name != "ancestral":
@@ -89,7 +88,8 @@ def run(config: DictConfig) -> None:
         seconds += table["seconds"]
         tests[name] = table
         rows += flat_rows(method, name, table, widths)
-        write_rows(folder / "results.csv", rows)
+        if not is_repeating(study):
+            write_rows(folder / "results.csv", rows)
         write_rows(folder / f"puzzles_{name}.csv", per_puzzle_rows(task, puzzles, result, max(widths)))
         shown.append((name, puzzles, result, table, selected(task, puzzles, trajectories, select)[2]))
     description["config"]["method_name"] = method
@@ -114,9 +114,7 @@ def run(config: DictConfig) -> None:
 
 @hydra.main(version_base=None, config_path="conf", config_name="evaluate")
 def main(config: DictConfig) -> None:
-    pyro.enable_validation(False)
-    with plain_errors():
-        run(config)
+    run_study(config, run)
 
 
 if __name__ == "__main__":

@@ -10,16 +10,14 @@ however well it trains segments. The run folder receives evidence.json and, per 
 """
 
 import hydra
-import pyro
 import torch
 from omegaconf import DictConfig
 
 from gram_pyro.evaluation.evidence import bound, log_weights, smc_evidence
 from gram_pyro.evaluation.metrics import standard_error
 from gram_pyro.guide import Guide
-from gram_pyro.harness.command import plain_errors
 from gram_pyro.harness.own_guides import own_guides
-from gram_pyro.harness.study import open_study, save_study, say_where
+from gram_pyro.harness.study import Study, run_study, save_study, say_where
 from gram_pyro.inference.weights import ess, pareto_k, pareto_threshold
 from gram_pyro.model import GRAM
 from gram_pyro.tasks.base import Puzzles, draw_batch, subset, unseen
@@ -45,9 +43,8 @@ def per_puzzle(
     return values
 
 
-def run(config: DictConfig) -> None:
-    study = open_study(config)
-    task, program, device, precision, _ = study
+def run(study: Study, config: DictConfig) -> None:
+    task, program, device, precision, *_ = study
     summary, rows, limit = {}, [], pareto_threshold(config.num_particles)
     for name, puzzles in unseen(task).items():
         puzzles = subset(puzzles, config.num_puzzles)
@@ -72,9 +69,7 @@ def run(config: DictConfig) -> None:
 
 @hydra.main(version_base=None, config_path="conf", config_name="evidence")
 def main(config: DictConfig) -> None:
-    pyro.enable_validation(False)
-    with plain_errors():
-        run(config)
+    run_study(config, run)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,11 @@ and macro, beside that of a perfect sampler. The run folder receives frontier.js
 from functools import partial
 
 import hydra
-import pyro
 from omegaconf import DictConfig
 from tqdm import tqdm
 
 from gram_pyro.evaluation.evaluate import evaluate
-from gram_pyro.harness.command import plain_errors
-from gram_pyro.harness.study import open_study, save_study, say_where
+from gram_pyro.harness.study import Study, run_study, save_study, say_where
 from gram_pyro.inference.noise import hot_start
 from gram_pyro.plots.trial import frontier_figure
 from gram_pyro.tasks.base import subset, unseen
@@ -23,9 +21,8 @@ from gram_pyro.tasks.base import subset, unseen
 COLUMNS = ("puzzles", "num_hot", "temperature", "accuracy", "coverage", "ceiling", "coverage_macro", "ceiling_macro")
 
 
-def run(config: DictConfig) -> None:
-    study = open_study(config)
-    task, program, device, precision, folder = study
+def run(study: Study, config: DictConfig) -> None:
+    task, program, device, precision, folder, _ = study
     options = {"heads": program.heads, "halt_at": config.halt_at, "chunk": config.chunk}
     points = [(1, 1.0)] if 1.0 in config.temperatures else []
     points += [(hot, t) for hot in config.num_hot for t in config.temperatures if t != 1]
@@ -68,9 +65,7 @@ def run(config: DictConfig) -> None:
 
 @hydra.main(version_base=None, config_path="conf", config_name="frontier")
 def main(config: DictConfig) -> None:
-    pyro.enable_validation(False)
-    with plain_errors():
-        run(config)
+    run_study(config, run)
 
 
 if __name__ == "__main__":

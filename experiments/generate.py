@@ -9,15 +9,13 @@ figures.
 from functools import partial
 
 import hydra
-import pyro
 from omegaconf import DictConfig
 
 from gram_pyro.evaluation.board_scores import by_depth
 from gram_pyro.evaluation.tables import rows_markdown
 from gram_pyro.harness.atomic import write_atomically
 from gram_pyro.harness.build import build_sampler
-from gram_pyro.harness.command import plain_errors
-from gram_pyro.harness.study import open_study, save_study, say_where
+from gram_pyro.harness.study import Study, run_study, save_study, say_where
 from gram_pyro.plots.generation import boards_figure, depth_figure
 from gram_pyro.tasks.sudoku.boards import SudokuBoards
 from gram_pyro.tasks.sudoku.task import NAMES
@@ -25,9 +23,8 @@ from gram_pyro.tasks.sudoku.task import NAMES
 SHOWN = 6  # boards in the picture
 
 
-def run(config: DictConfig) -> None:
-    study = open_study(config)
-    task, program, device, precision, folder = study
+def run(study: Study, config: DictConfig) -> None:
+    task, program, device, precision, folder, _ = study
     if not isinstance(task, SudokuBoards):
         raise ValueError(
             f"{config.checkpoint} solves puzzles of {type(task).__name__}; give the checkpoint of a run of "
@@ -49,9 +46,7 @@ def run(config: DictConfig) -> None:
 
 @hydra.main(version_base=None, config_path="conf", config_name="generate")
 def main(config: DictConfig) -> None:
-    pyro.enable_validation(False)
-    with plain_errors():
-        run(config)
+    run_study(config, run)
 
 
 if __name__ == "__main__":

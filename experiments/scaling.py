@@ -12,7 +12,6 @@ import itertools
 from functools import partial
 
 import hydra
-import pyro
 import torch
 from hydra import compose
 from hydra.utils import instantiate
@@ -22,9 +21,8 @@ from tqdm import tqdm
 from gram_pyro.evaluation.evaluate import judge, roll_out, selected
 from gram_pyro.evaluation.metrics import Tally, ceiling, per_puzzle, standard_error
 from gram_pyro.harness.build import build_sampler
-from gram_pyro.harness.command import plain_errors
 from gram_pyro.harness.load import Program
-from gram_pyro.harness.study import open_study, save_study, say_where
+from gram_pyro.harness.study import Study, run_study, save_study, say_where
 from gram_pyro.inference.sampler import Sampler, sample
 from gram_pyro.inference.selection import Select
 from gram_pyro.plots.inference import coverage_figure, scaling_figure
@@ -73,8 +71,10 @@ def columns(result: Tally, width: int) -> dict[str, float]:
     return row | {f"{names[n]}_se": standard_error(v) for n, v in values.items() if n in names}
 
 
-def measure(program: Program, task: Task, puzzles: Puzzles, config: DictConfig, device: torch.device) -> list[dict]:
-    """One row per strategy, depth and width. Strategies that differ in selection only share their trajectories."""
+def measure(study: Study, puzzles: Puzzles, config: DictConfig) -> list[dict]:
+    """One row per strategy, depth and width, written as they come. Strategies that differ in selection only share their
+    trajectories."""
+    task, program, device, *_ = study
     groups: dict[tuple[str, bool], dict[str, Select]] = {}
     samplers: dict[str, Sampler] = {}
     for title, strategy in config.strategies.items():
@@ -98,19 +98,18 @@ def measure(program: Program, task: Task, puzzles: Puzzles, config: DictConfig, 
         for title, select in selections.items():
             _, _, answer = selected(task, puzzles, trajectories, select)
             rows.append({"strategy": title, "select": config.strategies[title].select} | shared | answer)
+        save_study(study, config, "scaling", rows, num_puzzles=puzzles.num_puzzles, rows=rows)
     return rows
 
 
-def run(config: DictConfig) -> None:
-    study = open_study(config)
-    task, program, device, precision, folder = study
+def run(study: Study, config: DictConfig) -> None:
+    task, program, device, precision, folder, _ = study
     puzzles = concatenate([subset(part, config.num_puzzles) for part in task.test.values()])
     with precision:
         if config.only_failed:
             puzzles = failed(program, task, puzzles, config, device)
-        rows = measure(program, task, puzzles, config, device)
+        rows = measure(study, puzzles, config)
 
-    save_study(study, config, "scaling", rows, num_puzzles=puzzles.num_puzzles, rows=rows)
     print(f"\n{puzzles.num_puzzles} puzzles; accuracy of the one selected answer, and of K trajectories")
     print("| " + " | ".join(COLUMNS) + " |\n" + "| --- " * len(COLUMNS) + "|")
     for row in rows:
@@ -128,9 +127,7 @@ def run(config: DictConfig) -> None:
 
 @hydra.main(version_base=None, config_path="conf", config_name="scaling")
 def main(config: DictConfig) -> None:
-    pyro.enable_validation(False)
-    with plain_errors():
-        run(config)
+    run_study(config, run)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,7 @@ puzzles.csv, what became of every puzzle; search.json, with the mean number draw
 interrupted search leaves those of its last round.
 """
 
-import time
-
 import hydra
-import pyro
 import torch
 from omegaconf import DictConfig
 from torch import Tensor
@@ -21,9 +18,9 @@ from tqdm import tqdm
 
 from gram_pyro.evaluation.metrics import standard_error
 from gram_pyro.harness.build import build_sampler
-from gram_pyro.harness.command import plain_errors
 from gram_pyro.harness.results import write_rows
-from gram_pyro.harness.study import Study, open_study, save_study, say_where
+from gram_pyro.harness.study import Study, is_repeating, run_study, save_study, say_where
+from gram_pyro.inference.kept import clock
 from gram_pyro.inference.search import Found, search
 from gram_pyro.inference.trajectories import Trajectories
 from gram_pyro.plots.search import search_figure
@@ -73,7 +70,10 @@ def save(
 
     Returns: the curve.
     """
-    rows, hard = curve(found, int(found.drawn.max())), study.task.difficulty(puzzles.x)
+    rows = curve(found, int(found.drawn.max()))
+    if is_repeating(study):
+        return rows
+    hard = study.task.difficulty(puzzles.x)
     prefix = "" if len(study.task.test) == 1 else f"{name}_"
     title = f"{name}: {puzzles.num_puzzles} unseen puzzles"
     write_rows(study.folder / f"{prefix}puzzles.csv", puzzle_rows(puzzles, found, hard))
@@ -83,8 +83,7 @@ def save(
     return rows
 
 
-def run(config: DictConfig) -> None:
-    study = open_study(config)
+def run(study: Study, config: DictConfig) -> None:
     sampler = build_sampler(config.sampler, study.task, study.program.heads)
     options = {"heads": study.program.heads, "halt_at": config.halt_at, "chunk": config.chunk}
 
@@ -96,13 +95,13 @@ def run(config: DictConfig) -> None:
     for name, puzzles in unseen(study.task).items():
         puzzles = subset(puzzles, config.num_puzzles)
         torch.manual_seed(config.seed)
-        found, began = Found.nothing(puzzles.x), time.monotonic()
+        found, began = Found.nothing(puzzles.x), clock()
         with tqdm(total=puzzles.num_puzzles, desc=name, unit="puzzle") as bar:
             for round in search(draw, study.task.is_solved, puzzles.x, config.at_once, config.most):
                 found = found.after(round)
                 bar.update(int(round.right.any(0).sum()))
                 bar.set_postfix(drawn=round.earlier + len(round.right))
-                rows = save(study, config, name, puzzles, found, time.monotonic() - began)
+                rows = save(study, config, name, puzzles, found, clock() - began)
         print("| " + " | ".join(COLUMNS) + " |\n" + "| --- " * len(COLUMNS) + "|")
         for row in rows:
             print("| " + " | ".join(f"{row[c]:.4g}" for c in COLUMNS) + " |")
@@ -111,9 +110,7 @@ def run(config: DictConfig) -> None:
 
 @hydra.main(version_base=None, config_path="conf", config_name="search")
 def main(config: DictConfig) -> None:
-    pyro.enable_validation(False)
-    with plain_errors():
-        run(config)
+    run_study(config, run)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,11 @@
 How many solutions there are is said where an exact solver can count them at once; if there are none, nothing is drawn.
 Only answers that obey the rules are shown; their confidence is the mean halt probability of the trajectories that
 agree. While no trajectory is right, `num_particles` others are drawn, until there were `most`; then the puzzle is left
-unanswered, and the exit status is 1. Of a file, the run folder receives
-solve.csv, a row per solution (an unanswered puzzle has one row with none), and solve.json.
+unanswered, and the exit status is 1. Of a file, the run folder receives solve.jsonl, a line per puzzle as it is done;
+at the end or when interrupted solve.csv and solve.json, a row per solution (an unanswered puzzle has one row with
+none). The same command with that run_dir goes on with the puzzle that was interrupted.
 """
 
-import json
 import shutil
 import sys
 import time
@@ -28,8 +28,10 @@ from gram_pyro.app.puzzle import READERS, Board, Puzzle, as_text, check_puzzle, 
 from gram_pyro.app.solution_count import count_solutions, in_words
 from gram_pyro.app.solver import Outcome, open_weights, solve, think
 from gram_pyro.harness.command import plain_arguments, plain_errors
-from gram_pyro.harness.load import Program
-from gram_pyro.harness.results import write_rows
+from gram_pyro.harness.journal import identity, journal_of
+from gram_pyro.harness.load import Program, weights_file
+from gram_pyro.harness.results import write_json, write_rows
+from gram_pyro.harness.run_folder import open_folder
 from gram_pyro.inference.noise import hot_start
 from gram_pyro.tasks.base import Task
 
@@ -47,8 +49,11 @@ def asked(config: DictConfig) -> tuple[str, str]:
     return texts[0]
 
 
-def open_for(puzzles: list[Puzzle], weights: str | None, trust: bool) -> list[tuple[Task, Program]]:
-    """Task and program for every puzzle, each loaded once.  Raises: ValueError, with the line, if one does not fit."""
+def open_for(puzzles: list[Puzzle], weights: str | None, trust: bool) -> tuple[list[tuple[Task, Program]], list[Path]]:
+    """Task and program for every puzzle, each loaded once, and their files.
+
+    Raises: ValueError, with the line, if one does not fit.
+    """
     loaded: dict[tuple[str, Board], tuple[Task, Program]] = {}
     chosen = []
     for line, puzzle in enumerate(puzzles, 1):
@@ -60,7 +65,7 @@ def open_for(puzzles: list[Puzzle], weights: str | None, trust: bool) -> list[tu
         except ValueError as problem:
             raise ValueError(f"line {line}: {problem}" if len(puzzles) > 1 else str(problem)) from None
         chosen.append(loaded[key])
-    return chosen
+    return chosen, [weights_file(name) for name, _ in loaded]
 
 
 def show(task: Task, puzzle: Puzzle, outcome: Outcome, exist: int | None, seconds: float) -> None:
@@ -108,20 +113,46 @@ def rows_of(
     return [common | row for row in found or [{"votes": 0, "confidence": None, "solution": None}]]
 
 
-def write_table(tables: list[list[dict[str, object]]], config: DictConfig) -> None:
-    """Print a line per puzzle; write every row as solve.csv and the same with the configuration as solve.json."""
-    folder = Path(config.run_dir)
-    folder.mkdir(parents=True, exist_ok=True)
+def write_tables(folder: Path, rows: list[dict[str, object]], config: DictConfig) -> None:
+    """Write every row as solve.csv and the same with the configuration as solve.json."""
+    write_rows(folder / "solve.csv", rows)
+    write_json(folder / "solve.json", {"config": OmegaConf.to_container(config, resolve=True), "rows": rows})
+
+
+def print_table(tables: list[list[dict[str, object]]], folder: Path) -> None:
+    """A line per puzzle."""
     print("| " + " | ".join(COLUMNS) + " |\n" + "| --- " * len(COLUMNS) + "|")
     for table in tables:
         best = table[0] if table[0]["votes"] else table[0] | {"confidence": "", "solution": "none found"}
         print("| " + " | ".join(str(best[column]) for column in COLUMNS) + " |")
-    rows = [row for table in tables for row in table]
-    write_rows(folder / "solve.csv", rows)
-    settings = OmegaConf.to_container(config, resolve=True)
-    (folder / "solve.json").write_text(json.dumps({"config": settings, "rows": rows}, indent=1), encoding="utf-8")
     solved = sum(table[0]["votes"] > 0 for table in tables)
     print(f"\n{solved} of {len(tables)} puzzles solved; all solutions are in {folder / 'solve.csv'}")
+
+
+def solve_all(
+    puzzles: list[Puzzle], programs: list[tuple[Task, Program]], weights: list[Path], size: tuple, config: DictConfig
+) -> bool:
+    """Solve the puzzles of a file, one after the other.  Returns: whether all are solved."""
+    folder, tables = open_folder(config), []
+
+    def rows(line: int, puzzle: Puzzle, task: Task, program: Program) -> list[dict[str, object]]:
+        began = time.monotonic()
+        exist, outcome = count_solutions(puzzle, task), None
+        if exist != 0:
+            outcome = solve(task, program, puzzle.x, *size, most=config.most, seed=config.seed)
+        return rows_of(line, puzzle, outcome, exist, time.monotonic() - began)
+
+    try:
+        with journal_of(folder / "solve.jsonl", identity(config, *weights)) as journal:
+            for line, (puzzle, parts) in enumerate(zip(tqdm(puzzles, unit="puzzle"), programs, strict=True), 1):
+                key = f"{line} {as_text(puzzle, puzzle.x)}"
+                tables.append(journal.once(key, partial(rows, line, puzzle, *parts)))
+            write_tables(folder, [row for table in tables for row in table], config)
+    except KeyboardInterrupt:
+        write_tables(folder, [row for table in tables for row in table], config)
+        sys.exit(f"interrupted; {len(tables)} puzzles are in {folder}; to continue: the same with run_dir={folder}")
+    print_table(tables, folder)
+    return all(table[0]["votes"] for table in tables)
 
 
 def run(config: DictConfig) -> bool:
@@ -131,7 +162,7 @@ def run(config: DictConfig) -> bool:
     puzzles = read_file(kind, text[1:]) if is_file else [READERS[kind](text)]
     if is_file and config.save is not None:
         raise ValueError(f"save={config.save} animates one puzzle; write it in place of {text}")
-    programs = open_for(puzzles, config.weights, config.trust)
+    programs, weights = open_for(puzzles, config.weights, config.trust)
     hot = {"temperature": config.temperature, "num_hot": config.num_hot, "halt_at": config.halt_at}
     size = (partial(hot_start, **hot), config.num_particles, config.num_segments)
     if not is_file:
@@ -150,15 +181,7 @@ def run(config: DictConfig) -> bool:
             animate(task, puzzle.x, thoughts.answers, Path(config.save))
         show(task, puzzle, outcome, exist, time.monotonic() - start)
         return bool(outcome.solutions)
-    tables = []
-    for line, (puzzle, (task, program)) in enumerate(zip(tqdm(puzzles, unit="puzzle"), programs, strict=True), 1):
-        began = time.monotonic()
-        exist, outcome = count_solutions(puzzle, task), None
-        if exist != 0:
-            outcome = solve(task, program, puzzle.x, *size, most=config.most, seed=config.seed)
-        tables.append(rows_of(line, puzzle, outcome, exist, time.monotonic() - began))
-    write_table(tables, config)
-    return all(table[0]["votes"] for table in tables)
+    return solve_all(puzzles, programs, weights, size, config)
 
 
 @hydra.main(version_base=None, config_path="conf", config_name="solve")

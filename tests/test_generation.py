@@ -17,6 +17,7 @@ from gram_pyro.evaluation.tables import rows_markdown
 from gram_pyro.evaluation.verdict import diversity, is_collapsed
 from gram_pyro.harness.build import build_task
 from gram_pyro.harness.load import RELEASED
+from gram_pyro.harness.study import open_study
 from gram_pyro.networks.heads import Heads
 from gram_pyro.plots.generation import depth_figure
 from gram_pyro.plots.style import plt
@@ -207,7 +208,7 @@ def test_boards_of_a_checkpoint(tmp_path, capsys):
         experiment("svi_generation").train_and_generate(config)
         overrides = f"checkpoint={tmp_path}/GRAM.safetensors num_boards=30 depths=[1,3] halt_at=0.5 device=cpu chunk=8"
         config = compose("generate", overrides=[*overrides.split(), f"run_dir={tmp_path}/drawn", "sampler_name=a"])
-    experiment("generate").run(config)
+    experiment("generate").run(open_study(config), config)
     lines = (tmp_path / "drawn" / "boards.txt").read_text().splitlines()
     assert len(lines) == 30 and all(len(line) == 16 and set(line) <= set("1234.") for line in lines)
     written = {path.name for path in (tmp_path / "drawn").iterdir() if path.stat().st_size}
@@ -216,4 +217,4 @@ def test_boards_of_a_checkpoint(tmp_path, capsys):
         elsewhere = [f"checkpoint={RELEASED / 'sudoku_4x4.safetensors'}", f"run_dir={tmp_path / 'refused'}"]
         config = compose("generate", overrides=elsewhere)
     with pytest.raises(ValueError, match="solves puzzles of Sudoku; give the checkpoint of a run of svi_generation.py"):
-        experiment("generate").run(config)
+        experiment("generate").run(open_study(config), config)

@@ -1,6 +1,5 @@
 """Evaluation: sample K trajectories per unseen puzzle, judge them by the rules, and tabulate."""
 
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor
 
 from gram_pyro.evaluation.metrics import Tally, report, standard_error, tally
+from gram_pyro.inference.kept import clock
 from gram_pyro.inference.resampling import systematic
 from gram_pyro.inference.selection import Select, chosen
 from gram_pyro.inference.trajectories import Trajectories
@@ -21,9 +21,9 @@ def roll_out(
 ) -> tuple[Trajectories, float]:
     """Sample from the initial state.  Returns: the trajectories, on the CPU; seconds."""
     torch.manual_seed(seed)
-    start = time.monotonic()
+    start = clock()
     trajectories = draw(puzzles.x.to(device), num_particles, num_segments).to("cpu")
-    return trajectories, time.monotonic() - start
+    return trajectories, clock() - start
 
 
 def judge(task: Task, puzzles: Puzzles, trajectories: Trajectories) -> Tally:

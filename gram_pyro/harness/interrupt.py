@@ -1,7 +1,7 @@
 """Stopping long work at a safe point: SIGINT, SIGTERM and SIGHUP are noted, and the loop asks."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from gram_pyro.training.parallel import on_any
@@ -29,10 +29,22 @@ def stop_on_signal() -> Iterator[StopRequest]:
         request.asked = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores one
-    previous = {number: signal.signal(number, note) for number in heard}
-    try:
+    with handling(note):
         yield request
+
+
+def interrupt_at_once(signum: int, frame: object) -> None:
+    """What Ctrl-C does, for every signal."""
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def handling(handler: Callable[[int, object], None]) -> Iterator[None]:
+    """Inside, the signals to stop are handled so, but for those that this process was started to ignore (nohup)."""
+    heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    previous = {number: signal.signal(number, handler) for number in heard}
+    try:
+        yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for number, before in previous.items():
+            signal.signal(number, before)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from gram_pyro.inference.chunks import in_chunks, in_segments
 from gram_pyro.inference.finite import check_landed
+from gram_pyro.inference.kept import kept
 from gram_pyro.inference.particles import Cloud, from_prior
 from gram_pyro.inference.trajectories import Trajectories, in_one_piece, stack
 from gram_pyro.model import GRAM
@@ -75,9 +76,8 @@ def run(
                 break
         return stack([land(cloud, last, part, heads, 1) for _ in range(num_readings)])
 
-    flat = in_one_piece(
-        map(landed, in_chunks(puzzles, chunk)), len(puzzles)
-    )  # as puzzles, one for every path of a puzzle
+    parts = (kept(landed, index, x) for index in in_chunks(puzzles, chunk))
+    flat = in_one_piece(parts, len(puzzles))  # as puzzles, one for every path of a puzzle
     shaped = flat.per_particle(lambda field: field.unflatten(1, (num_paths, len(x))).flatten(0, 1))
     wide = shaped.per_particle(lambda field: field.expand(num_particles, *field.shape[1:]))
     return wide._replace(log_evidence=torch.zeros_like(wide.log_weights[0]))

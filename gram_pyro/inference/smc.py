@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gram_pyro.inference.chunks import in_chunks, in_segments
+from gram_pyro.inference.kept import kept
 from gram_pyro.inference.particle_filter import ParticleFilter
 from gram_pyro.inference.particles import Cloud, from_prior
 from gram_pyro.inference.potentials import Potential
@@ -49,14 +50,14 @@ def smc(
     check_halting(heads, halt_at)
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold={threshold} is a share of the particles: between 0 (never) and 1 (always)")
-    parts = []
-    for group in in_chunks(torch.arange(len(x), device=x.device), max(1, chunk // num_particles)):
+
+    def steered(group: Tensor) -> Trajectories:
         puzzles = group.repeat(num_particles)
         rows = x[puzzles]
         cloud = Cloud(from_prior(model, rows), model.start(rows), chunk, puzzles)
         particles = ParticleFilter(cloud, num_particles, resample, threshold)
 
-        def log_g(index: Tensor, state: State, rows: Tensor = rows) -> Tensor:
+        def log_g(index: Tensor, state: State) -> Tensor:
             return potential(rows[index], state, model.readout.answer(state, rows[index]))
 
         for segment in in_segments(range(num_segments), num_segments):
@@ -70,14 +71,14 @@ def smc(
         normalise(particles.log_weights)  # raises
         landed = land(cloud, model, rows, heads, num_particles)
         dtype = landed.log_weights.dtype
-        parts.append(
-            landed._replace(
-                log_weights=particles.log_weights.to(dtype),
-                log_evidence=particles.evidence().to(dtype),
-                history=particles.history(),
-            )
+        return landed._replace(
+            log_weights=particles.log_weights.to(dtype),
+            log_evidence=particles.evidence().to(dtype),
+            history=particles.history(),
         )
-    return concatenate(equally_long(parts))
+
+    groups = in_chunks(torch.arange(len(x), device=x.device), max(1, chunk // num_particles))
+    return concatenate(equally_long([kept(steered, group, x) for group in groups]))
 
 
 def sir(

@@ -119,7 +119,8 @@ def test_misuse(laboratory, tmp_path, overrides, message):
 
 
 def test_guides_of_the_package_and_of_ones_own_from_the_command_line(tmp_path, monkeypatch):
-    (tmp_path / "guide_to_compare.py").write_text("from guides.concat import Concat\n\n\nclass Mine(Concat):\n    pass\n")
+    text = "from guides.concat import Concat\n\n\nclass Mine(Concat):\n    pass\n"
+    (tmp_path / "guide_to_compare.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
     own = ("+own.mine._target_=guide_to_compare.Mine", "+own.mine.dim=${dim}", "+own.mine.hidden=8")
     done = script("compare_guides", *TINY, *own, "guides=[delayed]", "seeds=[0]", f"run_dir={tmp_path / 'run'}")

@@ -43,11 +43,11 @@ def test_a_configuration_of_today_stays_as_it_is():
 
 
 def test_weights_that_are_shipped_say_how_they_were_trained():
-    losses = {name: stored_config(RELEASED / f"{name}.safetensors") for name in released()}
-    for name, config in losses.items():
-        covers = name == "nqueens_10_covering"
-        assert config.rollout_loss._target_ == f"gram_pyro.training.rollout_losses.{'Cover' if covers else 'Set'}"
-        assert config.train.get("rollouts_per_puzzle", 1) == (16 if covers else 1) and "covering" not in config.train
+    known = {"nqueens_10_covering": ("Cover", 16), "sudoku": ("MultiSample", 4)}
+    for name in released():
+        config, (loss, each) = stored_config(RELEASED / f"{name}.safetensors"), known.get(name, ("Set", 1))
+        assert config.rollout_loss._target_ == f"gram_pyro.training.rollout_losses.{loss}"
+        assert config.train.get("rollouts_per_puzzle", 1) == each and "covering" not in config.train
 
 
 def test_a_folder_of_a_former_run_is_continued(tmp_path, monkeypatch):

@@ -54,9 +54,9 @@ class Cloud:
         self.state = self.state.select(index)
         self.halted, self.depth, self.change = self.halted[index], self.depth[index], self.change[index]
 
-    def read(self, function: Callable[[Tensor, State], Tensor]) -> Tensor:
-        """function(index, state of those rows), `chunk` rows at a time."""
-        index = torch.arange(len(self.halted), device=self.halted.device)
+    def read(self, function: Callable[[Tensor, State], Tensor], index: Tensor | None = None) -> Tensor:
+        """function(index, state of those rows), `chunk` rows at a time.  Args: index, of the rows; None: of all."""
+        index = torch.arange(len(self.halted), device=self.halted.device) if index is None else index
         return torch.cat([function(part, self.state.select(part)) for part in index.split(self.chunk)])
 
 

@@ -27,6 +27,7 @@ from gram_pyro.networks.heads import Heads
 
 Sampler = Callable[..., Trajectories]
 DEFAULT_CHUNK = 256  # rows; larger ones leave the cache of a CPU and are slower
+CHUNKS_TOGETHER = 8  # that wait for each other where trajectories halt: the last ones of each fill a chunk between them
 
 
 def sample(model: GRAM, x: Tensor, num_particles: int, num_segments: int, **options: object) -> Trajectories:
@@ -76,7 +77,8 @@ def run(
                 break
         return stack([land(cloud, last, part, heads, 1) for _ in range(num_readings)])
 
-    parts = (kept(landed, index, x) for index in in_chunks(puzzles, chunk))
+    together = chunk if halt_at is None else CHUNKS_TOGETHER * chunk
+    parts = (kept(landed, index, x) for index in in_chunks(puzzles, together))
     flat = in_one_piece(parts, len(puzzles))  # as puzzles, one for every path of a puzzle
     shaped = flat.per_particle(lambda field: field.unflatten(1, (num_paths, len(x))).flatten(0, 1))
     wide = shaped.per_particle(lambda field: field.expand(num_particles, *field.shape[1:]))
@@ -117,7 +119,8 @@ def check_halting(heads: Heads | None, halt_at: float | None) -> None:
 def halt(cloud: Cloud, heads: Heads | None, halt_at: float | None) -> None:
     """Halt the trajectories that the halt head believes to have arrived."""
     if halt_at is not None:
-        cloud.halted |= cloud.read(lambda index, state: heads(state).halt.sigmoid() > halt_at)
+        going = (~cloud.halted).nonzero().squeeze(1)
+        cloud.halted[going] = cloud.read(lambda index, state: heads(state).halt.sigmoid() > halt_at, going)
 
 
 def land(cloud: Cloud, model: GRAM, x: Tensor, heads: Heads | None, num_particles: int) -> Trajectories:

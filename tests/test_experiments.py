@@ -15,7 +15,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
-from scripts import CONF, ROOT, script
+from scripts import CONF, ROOT, experiment, script
 
 from gram_pyro.evaluation.evaluate import roll_out, selected
 from gram_pyro.harness.build import build_sampler, build_task
@@ -284,6 +284,12 @@ def test_frontier_solve_and_release(smoke_run, tmp_path):
     done = script("solve", "puzzle=1234341221434321", f"weights={tmp_path / 'tiny.safetensors'}", check=False)
     assert "Traceback" not in done.stderr and "distinct solutions" in done.stdout
     assert done.returncode == (0 if "0 distinct" not in done.stdout else 1)
+
+
+def test_what_is_released_names_no_folder_of_the_machine(tmp_path):
+    config = {"start": str(tmp_path / "GRAM.safetensors"), "task": {"train": ["data/a.csv", str(tmp_path / "b.csv")], "n": 9}}
+    expected = {"start": "GRAM.safetensors", "task": {"train": ["data/a.csv", "b.csv"], "n": 9}}
+    assert experiment("release").without_folders(config) == expected
 
 
 def test_a_peer_is_not_taken_for_a_gram(tmp_path):

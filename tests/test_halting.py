@@ -80,6 +80,8 @@ def test_halting_ends_a_trajectory_where_the_head_says(chunk):
     torch.manual_seed(3)
     run = sample(model, x, 40, N, heads=heads, halt_at=0.5, chunk=chunk)
     assert sum(rows) == 2 * run.depth.sum() and max(rows) <= chunk
+    going = [(part >= n).sum().item() for part in run.depth.flatten().split(8 * chunk) for n in range(1, N + 1)]
+    assert len(rows) == 2 * sum(-(-count // chunk) for count in going)  # those that go on fill chunks between them
     assert run.depth.unique().tolist() == [1, 2, 3]
     assert (run.halt[run.depth < N] > 0.5).all() and (run.halt[run.depth == N] <= 0.5).any()
     close(run.value, 1 / (1 + run.halt / (1 - run.halt) * math.e))  # logit of value = -(logit of halt) - bar

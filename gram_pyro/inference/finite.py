@@ -1,7 +1,7 @@
 """A number that is not finite stops sampling, with a sentence that says where it came from.
 
-Unstopped it would end in an answer like any other, and be counted as wrong. A row's sum at a site is finite only if all
-its values are: one pass over memory, and one look per segment.  Source: ours.
+Unstopped it would end in an answer like any other, and be counted as wrong. What a segment hands on, h and l, is looked
+at once per segment; where it is not finite, the sites before it are searched for the first that was not.  Source: ours.
 """
 
 from types import TracebackType
@@ -17,30 +17,35 @@ MAKERS = {"u": "core", "z": "prior or guide", "h": "core", "l": "core", "y": "re
 class Finite(Messenger):
     """A context around segment `segment` (from 1) of rows, row r of puzzle `puzzles[r]`.
 
-    Raises: FloatingPointError at its end, with the first site inside the plate of puzzles that was not finite.
+    Raises: FloatingPointError at its end if h or l is not finite, with the first site that was not.
     """
 
     def __init__(self, segment: int, puzzles: Tensor) -> None:
         super().__init__()
         self.segment, self.puzzles = segment, puzzles
-        self.sites: dict[str, Tensor] = {}  # of every row, whether its values are finite, [r] bool
+        self.sites: dict[str, tuple[Tensor, int]] = {}  # value and number of event dims, in the order they came
 
     def _pyro_post_sample(self, msg: Message) -> None:
         value, given = msg["value"], msg["is_observed"] and not msg["infer"].get("_deterministic")
         if value.is_floating_point() and not given and any(frame.dim == -1 for frame in msg["cond_indep_stack"]):
-            rows = value.flatten(value.ndim - msg["fn"].event_dim).sum(-1) if msg["fn"].event_dim else value
-            self.sites[msg["name"]] = rows.isfinite().flatten(0, -2).all(0) if rows.ndim > 1 else rows.isfinite()
+            self.sites[msg["name"]] = value, msg["fn"].event_dim
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         super().__exit__(kind, error, traceback)
-        if kind is None and self.sites:
-            finite = torch.stack(list(self.sites.values()))
-            if not finite.all():
-                site = int((~finite).any(1).int().argmax())
-                puzzle = int(self.puzzles[(~finite[site]).int().argmax()])
-                refuse(list(self.sites)[site], f"segment {self.segment} of puzzle {puzzle}, counted from 0")
+        handed_on = [finite_rows(*self.sites[name]).all() for name in ("h", "l") if name in self.sites]
+        if kind is None and handed_on and not torch.stack(handed_on).all():
+            found = {name: finite_rows(*site) for name, site in self.sites.items()}
+            name, rows = next((name, rows) for name, rows in found.items() if not rows.all())
+            puzzle = int(self.puzzles[(~rows).int().argmax()])
+            refuse(name, f"segment {self.segment} of puzzle {puzzle}, counted from 0")
+
+
+def finite_rows(value: Tensor, event_dim: int) -> Tensor:
+    """Whether all values of a row are finite, for they add up to a finite sum.  Shapes: [..., r, event] -> [r] bool."""
+    rows = value.flatten(value.ndim - event_dim).sum(-1) if event_dim else value
+    return rows.isfinite().flatten(0, -2).all(0) if rows.ndim > 1 else rows.isfinite()
 
 
 def check_landed(values: dict[str, Tensor | None], depth: Tensor, puzzles: Tensor) -> None:

@@ -27,7 +27,7 @@ from gram_pyro.networks.heads import Heads
 
 Sampler = Callable[..., Trajectories]
 DEFAULT_CHUNK = 256  # rows; larger ones leave the cache of a CPU and are slower
-CHUNKS_TOGETHER = 8  # that wait for each other where trajectories halt: the last ones of each fill a chunk between them
+CHUNKS_TOGETHER = 8  # in flight where trajectories halt
 
 
 def sample(model: GRAM, x: Tensor, num_particles: int, num_segments: int, **options: object) -> Trajectories:
@@ -49,8 +49,9 @@ def run(
     """K independent trajectories per puzzle, through stages (model, number of segments) of one program, whose prior may
     change. Rows are done when all of them have halted.
 
-    Width is folded into the batch and run `chunk` rows at a time, so memory grows neither with K nor with depth. Of a
-    deterministic recursion one trajectory is run and counted K times, or read K times if its answers are drawn.
+    Width is folded into the batch and run `chunk` rows at a time, so memory grows neither with K nor with depth. Where
+    trajectories halt, the states of CHUNKS_TOGETHER chunks are held, so that a chunk can be filled with rows that go on.
+    Of a deterministic recursion one trajectory is run and counted K times, or read K times if its answers are drawn.
     Args: x [B, L]; heads judge the final states; a trajectory halts at the first segment with halt(h) > halt_at.
     Raises: ValueError as `check_puzzles`, if halt_at came without heads, or chunk is below 1; FloatingPointError if the
     program comes to a number that is not finite.

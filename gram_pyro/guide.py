@@ -91,9 +91,14 @@ class Guide(AutoMessenger):
     @torch.no_grad()
     def kl(self) -> Tensor:
         """KL(q || p) of every transition of the last call, [T], nats per puzzle; where it has no closed form, the
-        one-sample estimate log q(z) - log p(z). Latents that were conditioned on have none and are left out."""
-        sites = [site for site in self.trace.nodes.values() if site["type"] == "sample" and "prior" in site["infer"]]
-        return torch.stack([divergence(site["fn"], site["infer"]["prior"], site["value"]).mean() for site in sites])
+        one-sample estimate log q(z) - log p(z). Latents that were conditioned on have none and are left out. An
+        objective that came to it leaves it in ``site["infer"]["kl"]``."""
+        found = []
+        for site in self.trace.nodes.values():
+            if site["type"] == "sample" and "prior" in (infer := site["infer"]):
+                kl = infer["kl"] if "kl" in infer else divergence(site["fn"], infer["prior"], site["value"])
+                found.append(kl.mean())
+        return torch.stack(found)
 
 
 def family(law: dist.TorchDistribution) -> str:

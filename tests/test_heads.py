@@ -113,7 +113,8 @@ def test_the_trainer_fits_heads_to_prior_rollouts(local_params, monkeypatch, fre
         data.solutions[1, 0] = model.readout.answer(model.reason(data.x[1:2]), data.x[1:2])[0]
         data.valid[1, 1] = False
     record = trainer.trajectory(data)
-    ((heads, states, right),) = calls
+    (heads, states, right), *others = calls
+    assert len(others) == 2 and all(a is b for other in others for a, b in zip(other, calls[0], strict=True))
     assert heads is trainer.heads and [s.h.shape for s in states] == [(rows, L, D)] * 3
     assert trainer.guide.final_state().h.min() > 900
     assert all(s.h.max() < 10 and not s.h.requires_grad for s in states)
@@ -162,7 +163,7 @@ def test_heads_do_not_change_what_the_model_learns(local_params, free_share):
     assert first.updates == second.updates == 6
 
 
-def test_heads_learn_once_per_trajectory_and_clip_by_themselves(local_params):
+def test_heads_learn_after_a_trajectory_and_clip_by_themselves(local_params):
     """By a step of their own, after those of the segments, that moves nothing else."""
     trainer = trainer_of(0.25, clip=1e-3, num_segments=3)
     shake(trainer.program)
@@ -183,7 +184,7 @@ def test_heads_learn_once_per_trajectory_and_clip_by_themselves(local_params):
 
     trainer.descend, trainer.clip = watched, watched_clip
     trainer.trajectory(ragged(8))
-    assert seen == [{"model", "guide"}] * 3 + [{"heads"}] and trainer.updates == 3
+    assert seen == [{"model", "guide"}] * 3 + [{"heads"}] * 3 and trainer.updates == 3
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

@@ -11,7 +11,7 @@ from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
 from tiny import D, batch, close, program, seeded_loss
 from torch import nn
 
-from gram_pyro.distributions.stop_gradient import stop_gradient
+from gram_pyro.distributions.gradient import scale_gradient, stop_gradient
 from gram_pyro.guide import Guide
 from gram_pyro.model import GRAM
 from gram_pyro.networks.core import Core, State
@@ -328,3 +328,16 @@ def test_extreme_balances_train_one_side_through_the_kl():
         torch.autograd.grad(loss, q, retain_graph=True), torch.autograd.grad(likelihood, q), strict=True
     ):
         close(actual, expected)
+
+
+@pytest.mark.parametrize("law_of", LAWS)
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_scale_gradient_keeps_the_law_and_passes_a_share_of_the_gradient(law_of, share):
+    parameters = torch.randn(4, 2, 3, requires_grad=True), torch.rand(4, 2, 3).add(0.5).requires_grad_()
+    law = law_of(*parameters)
+    value = law.sample()
+    scaled = scale_gradient(law_of(*parameters), share)
+    close(scaled.log_prob(value), law.log_prob(value))
+    whole = torch.autograd.grad(law.log_prob(value).sum(), parameters)
+    for part, of in zip(torch.autograd.grad(scaled.log_prob(value).sum(), parameters), whole, strict=True):
+        close(part, share * of)

@@ -12,7 +12,7 @@ from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
 from small_priors import CONTINUOUS, PRIORS, shaken
 from tiny import B, D, L, close, program, shake
 
-from gram_pyro.distributions.stop_gradient import stop_gradient
+from gram_pyro.distributions.gradient import stop_gradient
 from gram_pyro.inference.noise import Tempered
 from gram_pyro.priors.mixture import Mixture, ReparameterisedMixture
 from gram_pyro.training.objectives import Balanced_ELBO, segment_loss

@@ -52,6 +52,16 @@ def test_trainer_moves_every_parameter(local_params, mixer, free_share):
         assert all(torch.isfinite(value).all() for value in record.values())
 
 
+@pytest.mark.parametrize(("num_segments", "steps"), [(1, 1), (3, 3), (16, 8)])
+def test_the_heads_take_a_step_for_every_state_they_saw(local_params, num_segments, steps):
+    trainer = trainer_of(num_segments=num_segments)
+    trainer.trajectory(ragged(8))
+    weights = {name: next(module.parameters()) for name, module in trainer.program.items()}
+    taken = {name: int(trainer.optimiser.state[weight]["step"]) for name, weight in weights.items()}
+    assert taken == {"model": num_segments, "guide": num_segments, "heads": steps}
+    assert trainer.updates == num_segments
+
+
 @pytest.mark.parametrize("beta", [0.0, 0.3, 1.0])
 def test_first_segment_of_the_trainer_is_the_weighted_loss(local_params, beta):
     """rho = 1/4: the guided rows are the last six, and the loss of a batch is the mean over its rows."""

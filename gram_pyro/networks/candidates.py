@@ -108,8 +108,8 @@ class ConstraintMixer(nn.Module):
         cells = x.unflatten(-2, (groups.shape[-1], -1))  # [..., L, C, D]
         num_symbols = cells.shape[-2]
         by_group = ((SCALE * groups) @ cells.flatten(-2)).unflatten(-1, (num_symbols, -1))  # [..., G, C, D]
-        families = by_group.split(self.sizes[x.shape[-2]], -3)
-        said = torch.cat([weigh(sums) for weigh, sums in zip(self.families, families, strict=True)], -3)
+        parts = [part.contiguous() for part in by_group.split(self.sizes[x.shape[-2]], -3)]  # else a product per row
+        said = torch.cat([weigh(sums) for weigh, sums in zip(self.families, parts, strict=True)], -3)
         heard = (groups.mT @ said.flatten(-2)).unflatten(-1, (num_symbols, -1))
         return (heard + self.cell(SCALE * cells.sum(-2, keepdim=True))).flatten(-3, -2)
 

@@ -22,7 +22,7 @@ from pyro.poutine.trace_struct import Trace
 from torch import Tensor
 from torch.distributions import Distribution
 
-from gram_pyro.distributions.stop_gradient import stop_gradient
+from gram_pyro.distributions.gradient import stop_gradient
 from gram_pyro.guide import Guide
 from gram_pyro.inference.weights import log_mean_exp
 from gram_pyro.model import GRAM

@@ -19,7 +19,7 @@ from pyro.poutine.util import prune_subsample_sites
 from torch import Tensor
 from torch.distributions import kl_divergence
 
-from gram_pyro.distributions.stop_gradient import stop_gradient
+from gram_pyro.distributions.gradient import scale_gradient
 from gram_pyro.guide import Guide, divergence, family
 from gram_pyro.model import GRAM
 from gram_pyro.networks.core import State
@@ -65,7 +65,9 @@ class MeanField_ELBO(TraceMeanField_ELBO):
             if site["is_observed"]:
                 loss = loss - site["log_prob_sum"]
             else:
-                kl = self.kl(name, guide_trace.nodes[name]["fn"], site["fn"], site["value"])
+                latent = guide_trace.nodes[name]
+                kl = self.kl(name, latent["fn"], site["fn"], site["value"])
+                latent["infer"]["kl"] = kl.detach()  # for who asks the guide
                 loss = loss + scale_and_mask(kl, site["scale"], site["mask"]).sum()
         return loss.detach(), loss
 
@@ -91,14 +93,13 @@ class Balanced_ELBO(MeanField_ELBO):
         self.balance = balance
 
     def kl(self, name: str, q: TorchDistribution, p: TorchDistribution, z: Tensor) -> Tensor:
-        try:
-            moves_prior, moves_guide = kl_divergence(stop_gradient(q), p), kl_divergence(q, stop_gradient(p))
+        try:  # a gradient is a sum of what moves q and what moves p, so one KL has both
+            return kl_divergence(scale_gradient(q, 1 - self.balance), scale_gradient(p, self.balance))
         except NotImplementedError:
             raise ValueError(
                 f"objective balanced needs a KL in closed form, and at {name!r} there is none of {family(q)} from "
                 f"{family(p)}; use objective=mean_field, which estimates it there, or objective=trace_elbo"
             ) from None
-        return self.balance * moves_prior + (1 - self.balance) * moves_guide
 
 
 class ScaleLatents(Messenger):

@@ -6,7 +6,7 @@
 What the free rows are asked for is a choice, `gram_pyro.training.rollout_losses`; with `rollouts_per_puzzle`
 M > 1 they are M rollouts of each of fewer puzzles.
 
-The heads learn by a step of their own, once per trajectory, from the states of the free rows: these are prior rollouts.
+The heads learn by steps of their own after every trajectory, from the states of the free rows: these are prior rollouts.
 Source: paper section 3 for the first line (rho = 0); ours for the second (a share rho of prior rollouts).
 """
 
@@ -99,11 +99,14 @@ class Trainer(Learner):
         return means
 
     def teach_heads(self, rollouts: list["Rollout"]) -> None:
-        """One step on what the heads see of the whole trajectory. It is their own, so that their gradient cannot shrink
-        that of the model when it is clipped; other weights have none and stay."""
-        for rollout in rollouts[:-1]:
-            rollout.critics().backward()
-        self.note(self.descend(rollouts[-1].critics()))
+        """As many steps as there are states of the trajectory, on all of them: after one, a short run ends with a halt
+        head that is sure of nothing. The steps are their own, so that their gradient cannot shrink that of the model
+        when it is clipped; other weights have none and stay."""
+        right = [rollout.right() for rollout in rollouts]
+        for _ in rollouts[-1].seen:
+            for rollout, each in zip(rollouts[:-1], right[:-1], strict=True):
+                rollout.critics(each).backward()
+            self.note(self.descend(rollouts[-1].critics(right[-1])))
 
 
 class Rollout:
@@ -165,13 +168,18 @@ class Rollout:
         self.log(t.rollout_loss.label(segment), share * miss)
         return share * miss
 
-    def critics(self) -> Tensor:
-        """This part's share of the loss of the heads over the states they saw."""
+    def right(self) -> Tensor:
+        """Whether the answers of the states that the heads saw are solutions, [N, B] bool."""
         t, (x, _, solutions, valid) = self.trainer, self.free
-        with t.settings.autocast(x.device):
+        with torch.no_grad(), t.settings.autocast(x.device):
             answers = torch.stack([t.model.readout.answer(state, x) for state in self.seen])
-            right = t.implicit.is_solved(x, answers) if t.implicit else is_solution(answers, solutions, valid)
-            critics = len(x) / self.num_watched * heads_loss(t.heads, self.seen, right)
+            return t.implicit.is_solved(x, answers) if t.implicit else is_solution(answers, solutions, valid)
+
+    def critics(self, right: Tensor) -> Tensor:
+        """This part's share of the loss of the heads over the states they saw."""
+        x = self.free.x
+        with self.trainer.settings.autocast(x.device):
+            critics = len(x) / self.num_watched * heads_loss(self.trainer.heads, self.seen, right)
         self.log("heads_loss", critics)
         return critics
 

@@ -287,7 +287,8 @@ def test_frontier_solve_and_release(smoke_run, tmp_path):
 
 
 def test_what_is_released_names_no_folder_of_the_machine(tmp_path):
-    config = {"start": str(tmp_path / "GRAM.safetensors"), "task": {"train": ["data/a.csv", str(tmp_path / "b.csv")], "n": 9}}
+    train = ["data/a.csv", str(tmp_path / "b.csv")]
+    config = {"start": str(tmp_path / "GRAM.safetensors"), "task": {"train": train, "n": 9}}
     expected = {"start": "GRAM.safetensors", "task": {"train": ["data/a.csv", "b.csv"], "n": 9}}
     assert experiment("release").without_folders(config) == expected
 

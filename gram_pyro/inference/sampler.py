@@ -50,7 +50,7 @@ def run(
     change. Rows are done when all of them have halted.
 
     Width is folded into the batch and run `chunk` rows at a time, so memory grows neither with K nor with depth. Where
-    trajectories halt, the states of CHUNKS_TOGETHER chunks are held, so that a chunk can be filled with rows that go on.
+    trajectories halt, the states of CHUNKS_TOGETHER chunks are held, and those that go on fill whole chunks again.
     Of a deterministic recursion one trajectory is run and counted K times, or read K times if its answers are drawn.
     Args: x [B, L]; heads judge the final states; a trajectory halts at the first segment with halt(h) > halt_at.
     Raises: ValueError as `check_puzzles`, if halt_at came without heads, or chunk is below 1; FloatingPointError if the

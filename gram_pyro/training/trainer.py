@@ -6,7 +6,7 @@
 What the free rows are asked for is a choice, `gram_pyro.training.rollout_losses`; with `rollouts_per_puzzle`
 M > 1 they are M rollouts of each of fewer puzzles.
 
-The heads learn by steps of their own after every trajectory, from the states of the free rows: these are prior rollouts.
+The heads learn by steps of their own after every trajectory, from states of the free rows, which are prior rollouts.
 Source: paper section 3 for the first line (rho = 0); ours for the second (a share rho of prior rollouts).
 """
 

@@ -194,6 +194,7 @@ def test_every_sampler_and_selection_is_a_choice_of_evaluate(smoke_run):
     [
         ("scaling", ("depths=[1,2]", "widths=[1,4]"), ("scaling.json", "scaling.csv", "accuracy.png", "coverage.png")),
         ("calibration", ("num_particles=3",), ("calibration.json", "calibration.csv", "selected.png")),
+        ("predictors", ("num_particles=3", "num_views=1"), ("predictors.json", "predictors.csv", "predictors.png")),
         ("evidence", ("num_particles=30", "widths=[1,10]", "num_puzzles=3"), ("evidence.json", "evidence.csv")),
     ],
 )

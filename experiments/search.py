@@ -6,8 +6,9 @@
 Trajectories are drawn `at_once` for every puzzle without a right answer; the rules are the judge, so the answer of a
 solved puzzle needs no vote and no head. The run folder receives, after every round: search.csv, a row per limit K with
 the share of puzzles solved by their first K trajectories and the mean number needed, K where that did not do;
-puzzles.csv, what became of every puzzle; search.json, with the mean number drawn in whole rounds; search.png. An
-interrupted search leaves those of its last round.
+puzzles.csv, what became of every puzzle; search.json, with the mean number drawn in whole rounds and the law of a
+search that forgets, fitted and tested (gram_pyro/evaluation/hazard.py); search.png. An interrupted search leaves those
+of its last round.
 """
 
 import hydra
@@ -16,6 +17,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 from tqdm import tqdm
 
+from gram_pyro.evaluation.hazard import Law, fit
 from gram_pyro.evaluation.metrics import standard_error
 from gram_pyro.harness.build import build_sampler
 from gram_pyro.harness.results import write_rows
@@ -52,6 +54,14 @@ def curve(found: Found, most: int) -> list[dict[str, float]]:
     return rows
 
 
+def law_of(found: Found) -> Law | None:
+    """The law that fits best, where unsolved puzzles had equally many trajectories; None if any would do."""
+    try:
+        return fit(found.tries, found.solved)
+    except ValueError:
+        return None
+
+
 def puzzle_rows(puzzles: Puzzles, found: Found, difficulty: tuple[str, Tensor] | None) -> list[dict[str, object]]:
     """What became of every puzzle; its answer if it is solved."""
     rows = []
@@ -78,8 +88,9 @@ def save(
     title = f"{name}: {puzzles.num_puzzles} unseen puzzles"
     write_rows(study.folder / f"{prefix}puzzles.csv", puzzle_rows(puzzles, found, hard))
     extra = {"drawn": found.drawn.double().mean().item(), "num_puzzles": puzzles.num_puzzles, "seconds": seconds}
-    save_study(study, config, f"{prefix}search", rows, rows=rows, **extra)
-    search_figure(rows, found, hard, title, study.folder / f"{prefix}search.png")
+    law = law_of(found)
+    save_study(study, config, f"{prefix}search", rows, rows=rows, law=law and law._asdict(), **extra)
+    search_figure(rows, found, hard, law, title, study.folder / f"{prefix}search.png")
     return rows
 
 

@@ -1,4 +1,4 @@
-"""Every prior and guide of the package, and the arguments that each needs."""
+"""Every prior, guide and task of the package, and the arguments that each needs."""
 
 import importlib
 import inspect
@@ -7,7 +7,7 @@ import pkgutil
 
 def members(package, base):
     """The classes derived from `base` that the files of a package define."""
-    for file in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+    for file in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         module = importlib.import_module(file.name)
         for _, cls in inspect.getmembers(module, inspect.isclass):
             if issubclass(cls, base) and not inspect.isabstract(cls) and cls.__module__ == module.__name__:

@@ -27,11 +27,7 @@ from gram_pyro.networks.embed import TokenEmbedding
 from gram_pyro.networks.heads import Heads
 from gram_pyro.networks.readout import CategoricalReadout, Readout, clamp
 from gram_pyro.priors.gaussian import Gaussian
-from gram_pyro.tasks.colouring.task import Colouring
-from gram_pyro.tasks.nqueens.task import NQueens
-from gram_pyro.tasks.planning.task import Planning
 from gram_pyro.tasks.sudoku.rules import Geometry
-from gram_pyro.tasks.sudoku.task import Sudoku
 from guides.concat import Concat
 
 FOUR = Geometry(4)
@@ -193,20 +189,3 @@ def test_clamped_logits_are_those_of_a_clue():
             assert found[:, b, cell].equal(logits[:, b, cell])
     with pytest.raises(ValueError, match="got logits for 3 cells and a puzzle of 4; expected as many: tokens that are"):
         clamp(logits, torch.zeros(2, 4, dtype=torch.int64))
-
-
-# ---- tasks
-
-
-TASKS = [
-    lambda: Sudoku(4, num_train=20, num_test=2, cache=None),
-    lambda: NQueens(n=6, removed=(3, 4)),
-    lambda: Planning(n=4, min_distance=3, num_train=30, num_test=2, cache=None),
-    lambda: Colouring(n=6, num_train=30, num_test=2, cache=None),
-]
-
-
-@pytest.mark.parametrize("make", TASKS)
-def test_no_solution_of_a_task_changes_what_its_puzzle_shows(make):
-    batch = next(make().batches(64, torch.Generator().manual_seed(0)))
-    assert (batch.x != 0).any() and kept(batch.x, batch.y) and kept(batch.x[:, None], batch.solutions)

@@ -1,6 +1,6 @@
-"""Every prior and guide keeps the contract.
+"""Every prior, guide, core and task keeps the contract.
 
-pytest tests/test_contract.py --prior my_module:MyPrior    (or --guide) checks a class of your own the same way.
+pytest tests/test_contract.py --prior my_module:MyPrior    (or --guide, --core, --task) checks a class of your own.
 """
 
 import importlib
@@ -11,27 +11,39 @@ import pytest
 import torch
 from members import given, members
 from scripts import ROOT
+from small_tasks import TASKS
+from tiny import MIXERS
 from wrong_priors import Wrong
 
 import gram_pyro.priors
+import gram_pyro.tasks
 import guides
-from gram_pyro.contract import DIM, ContractError, check_guide, check_prior
+from gram_pyro.contract import DIM, ContractError, check_core, check_guide, check_prior, check_task
 from gram_pyro.guide import Guide
+from gram_pyro.networks.candidates import ConstraintMixer
+from gram_pyro.networks.core import DirectPrediction, Flat, Hierarchical, tiny
 from gram_pyro.priors.base import Prior
 from gram_pyro.priors.categorical import Categorical
 from gram_pyro.priors.gaussian import Gaussian
+from gram_pyro.tasks.base import Task
+from gram_pyro.tasks.sudoku.rules import Geometry
 from guides.concat import Concat
+
+KINDS = {
+    "prior": list(members(gram_pyro.priors, Prior)),
+    "guide": list(members(guides, Guide)),
+    "core": [Hierarchical, tiny, Flat, DirectPrediction],
+    "task": list(TASKS),
+}
 
 
 def pytest_generate_tests(metafunc):
-    for kind, package, base in (("prior", gram_pyro.priors, Prior), ("guide", guides, Guide)):
+    for kind, classes in KINDS.items():
         if f"{kind}_class" in metafunc.fixturenames:
             if own := metafunc.config.getoption(f"--{kind}"):
                 module, _, name = own.partition(":")
-                found = [getattr(importlib.import_module(module), name)]
-            else:
-                found = list(members(package, base))
-            metafunc.parametrize(f"{kind}_class", found, ids=lambda cls: f"{cls.__module__}:{cls.__name__}")
+                classes = [getattr(importlib.import_module(module), name)]
+            metafunc.parametrize(f"{kind}_class", classes, ids=lambda cls: f"{cls.__module__}:{cls.__name__}")
 
 
 def test_every_prior_keeps_the_contract(prior_class):
@@ -43,6 +55,22 @@ def test_every_guide_keeps_the_contract(guide_class):
     check_guide(make, Categorical(DIM) if guide_class.__module__ == "guides.categorical" else None)
 
 
+@pytest.mark.parametrize("mixer", MIXERS)
+def test_every_core_keeps_the_contract(core_class, mixer):
+    check_core(partial(core_class, mixer=mixer))
+
+
+def test_a_core_of_candidates_keeps_the_contract():
+    constraints = Geometry(4).constraints
+    make = partial(Hierarchical, mixer=ConstraintMixer, num_layers=1)
+    check_core(make, (constraints,), constraints.num_candidates)
+
+
+def test_every_task_keeps_the_contract(task_class, tmp_path):
+    for make in TASKS.get(task_class, [lambda folder: task_class()]):
+        check_task(make(tmp_path))
+
+
 def test_the_walk_finds_them_all():
     names = {
         cls.__module__
@@ -52,6 +80,7 @@ def test_the_walk_finds_them_all():
     files = {f"gram_pyro.priors.{f.stem}" for f in (ROOT / "gram_pyro" / "priors").glob("*.py")}
     files |= {f"guides.{f.stem}" for f in (ROOT / "guides").glob("*.py")}
     assert names == files - {"gram_pyro.priors.__init__", "gram_pyro.priors.base", "guides.__init__"}
+    assert set(members(gram_pyro.tasks, Task)) == set(TASKS)
 
 
 def test_what_is_checked_is_a_copy_and_leaves_no_trace():
@@ -86,17 +115,29 @@ class HeavyTail(Prior):
 """
 
 
+def asked_for(kind, path):
+    """What the option --KIND PATH has checked."""
+    config = SimpleNamespace(getoption={f"--{kind}": path}.get)
+    found = []
+    metafunc = SimpleNamespace(
+        fixturenames=[f"{kind}_class"], config=config, parametrize=lambda _, c, ids: found.extend(c)
+    )
+    pytest_generate_tests(metafunc)
+    [own] = found
+    return own
+
+
 def test_a_prior_of_ones_own_is_found_by_the_option(tmp_path, monkeypatch, request):
     assert request.config.getoption("--prior", default="absent") != "absent"
     (tmp_path / "my_prior.py").write_text(HEAVY_TAIL)
     monkeypatch.syspath_prepend(tmp_path)
-    found = []
-    options = {"--prior": "my_prior:HeavyTail", "--guide": None}
-    config = SimpleNamespace(getoption=options.get)
-    collect = SimpleNamespace(
-        fixturenames=["prior_class"], config=config, parametrize=lambda _, c, ids: found.extend(c)
-    )
-    pytest_generate_tests(collect)
-    [own] = found
+    own = asked_for("prior", "my_prior:HeavyTail")
     assert own.__module__ == "my_prior"
     test_every_prior_keeps_the_contract(own)
+
+
+def test_cores_and_tasks_of_ones_own_are_found_by_the_option(tmp_path, request):
+    assert all(request.config.getoption(f"--{kind}", default="absent") != "absent" for kind in ("core", "task"))
+    with pytest.raises(ContractError, match="TestedOnTrain: a puzzle of test 'rings'"):
+        test_every_task_keeps_the_contract(asked_for("task", "wrong_tasks:TestedOnTrain"), tmp_path)
+    assert asked_for("core", "wrong_cores:WrongCore").__module__ == "wrong_cores"

@@ -16,7 +16,7 @@ Laws = Callable[[Tensor], list[dist.TorchDistribution]]  # u -> the law at every
 
 
 class ContractError(ValueError):
-    """A prior or guide does not do what the rest of the program relies on."""
+    """A prior, guide, core or task does not do what the rest of the program relies on."""
 
 
 def check_law(owner: str, law: object, u: Tensor) -> None:

@@ -7,9 +7,11 @@ Symbols are integers 0 .. V-1; 0 is the blank. Puzzles x and solutions y share o
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
+from matplotlib.axes import Axes
 from torch import Tensor
 
 from gram_pyro.tasks.pinned import pin, pinned
@@ -155,28 +157,47 @@ class Constraints(NamedTuple):
 class Task(ABC):
     """Puzzles to train on, named sets of unseen puzzles to test on, and the rules of the game.
 
-    A cell of x that is not blank keeps its symbol in every answer, where x and y are of one grid. Whatever torch's
-    default device is, puzzles are made on the CPU; a set without a puzzle is refused.
+    A cell of x that is not blank keeps its symbol in every answer, where x and y are of one grid (an ARC x is longer:
+    it names its rule first). What constrains all puzzles alike stands in `relations` and `constraints`; what constrains
+    one puzzle alone, the edges of a graph, say, stands in cells of its x. Whatever torch's default device is, puzzles
+    are made on the CPU; a set without a puzzle is refused. `gram_pyro.contract.check_task` names what is wrong.
+
+    Attributes:
+        num_cells: L, the cells of an answer; of the largest board in a task of several sizes.
+        num_symbols: V, the blank included; in a task of several sizes V by the number of cells.
+        relations: [R, L, L] bool, which cells share a constraint, one matrix per kind of constraint; None: the core is
+            not told, or each size has its own.
+        constraints: of each kind of board; None: symbols are not names.
+        parts: tasks of one size each, by name, whose batches and test sets a task of several sizes hands out.
+        lists_all: whether a solution set is known to hold all solutions; False: it holds one or some.
+        tests_are_unseen: whether no batch shows a puzzle of a test set, in whatever symmetry; False: both are drawn
+            from one law, as where everything is to be generated from the blank board.
+        carries_relations: whether the symmetries of `augment` map relations to relations; False: a relation says what
+            breaks a symmetry, as an order of the cells does.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         pin(cls, train=not_empty, test=not_empty)
 
-    num_cells: int  # L
-    num_symbols: int  # V, the blank included
-    relations: Tensor | None  # [R, L, L] bool: which cells share a constraint, one matrix per kind of constraint
-    constraints: tuple[Constraints, ...] | None = None  # of each kind of board; None: symbols are not names
+    num_cells: int
+    num_symbols: int | Mapping[int, int]
+    relations: Tensor | None
+    constraints: tuple[Constraints, ...] | None = None
+    parts: Mapping[str, "Task"] = MappingProxyType({})
+    lists_all: bool = True
+    tests_are_unseen: bool = True
+    carries_relations: bool = True
 
     @property
     @abstractmethod
     def train(self) -> Puzzles:
-        """The puzzles to learn from."""
+        """The puzzles to learn from.  Raises: ValueError if there are none, or they are of several sizes."""
 
     @property
     @abstractmethod
     def test(self) -> dict[str, Puzzles]:
-        """Named sets of unseen puzzles: no symmetry class is shared with `train`."""
+        """Named sets of unseen puzzles, see `tests_are_unseen`."""
 
     @abstractmethod
     def is_solved(self, x: Tensor, y: Tensor) -> Tensor:
@@ -202,7 +223,10 @@ class Task(ABC):
 
     @abstractmethod
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """Apply to every puzzle and all its solutions one symmetry of the rules, drawn uniformly and independently."""
+        """Apply to every puzzle and all its solutions one symmetry of the rules, drawn uniformly and independently; a
+        task without symmetries, or one that would show test puzzles by them, returns the batch as it is. What is drawn
+        depends on the generator alone. A task may add solutions that are the same by `canonical`, or hide cells of x.
+        """
 
     def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
         """Endless augmented batches."""
@@ -214,6 +238,15 @@ class Task(ABC):
         """Training puzzles for a batch, [count] int64: uniformly, with replacement."""
         return torch.randint(self.train.num_puzzles, (count,), generator=generator)
 
+    def render(self, x: Tensor, y: Tensor | None = None) -> str:
+        """Puzzle x [L] and answer y [L] as text; here the numbers of their symbols, a line each."""
+        return "\n".join(" ".join(map(str, cells.tolist())) for cells in (x, y) if cells is not None)
+
+    def draw(self, axes: Axes, x: Tensor, y: Tensor | None = None) -> None:
+        """Draw puzzle x [L], or answer y [L] to it, on `axes`; here as text."""
+        axes.text(0.5, 0.5, self.render(x, y), ha="center", va="center", family="monospace")
+        axes.axis("off")
+
 
 pin(Task)
 
@@ -221,6 +254,8 @@ pin(Task)
 class ImplicitTask(Task):
     """A task whose puzzles have too many solutions to list: a batch and `test` hold one of them for each puzzle, and
     training asks for others where a prior rollout ended."""
+
+    lists_all = False
 
     @abstractmethod
     def near(self, x: Tensor, log_prob: Tensor) -> tuple[Tensor, Tensor]:

@@ -72,6 +72,8 @@ class Images(Task):
 
     num_symbols = 3
     relations = None
+    lists_all = False
+    tests_are_unseen = False  # what is unknown of an image is the same of all
 
     def __init__(
         self,

@@ -112,7 +112,7 @@ class Arc(Task):
         """
         plain = torch.cat([x[..., :1], torch.zeros_like(x[..., :1]), torch.zeros_like(x[..., COLOURS])], -1)
         plain[..., COLOURS] = SAME[FIRST + 1 :].to(x.device)
-        rows = torch.cat([plain, self.restore(x, x[..., NAME_CELLS:])], -1).flatten(0, -2)
+        rows = torch.cat([plain, self.restore(x, x[..., NAME_CELLS:])], -1).view(-1, x.shape[-1])
         try:
             found = [self._outputs[key(row)] for row in rows]
         except KeyError:

@@ -17,6 +17,8 @@ from gram_pyro.tasks.colouring.task import Colouring
 class CanonicalColouring(Colouring):
     """Colouring, trained on canonical answers alone."""
 
+    carries_relations = False  # the order of the vertices says which naming is meant
+
     @cached_property
     def relations(self) -> Tensor:
         """[4, L, L] bool: those of Colouring, then vertex j is earlier than vertex i, later."""

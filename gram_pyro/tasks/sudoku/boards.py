@@ -36,6 +36,8 @@ class SudokuBoards(Sudoku, ImplicitTask):
     Raises: ValueError on arguments out of range.
     """
 
+    tests_are_unseen = False  # the blank board is one puzzle
+
     def __init__(
         self,
         n: int = 6,

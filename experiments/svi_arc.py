@@ -23,7 +23,7 @@ from gram_pyro.harness.build import choose_device
 from gram_pyro.harness.results import write_json, write_rows
 from gram_pyro.harness.resume import claim_folder
 from gram_pyro.harness.run_folder import RESULTS, is_finished
-from gram_pyro.harness.trial import rival_config, run_trial, train
+from gram_pyro.harness.trial import evaluations, rival_config, run_trial, train
 from gram_pyro.plots.arc import guesses_figure
 from gram_pyro.plots.trial import training_figure
 from gram_pyro.tasks.arc.task import TASK, Arc
@@ -64,24 +64,25 @@ def run(config: DictConfig) -> None:
     sets = {name: (puzzles, list(asked.augmentations)) for name, puzzles in task.test.items()}
     sets["shown"] = subset(task.train, asked.num_puzzles), [1]
     results, rows, guessed = {}, [], {}
-    for name, program in programs.items():
-        learner, results[name] = train(name, program, task, folder, device)
-        draw = partial(learner.sample, chunk=asked.chunk)
-        drawn = []
-        for source, (puzzles, copies) in sets.items():
-            with learner.settings.autocast(device):
-                answers = answer_copies(
-                    draw, task, puzzles, max(copies), max(asked.widths), asked.num_segments, config.seed, device
-                )
-            head = {"program": name, "puzzles": source}
-            rows += [head | row for row in score_all(task, puzzles, answers, copies, asked.widths)]
-            if source in task.test:
-                drawn.append((puzzles, answers))
-        puzzles = concatenate([part for part, _ in drawn])
-        answers = Answers(*(torch.cat(field, 2) for field in zip(*(part for _, part in drawn), strict=True)))
-        guessed[name] = puzzles, answers
-    write_rows(folder / "results.csv", rows)
-    write_json(folder / RESULTS, {"programs": results, "rows": rows})
+    with evaluations(config, folder) as evaluation:
+        for name, program in programs.items():
+            learner, results[name] = train(name, program, task, folder, device)
+            draw = partial(learner.sample, chunk=asked.chunk)
+            drawn = []
+            for source, (puzzles, copies) in sets.items():
+                with evaluation(name), learner.settings.autocast(device):
+                    answers = answer_copies(
+                        draw, task, puzzles, max(copies), max(asked.widths), asked.num_segments, config.seed, device
+                    )
+                head = {"program": name, "puzzles": source}
+                rows += [head | row for row in score_all(task, puzzles, answers, copies, asked.widths)]
+                if source in task.test:
+                    drawn.append((puzzles, answers))
+            puzzles = concatenate([part for part, _ in drawn])
+            answers = Answers(*(torch.cat(field, 2) for field in zip(*(part for _, part in drawn), strict=True)))
+            guessed[name] = puzzles, answers
+        write_rows(folder / "results.csv", rows)
+        write_json(folder / RESULTS, {"programs": results, "rows": rows})
     print(f"\n{rows_markdown(rows)}")
     training_figure({name: folder / f"{name}.csv" for name in programs}, folder / "training.png")
     for name, (puzzles, answers) in guessed.items():

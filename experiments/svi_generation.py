@@ -22,7 +22,7 @@ from gram_pyro.harness.build import choose_device
 from gram_pyro.harness.results import write_json, write_rows
 from gram_pyro.harness.resume import claim_folder
 from gram_pyro.harness.run_folder import RESULTS, is_finished
-from gram_pyro.harness.trial import run_trial, train
+from gram_pyro.harness.trial import evaluations, run_trial, train
 from gram_pyro.plots.generation import boards_figure, depth_figure
 from gram_pyro.plots.trial import training_figure
 from gram_pyro.tasks.base import subset
@@ -38,20 +38,22 @@ def train_and_generate(config: DictConfig) -> None:
     if by.num_boards < GROUP:
         raise ValueError(f"evaluate.num_boards={by.num_boards} came; write {GROUP} or more, which are judged together")
     task = instantiate(config.task)
-    learner, results = train("GRAM", config, task, folder, device)
-    draw = partial(learner.sample, chunk=by.chunk)
     widths, tests, table = list(by.widths), {}, []
-    with learner.settings.autocast(device):
-        rows, boards = by_depth(draw, task, by.num_boards, by.depths, config.seed, device)
-        for name, puzzles in task.test.items():
-            chosen = subset(puzzles, by.num_puzzles)
-            _, _, tests[name] = evaluate(draw, task, chosen, by.num_segments, widths, config.seed, device)
-            table += flat_rows("GRAM", name, tests[name], widths)
-    several = diversity(claim(task, boards), GROUP)
-    write_rows(folder / "generation.csv", rows)
-    write_rows(folder / "clues.csv", table)
-    summary = {"programs": {"GRAM": results | {"tests": tests}}, "generation": rows, "collapsed": is_collapsed(several)}
-    write_json(folder / RESULTS, summary)
+    with evaluations(config, folder) as evaluation:
+        learner, results = train("GRAM", config, task, folder, device)
+        draw = partial(learner.sample, chunk=by.chunk)
+        with evaluation("GRAM"), learner.settings.autocast(device):
+            rows, boards = by_depth(draw, task, by.num_boards, by.depths, config.seed, device)
+            for name, puzzles in task.test.items():
+                chosen = subset(puzzles, by.num_puzzles)
+                _, _, tests[name] = evaluate(draw, task, chosen, by.num_segments, widths, config.seed, device)
+                table += flat_rows("GRAM", name, tests[name], widths)
+        several = diversity(claim(task, boards), GROUP)
+        write_rows(folder / "generation.csv", rows)
+        write_rows(folder / "clues.csv", table)
+        programs = {"GRAM": results | {"tests": tests}}
+        summary = {"programs": programs, "generation": rows, "collapsed": is_collapsed(several)}
+        write_json(folder / RESULTS, summary)
     print(f"\n{rows_markdown(rows)}\n\n{rows_markdown([{k: row[k] for k in CLUE_COLUMNS} for row in table])}")
     print(f"\n{diversity_text(several, GROUP)}")
     training_figure({"GRAM": folder / "GRAM.csv"}, folder / "training.png")

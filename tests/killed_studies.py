@@ -1,4 +1,4 @@
-"""A process for test_kills.py: an experiment on trained weights, once undisturbed, and once killed again and again.
+"""A process for test_kills.py: an experiment that draws, once undisturbed, and once killed again and again.
 
     python tests/killed_studies.py NAME FOLDER KILLS SIGNAL
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 from every_size import write_weights
-from scripts import script
+from scripts import experiment, script
 
 from gram_pyro.tasks.sudoku.generator import generate
 from gram_pyro.tasks.sudoku.rules import Geometry
@@ -30,6 +30,14 @@ OPTIONS = {
     "evaluate": (*SMALL, "widths=[1,5]", "sampler=smc", "potential=value"),
     "scaling": ("device=cpu", "chunk=8", "depths=[1]", "widths=[1,3]", *(f"~strategies.{name}" for name in LEFT_OUT)),
     "search": (*SMALL, "at_once=2", "most=4"),
+    "svi_sudoku": (
+        "experiment=smoke",
+        "model.num_transitions=1",
+        "core.num_updates=1",
+        "train={updates: 1, num_segments: 1}",
+        "evaluate={widths: [1, 5], chunk: 1}",
+        "rivals.deterministic=null",
+    ),
 }
 
 
@@ -42,8 +50,11 @@ def prepare(folder, num_puzzles):
 
 def command(name, folder, run):
     puzzles, weights = folder / "puzzles.txt", folder / "weights.safetensors"
-    given = [f"puzzle=@{puzzles}", f"weights={weights}"] if name == "solve" else [f"checkpoint={weights}"]
-    given += [] if name == "solve" else [f"task.test={puzzles}"]
+    given = [f"checkpoint={weights}", f"task.test={puzzles}"]
+    if name == "solve":
+        given = [f"puzzle=@{puzzles}", f"weights={weights}"]
+    if name == "svi_sudoku":
+        given = [f"task.cache={folder / 'cache'}"]
     return [name, *given, *OPTIONS[name], f"run_dir={folder / run}"]
 
 
@@ -85,6 +96,7 @@ def life(words, journal, clock, number):
 
 def main(name, folder, kills, number):
     torch.set_num_threads(1)
+    experiment(name)  # its imports
     prepare(folder, 10 + 4 * kills)
     child = spawn(command(name, folder, "whole"))
     expected = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

@@ -10,11 +10,13 @@ import torch
 from every_size import write_weights
 from omegaconf import OmegaConf
 from scripts import experiment, script
+from small_peers import PEERS, PUZZLES
 from test_halting import SAMPLERS, Above, problem
 from test_run_folders import stamped
 from test_solve import TWENTY_ONE, configured, needs
 
-from gram_pyro.harness.journal import Journal, journal_of
+from gram_pyro.baselines.base import sample_peer
+from gram_pyro.harness.journal import Journal, journal_of, keep_draws_of
 from gram_pyro.harness.study import run_study
 from gram_pyro.inference.kept import clock, keep_draws
 from gram_pyro.inference.sampler import sample
@@ -132,6 +134,38 @@ def test_other_puzzles_are_drawn_anew(tmp_path):
         with journal.file, keep_draws(journal):
             found, _ = drawn("full depth", model, puzzles)
         assert torch.equal(found.log_likelihood, drawn("full depth", model, puzzles)[0].log_likelihood)
+
+
+@pytest.mark.parametrize("make", PEERS[:2])
+def test_a_peer_goes_on_to_the_same_bits(tmp_path, make, monkeypatch):
+    peer, answers = make(), []
+    for _ in range(2):
+        journal = Journal(tmp_path / "j", 1)
+        with journal.file, keep_draws(journal):
+            torch.manual_seed(0)
+            answers.append((sample_peer(peer, PUZZLES, 5, chunk=3).answers, torch.rand(3)))
+        monkeypatch.setattr(peer, "draw", lambda x: pytest.fail("it was drawn again"))
+    torch.testing.assert_close(*answers, rtol=0, atol=0)
+    assert answers[0][0].shape == (5, *PUZZLES.shape)
+
+
+def test_other_weights_draw_anew(tmp_path):
+    """However the draws lie between those of other programs."""
+    peer, weights = PEERS[0](), [tmp_path / "a", tmp_path / "b"]
+
+    def life(*contents):
+        drawn, journal = [], Journal(tmp_path / "j", 1)
+        with journal.file:
+            for file, content in zip(weights, contents, strict=True):
+                file.write_text(content)
+                peer.draw = lambda x, content=content: drawn.append(content) or x
+                with keep_draws_of(file, journal):
+                    torch.manual_seed(0)
+                    sample_peer(peer, PUZZLES, 1)
+        return drawn
+
+    assert life("1", "2") == ["1", "2"] and life("1", "2") == []
+    assert life("1", "3") == ["3"] and life("4", "3") == ["4", "3"]
 
 
 # ---------------------------------------------------------------------------------------------- experiments

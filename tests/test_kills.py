@@ -1,4 +1,4 @@
-"""Experiments on trained weights that are killed again and again lose at most what is in work."""
+"""Experiments that draw, killed again and again, lose at most what is in work."""
 
 import csv
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-NAMES = ("solve", "evaluate", "scaling", "search")
+NAMES = ("solve", "evaluate", "scaling", "search", "svi_sudoku")
 TIMES = {"seconds", "run_dir"}  # what differs between two lives
 
 
@@ -54,7 +54,14 @@ def check(name, folder, kills, sent):
 
 
 @pytest.mark.parametrize(
-    ("name", "sent"), [("solve", "SIGKILL"), ("evaluate", "SIGTERM"), ("scaling", "SIGHUP"), ("search", "SIGINT")]
+    ("name", "sent"),
+    [
+        ("solve", "SIGKILL"),
+        ("evaluate", "SIGTERM"),
+        ("scaling", "SIGHUP"),
+        ("search", "SIGINT"),
+        ("svi_sudoku", "SIGTERM"),
+    ],
 )
 def test_a_kill_loses_at_most_what_is_in_work(tmp_path, name, sent):
     check(name, tmp_path, 1, sent)

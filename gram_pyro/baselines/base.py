@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from gram_pyro.inference.chunks import in_chunks
 from gram_pyro.inference.finite import check_weights
+from gram_pyro.inference.kept import kept
 from gram_pyro.inference.sampler import DEFAULT_CHUNK, check_puzzles
 from gram_pyro.inference.trajectories import Trajectories
 
@@ -47,6 +48,15 @@ def sample_peer(peer: Peer, x: Tensor, num_particles: int, *, chunk: int = DEFAU
     check_puzzles(peer, x)
     check_weights(peer)
     rows = x.repeat(num_particles, 1)
-    answers = torch.cat([peer.draw(part) for part in in_chunks(rows, chunk)]).view(num_particles, *x.shape)
-    zero = torch.zeros(answers.shape[:2], device=x.device)
+
+    def drawn(index: Tensor) -> Trajectories:
+        return weightless(peer.draw(rows[index])[None])
+
+    parts = [kept(drawn, index, rows) for index in in_chunks(torch.arange(len(rows), device=x.device), chunk)]
+    return weightless(torch.cat([part.answers[0] for part in parts]).view(num_particles, *x.shape))
+
+
+def weightless(answers: Tensor) -> Trajectories:
+    """Answers [K, B, L] as trajectories of depth 1, of which nothing else is known."""
+    zero = torch.zeros(answers.shape[:2], device=answers.device)
     return Trajectories(answers, zero, zero[0], zero, torch.ones_like(zero, dtype=torch.int64), zero)

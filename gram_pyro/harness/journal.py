@@ -22,6 +22,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from gram_pyro.harness.interrupt import handling, interrupt_at_once
 from gram_pyro.harness.results import strict
+from gram_pyro.inference.kept import keep_draws
+
+ASIDE = ("run_dir", "resume", "trust")
 
 log = logging.getLogger(__name__)
 
@@ -86,11 +89,19 @@ def _digest(record: dict) -> str:
 
 
 def identity(config: DictConfig, *weights: Path) -> dict[str, object]:
-    """What an experiment on trained weights depends on, but for the puzzles: not where its folder is."""
+    """What an experiment depends on, but for the puzzles: not where its folder is, or how it was asked for."""
     asked = OmegaConf.to_container(config, resolve=True)
-    del asked["run_dir"]
+    asked = {key: value for key, value in asked.items() if key not in ASIDE}
     files = [sha256(path.read_bytes()).hexdigest() for path in weights]
     return {"config": asked, "weights": files, "torch": version("torch")}
+
+
+@contextmanager
+def keep_draws_of(weights: Path, journal: Journal) -> Iterator[None]:
+    """Within, what is sampled is kept, and taken from the journal as long as the file `weights` is the same."""
+    journal.once(sha256(weights.read_bytes()).hexdigest(), lambda: None)
+    with keep_draws(journal):
+        yield
 
 
 @contextmanager

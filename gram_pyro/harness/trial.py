@@ -1,14 +1,16 @@
 """A trial of the claim: train GRAM and its rivals on a task, evaluate them on unseen puzzles, and give the verdict.
 
 The run folder receives config.yaml, and per program a checkpoint and a metrics table; then results.json, results.csv
-and figures. A run that is interrupted continues in the same folder; a finished program is not trained again.
+and figures. A run that is interrupted continues in the same folder; a finished program is not trained again, and what
+was drawn for its evaluation, which draws.jsonl keeps until the end, is not drawn again.
 """
 
 import logging
 import shlex
 import sys
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cache, partial
 from pathlib import Path
 
 import pyro
@@ -41,6 +43,7 @@ from gram_pyro.harness.checkpoint import start_from
 from gram_pyro.harness.command import plain_errors
 from gram_pyro.harness.commit import commit
 from gram_pyro.harness.fit import fit
+from gram_pyro.harness.journal import identity, journal_of, keep_draws_of
 from gram_pyro.harness.load import weights_file
 from gram_pyro.harness.results import baseline_name, named, record, write_json, write_rows
 from gram_pyro.harness.resume import claim_folder, resumed
@@ -73,6 +76,15 @@ def train(name: str, config: DictConfig, task: Task, folder: Path, device: torch
     if config.start is not None and not path.exists():
         description["before"] = start_from(weights_file(config.start), learner)
     return learner, fit(learner, task, watched, path, description, device, config.seed, config.watch.every)
+
+
+@contextmanager
+def evaluations(config: DictConfig, folder: Path) -> Iterator[Callable[[str], AbstractContextManager]]:
+    """Around all of a run. Yields: a context for the evaluation of each program, by name, after its training; what is
+    drawn in it is kept until the end of the run."""
+    with ExitStack() as until_the_end:
+        journal = cache(lambda: until_the_end.enter_context(journal_of(folder / "draws.jsonl", identity(config))))
+        yield lambda name: keep_draws_of(folder / f"{name}.safetensors", journal())
 
 
 def rival_config(config: DictConfig, replacements: DictConfig) -> DictConfig:
@@ -109,11 +121,8 @@ def samplers(
     """
     draws, by = {name: (learner.sample, {})}, config.evaluate
     if name != "GRAM" and by.get("baseline_deviations") and has_baseline(learner):
-        with learner.settings.autocast(device):
-            depth = by.num_segments
-            deviations = list(by.baseline_deviations)
-            options = sampling(learner, by)
-            found = tune(learner, task, deviations, by.num_puzzles, depth, config.seed, device, **options)
+        depth, deviations, options = by.num_segments, list(by.baseline_deviations), sampling(learner, by)
+        found = tune(learner, task, deviations, by.num_puzzles, depth, config.seed, device, **options)
         about = {"kind": found.kind, "deviation": found.deviation, "tuning": found.tuning}
         draws[f"{name}, {found.kind}"] = (found.draw, {"baseline": about})
         draws[f"{name}, {MARGINALS}"] = (marginals(learner), {})
@@ -166,33 +175,29 @@ def run(config: DictConfig) -> None:
     tests = {name: subset(puzzles, config.evaluate.num_puzzles) for name, puzzles in unseen(task).items()}
     tallies: dict[str, dict[str, Tally]] = {name: {} for name in tests}
     results, rows, texts = {}, [], []
-    for name, program in programs.items():
-        learner, description = train(name, program, task, folder, device)
-        log.info("%s: %d updates in %.0f s on %s", name, description["updates"], description["seconds"], device)
-        for label, (draw, about) in samplers(name, learner, config, task, device).items():
-            results[label] = description | {"tests": {}, "per_puzzle": {}} | about
-            for test, puzzles in tests.items():
-                with learner.settings.autocast(device):
-                    _, tallies[test][label], table = evaluate(
-                        partial(draw, **sampling(learner, config.evaluate)),
-                        task,
-                        puzzles,
-                        config.evaluate.num_segments,
-                        widths,
-                        config.seed,
-                        device,
-                    )
-                results[label]["tests"][test] = table
-                results[label]["per_puzzle"][test] = record(tallies[test][label], max(widths))
-                rows += flat_rows(label, test, table, widths)
-                texts.append(
-                    f"{label} on {table['num_puzzles']} unseen puzzles '{test}', "
-                    f"{config.evaluate.num_segments} segments deep\n{markdown(table, widths)}"
-                )
-        write_rows(folder / "results.csv", rows)
-    everything = {label: join([by_label[label] for by_label in tallies.values()]) for label in results}
-    summary, text = judged(results, everything, config.seed, max(widths))
-    write_json(folder / run_folder.RESULTS, {"programs": results, "verdict": summary})  # before what may fail
+    with evaluations(config, folder) as evaluation:
+        for name, program in programs.items():
+            learner, description = train(name, program, task, folder, device)
+            log.info("%s: %d updates in %.0f s on %s", name, description["updates"], description["seconds"], device)
+            with evaluation(name), learner.settings.autocast(device):
+                for label, (draw, about) in samplers(name, learner, config, task, device).items():
+                    results[label] = description | {"tests": {}, "per_puzzle": {}} | about
+                    draw = partial(draw, **sampling(learner, config.evaluate))
+                    for test, puzzles in tests.items():
+                        depth = config.evaluate.num_segments
+                        _, result, table = evaluate(draw, task, puzzles, depth, widths, config.seed, device)
+                        tallies[test][label] = result
+                        results[label]["tests"][test] = table
+                        results[label]["per_puzzle"][test] = record(result, max(widths))
+                        rows += flat_rows(label, test, table, widths)
+                        texts.append(
+                            f"{label} on {table['num_puzzles']} unseen puzzles '{test}', {depth} segments deep\n"
+                            f"{markdown(table, widths)}"
+                        )
+            write_rows(folder / "results.csv", rows)
+        everything = {label: join([by_label[label] for by_label in tallies.values()]) for label in results}
+        summary, text = judged(results, everything, config.seed, max(widths))
+        write_json(folder / run_folder.RESULTS, {"programs": results, "verdict": summary})  # before what may fail
     for said in [*texts, text]:
         print(f"\n{said}")
 

@@ -76,10 +76,10 @@ def torch_state(device: torch.device) -> dict[str, Tensor]:
 
 
 def packed(found: Trajectories) -> dict[str, Tensor]:
-    """Trajectories as tensors by name, on the CPU."""
+    """Trajectories as tensors by name, on the CPU, copies: fields may share memory, which a file cannot."""
     fields = {name: value for name, value in found._asdict().items() if isinstance(value, Tensor)}
     history = under("history", found.history._asdict()) if found.history else {}
-    return {name: value.cpu().contiguous() for name, value in (fields | history).items()}
+    return {name: value.cpu().contiguous().clone() for name, value in (fields | history).items()}
 
 
 def unpacked(tensors: dict[str, Tensor]) -> Trajectories:

@@ -18,6 +18,8 @@ import gram_pyro.training.arguments  # noqa: F401 - from here on Pyro's objectiv
 from gram_pyro.model import GRAM
 from gram_pyro.networks.core import State
 
+PROGRAM = ("x", "y", "state", "segment")  # what a call of model or guide is given, in this order
+
 
 class Guide(AutoMessenger):
     """Base of all guides; one abstract method, `posterior`. `gram_pyro.contract.check_guide` names what is wrong.
@@ -25,13 +27,8 @@ class Guide(AutoMessenger):
     Attributes of a guide must not be named like attributes of the model (embed, core, prior, readout): Pyro's global
     store keys parameters by name, and a shared name would silently leave one of the two untrained. Use ``q_...``.
 
-    Attributes: segment, how many segments of the trajectory came before, for guides that act on it. Whoever runs
-    trajectories sets it (training and evidence do); a call without a state starts a trajectory and sets it to 0.
-    depends_on_segment, whether `posterior` looks at it.
+    A call is guide(x, y, state, segment), as of the model.
     """
-
-    segment: int = 0
-    depends_on_segment: bool = False
 
     def __init__(self, model: GRAM) -> None:
         super().__init__(model)
@@ -40,6 +37,17 @@ class Guide(AutoMessenger):
     def posterior(self, u: Tensor, y: Tensor, prior: dist.TorchDistribution, t: int) -> dist.TorchDistribution:
         """q(z_t | u_t, y).  Shapes: u [..., B, L, D], y [B, L] -> batch [..., B], event [L, D]."""
 
+    def posterior_in(
+        self, segment: int, u: Tensor, y: Tensor, prior: dist.TorchDistribution, t: int
+    ) -> dist.TorchDistribution:
+        """The same in a segment of the trajectory, `segment` others before it; here in all alike."""
+        return self.posterior(u, y, prior, t)
+
+    @property
+    def depends_on_segment(self) -> bool:
+        """Whether segments are not all alike, so that one cannot be recorded in place of another."""
+        return type(self).posterior_in is not Guide.posterior_in
+
     def get_posterior(self, name: str, prior: dist.TorchDistribution) -> dist.TorchDistribution:
         """Called by Pyro at every latent site.
 
@@ -47,16 +55,13 @@ class Guide(AutoMessenger):
         """
         if not name.startswith("z_"):
             return prior  # the answer itself, where it is not observed
-        args, kwargs = self.args_kwargs
-        y = kwargs.get("y", args[1] if len(args) > 1 else None)
-        if y is None:
+        given = arguments(*self.args_kwargs)
+        if given["y"] is None:
             raise ValueError(
                 "the guide q(z_t | u_t, y) needs a solution and got none: call it as guide(x, y) or guide(x, y, state)"
             )
-        if kwargs.get("state", args[2] if len(args) > 2 else None) is None:
-            self.segment = 0
         t = int(name.removeprefix("z_"))
-        law = self.posterior(self.upstream_value(f"u_{t}"), y, prior, t)
+        law = self.posterior_in(given["segment"], self.upstream_value(f"u_{t}"), given["y"], prior, t)
         if law.support.is_discrete != prior.support.is_discrete:
             kinds = ["discrete" if part.support.is_discrete else "continuous" for part in (prior, law)]
             raise ValueError(
@@ -99,6 +104,11 @@ class Guide(AutoMessenger):
                 kl = infer["kl"] if "kl" in infer else divergence(site["fn"], infer["prior"], site["value"])
                 found.append(kl.mean())
         return torch.stack(found)
+
+
+def arguments(args: tuple, kwargs: dict[str, object]) -> dict[str, object]:
+    """What a call of the program is given, by name."""
+    return {"y": None, "state": None, "segment": 0} | dict(zip(PROGRAM, args, strict=False)) | kwargs
 
 
 def family(law: dist.TorchDistribution) -> str:

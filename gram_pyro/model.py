@@ -56,9 +56,10 @@ class GRAM(PyroModule):
         """Whether all trajectories of a puzzle pass through the same states."""
         return self.prior.is_point_mass and not self.core.starts_at_random
 
-    def forward(self, x: Tensor, y: Tensor | None = None, state: State | None = None) -> State:
+    def forward(self, x: Tensor, y: Tensor | None = None, state: State | None = None, segment: int = 0) -> State:
         """Run one segment from `state` (the initial state if None) and return the state it ends in.
 
+        Args: segment, how many came before it, for guides; the program is the same in all.
         Shapes: x, y [B, L]; state and result [..., B, L, D], any leading particle dims.
         """
         with pyro.plate("puzzles", x.shape[0], dim=-1):

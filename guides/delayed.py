@@ -3,8 +3,8 @@
     q = p(z_t | u_t) in segments 0 .. m - 1 (KL zero),   q = inner(z_t | u_t, y) from segment m on
 
 Later segments then train on states that prior rollouts reach, not on states that know the answer. Which segment it is,
-is told by whoever runs the trajectory, in `Guide.segment`: neither a count of calls (one segment may be several calls)
-nor the state knows it.
+is told with every call, guide(x, y, state, segment): neither a count of calls (one segment may be several calls) nor
+the state knows it.
 """
 
 from collections.abc import Callable
@@ -19,11 +19,8 @@ from gram_pyro.model import GRAM
 class Delayed(Guide):
     """Args: model; inner, what builds a guide from the model; num_segments m of the prior. The outermost of wrappers.
 
-    By hand, set ``guide.segment`` before every call that goes on from a state.  Raises: ValueError unless m >= 1.
-    Source: ours.
+    Raises: ValueError unless m >= 1.  Source: ours.
     """
-
-    depends_on_segment = True
 
     def __init__(self, model: GRAM, inner: Callable[[GRAM], Guide], num_segments: int = 1) -> None:
         super().__init__(model)
@@ -32,4 +29,10 @@ class Delayed(Guide):
         self.q_inner, self.num_segments = inner(model), num_segments
 
     def posterior(self, u: Tensor, y: Tensor, prior: dist.TorchDistribution, t: int) -> dist.TorchDistribution:
-        return prior if self.segment < self.num_segments else self.q_inner.posterior(u, y, prior, t)
+        """Of a segment from m on."""
+        return self.q_inner.posterior(u, y, prior, t)
+
+    def posterior_in(
+        self, segment: int, u: Tensor, y: Tensor, prior: dist.TorchDistribution, t: int
+    ) -> dist.TorchDistribution:
+        return prior if segment < self.num_segments else self.posterior(u, y, prior, t)

@@ -141,8 +141,7 @@ def test_mean_kl_is_over_segments_and_transitions():
     state = None
     for _ in range(2):  # the prior's segments, of KL zero
         state = model(x, y, state)
-    guide.segment = 2
-    guide(x, y, state)
+    guide(x, y, state, 2)
     close(found, guide.kl() / 3)
 
 

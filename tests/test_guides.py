@@ -157,7 +157,6 @@ def test_flow_density_and_draws():
 def test_draws_have_the_moments_of_the_law(name):
     model, _ = program()
     guide = shake(GUIDES[name](model))
-    guide.segment = 1
     u = torch.randn(1, L, D)
     law = guide.posterior(u, torch.zeros(1, L, dtype=torch.int64), model.prior(u, 0), 0)
     moments_agree(law.rsample((10000,)).detach(), law.mean.detach(), law.variance.detach())

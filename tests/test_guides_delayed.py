@@ -27,8 +27,7 @@ def test_delayed_is_the_prior_and_then_the_inner_guide():
     u, y = torch.randn(B, L, D), batch()[1]
     prior = model.prior(u, 0)
     for segment in range(4):
-        guide.segment = segment
-        law = guide.posterior(u, y, prior, 0)
+        law = guide.posterior_in(segment, u, y, prior, 0)
         if segment < 2:
             assert law is prior
         else:
@@ -44,14 +43,14 @@ def test_delayed_knows_the_segment_in_training(local_params, objective):
     model, guide = delayed(2)
     settings = TrainSettings(updates=8, num_segments=4, batch_size=4, free_share=0.5, precision="fp32")
     trainer = Trainer(model, guide, Heads(D), objective, settings)
-    seen, posterior = [], guide.posterior
+    seen, posterior = [], guide.posterior_in
 
-    def watched(u, y, prior, t):
-        law = posterior(u, y, prior, t)
-        seen.append((guide.segment, law is prior))
+    def watched(segment, u, y, prior, t):
+        law = posterior(segment, u, y, prior, t)
+        seen.append((segment, law is prior))
         return law
 
-    guide.posterior = watched
+    guide.posterior_in = watched
     x, y = batch(4)
     for _ in range(2):
         record = trainer.trajectory(Batch(x, y, y[:, None], torch.ones(4, 1, dtype=torch.bool)))
@@ -74,13 +73,13 @@ def test_delayed_knows_the_segment_in_evidence():
         truth = log_evidence(model, x, y, num_segments=2)
         estimate = weights.exp()
         assert ((estimate.mean(0) - truth.exp()).abs() < 4.5 * estimate.std(0) / 20).all()
-    segments, posterior = [], guide.posterior
+    segments, posterior = [], guide.posterior_in
 
-    def watched(*args):
-        segments.append(guide.segment)
-        return posterior(*args)
+    def watched(segment, *args):
+        segments.append(segment)
+        return posterior(segment, *args)
 
-    guide.posterior = watched
+    guide.posterior_in = watched
     guided_filter(model, guide, x, y, 4, 3, chunk=5)
     assert segments == [s for s in range(3) for _ in range(2 * 3)]  # 12 rows are 3 chunks
 
@@ -89,29 +88,32 @@ def test_delayed_evidence_is_that_of_the_inner_guide_from_where_it_starts():
     """A trajectory with m = 1 of N = 2: the weight is p(y | h) p / q of the last segment alone."""
     model, guide = delayed(1, num_transitions=2)
     x, y = batch()
-    ratios, posterior = [], guide.posterior
+    ratios, posterior = [], guide.posterior_in
 
-    def watched(u, y, prior, t):
-        law = posterior(u, y, prior, t)
+    def watched(segment, u, y, prior, t):
+        law = posterior(segment, u, y, prior, t)
         z = law.rsample()
         ratios.append(prior.log_prob(z) - law.log_prob(z))
         return dist.Delta(z, law.log_prob(z), event_dim=2)
 
-    guide.posterior = watched
+    guide.posterior_in = watched
     particles = guided_filter(model, guide, x, y, 5, 2, threshold=0.0)
     assert all(r.eq(0).all() for r in ratios[:2]) and all((r != 0).all() for r in ratios[2:])
     answer = model.readout(particles.cloud.state).log_prob(y.repeat(5, 1))
     close(particles.log_weights, (answer + sum(ratios)).view(5, 3))
 
 
-def test_a_call_without_a_state_starts_a_trajectory():
+def test_the_segment_comes_with_the_call_and_stays_with_no_one():
     model, guide = delayed(1)
     x, y = batch()
-    guide.segment = 3
-    guide(x, y)
-    assert guide.segment == 0 and guide.kl().eq(0).all()
-    guide.segment = 3
+    guide(x, y, None, 3)
+    assert (guide.kl() > 1e-3).all()
     guide(x, y, guide.final_state())
-    assert guide.segment == 3 and (guide.kl() > 1e-3).all()
-    guide(x, y, state=None)
-    assert guide.segment == 0
+    assert guide.kl().eq(0).all()  # a first one, unless something else is said
+    guide(x, y, state=guide.final_state(), segment=1)
+    assert (guide.kl() > 1e-3).all()
+
+
+def test_only_a_guide_that_acts_on_the_segment_depends_on_it():
+    model, guide = delayed(1)
+    assert guide.depends_on_segment and not guide.q_inner.depends_on_segment

@@ -27,8 +27,7 @@ def test_every_parameter_trains_and_the_loss_falls(local_params, name):
         for _ in range(8):
             state = None
             for segment in range(2):
-                guide.segment = segment
-                loss, state = segment_loss(objective, model, guide, x, y, state)
+                loss, state = segment_loss(objective, model, guide, x, y, state, segment)
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
@@ -54,13 +53,12 @@ def test_stock_svi_trains_every_parameter(name):
     """Pyro's global store keys parameters by name; a nested guide's have names of their own too."""
     model, _ = program(shaken=False)
     guide = GUIDES[name](model)
-    guide.segment = 1
     x, y = batch()
     state = State(torch.randn(B, L, D), torch.randn(B, L, D))
     before = {n: p.detach().clone() for n, p in parameters(model, guide).items()}
     svi = SVI(model, guide, pyro.optim.Adam({"lr": 1e-2}), Trace_ELBO())
     for _ in range(3):
-        svi.step(x, y, state)
+        svi.step(x, y, state, 1)
     moved = {n: (p - before[n]).abs().max() for n, p in parameters(model, guide).items()}
     assert all(m > 0 for m in moved.values()), [n for n, m in moved.items() if m == 0]
 

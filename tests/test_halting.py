@@ -51,7 +51,7 @@ def rows_of(model):
 def test_halted_rows_keep_their_state_and_cost_nothing():
     asked = []
 
-    def propose(index, state):
+    def propose(index, state, segment):
         asked.append(index.tolist())
         return State(state.h + 1 + index[:, None, None], state.l - 1), torch.full((len(index),), 0.25)
 

@@ -99,16 +99,11 @@ class OwnsTheModel(WrongGuide):
         self.q_readout = model.readout
 
 
-class HidesTheSegment(WrongGuide):
-    def numbers(self, u, y):
-        return super().numbers(u / (1 + self.segment), y)
-
-
 class IgnoresThePrior(WrongGuide):
     """Skips the check in Guide, as one that overrides get_posterior may."""
 
     def get_posterior(self, name, prior):
-        return self.posterior(self.upstream_value(f"u_{name[2:]}"), self.args_kwargs[0][1], prior, 0)
+        return self.posterior_in(0, self.upstream_value(f"u_{name[2:]}"), self.args_kwargs[0][1], prior, 0)
 
 
 class Rounded(dist.Normal):
@@ -133,7 +128,6 @@ WRONG_GUIDES = {
     GuideUnused: "no gradient reaches q_table.weight, q_net.weight; use it in the law",
     SharesAName: "the model has attributes of the same name, embed, and Pyro would train one.*write q_embed",
     OwnsTheModel: "parameters of the model are registered as its own",
-    HidesTheSegment: "its law is another in another segment.*write depends_on_segment = True in the class",
     NoPath: "its draws are not reparameterised, while the prior's are.*return a law with rsample",
     IgnoresThePrior: "under a discrete prior its draws are none the prior could make",
 }

@@ -20,7 +20,6 @@ from gram_pyro.contract.laws import (
     check_law,
     check_laws,
     check_neighbours,
-    close,
     densities,
     laboratory,
     states,
@@ -48,7 +47,6 @@ def check_guide(make: Callable[[GRAM], Guide], prior: Prior | None = None) -> No
         check_path(name, guide, y)
         check_laws(name, lambda u: guided(guide, u, y), DIM, "u, y and t")
         check_answers(name, guide, y)
-        check_segment(name, guide, y)
         segments = [lambda u, n=n: guided(guide, u, y, n) for n in range(NUM_SEGMENTS)]
         check_gradients(name, guide, segments, DIM)
         check_support(name, make, y)
@@ -82,19 +80,19 @@ def build(make: Callable[[GRAM], Guide], prior: Prior) -> Guide:
 
 
 def guided(guide: Guide, u: Tensor, y: Tensor, segment: int = NUM_SEGMENTS - 1) -> list[dist.TorchDistribution]:
-    """Run the program from u and return what `posterior` answered at every transition, checked."""
-    found, posterior = [], guide.posterior
+    """Run the program from u and return what `posterior_in` answered at every transition, checked."""
+    found, posterior = [], guide.posterior_in
 
     def watched(*args: object) -> dist.TorchDistribution:
         found.append(posterior(*args))
         check_law(f"the posterior of {type(guide).__name__}", found[-1], u)
         return found[-1]
 
-    guide.posterior, guide.segment = watched, segment
+    guide.posterior_in = watched
     try:
-        guide(torch.zeros_like(y), y, State(u, u))
+        guide(torch.zeros_like(y), y, State(u, u), segment)
     finally:
-        del guide.posterior
+        del guide.posterior_in
     return found
 
 
@@ -134,18 +132,6 @@ def check_answers(name: str, guide: Guide, y: Tensor) -> None:
     points = [law.sample() for law in guided(guide, u, y)]
     others = (densities(guided(guide, u, solution), points)[..., 1:] for solution in (other, y))
     check_neighbours(name, *others, "the solution y")
-
-
-def check_segment(name: str, guide: Guide, y: Tensor) -> None:
-    """Whether a guide that acts on the number of the segment says so: a recorded segment would be the wrong one."""
-    u = states(DIM)
-    points = [law.sample() for law in guided(guide, u, y)]
-    by_segment = [densities(guided(guide, u, y, n), points) for n in range(NUM_SEGMENTS)]
-    if not guide.depends_on_segment and not all(close(density, by_segment[0]) for density in by_segment):
-        raise ContractError(
-            f"{name}: its law is another in another segment, and depends_on_segment is False; write "
-            "depends_on_segment = True in the class"
-        )
 
 
 def check_support(name: str, make: Callable[[GRAM], Guide], y: Tensor) -> None:

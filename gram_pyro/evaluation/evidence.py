@@ -28,8 +28,8 @@ from gram_pyro.training.importance import Weighed
 def from_guide(model: GRAM, guide: Guide, x: Tensor, y: Tensor) -> Propose:
     """Advance by drawing every latent from the guide.  Shapes: x, y [R, L]."""
 
-    def propose(index: Tensor, state: State) -> tuple[State, Tensor]:
-        weighed = Weighed(model, guide, x[index], y[index], state)
+    def propose(index: Tensor, state: State, segment: int) -> tuple[State, Tensor]:
+        weighed = Weighed(model, guide, x[index], y[index], state, segment)
         return guide.final_state(), weighed.latents
 
     return propose
@@ -63,7 +63,6 @@ def guided_filter(
         return model.readout(state, rows[index]).log_prob(targets[index])
 
     for segment in range(num_segments):
-        guide.segment = segment
         particles.weigh(cloud.advance(), cloud.read(likelihood))
         if segment < num_segments - 1:
             particles.steer()

@@ -95,8 +95,7 @@ def mean_kl(guide: Guide, x: Tensor, y: Tensor, num_segments: int) -> list[float
     """KL(q || p) of every transition, nats per puzzle, averaged over the segments of one guided trajectory."""
     state, found = None, []
     for segment in range(num_segments):
-        guide.segment = segment
-        guide(x, y, state)
+        guide(x, y, state, segment)
         state = guide.final_state()
         found.append(guide.kl())
     return torch.stack(found).mean(0).tolist()

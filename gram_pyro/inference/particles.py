@@ -9,15 +9,15 @@ from gram_pyro.inference.finite import Finite
 from gram_pyro.model import GRAM
 from gram_pyro.networks.core import State
 
-Propose = Callable[[Tensor, State], tuple[State, Tensor]]
+Propose = Callable[[Tensor, State, int], tuple[State, Tensor]]
 
 
 class Cloud:
     """R trajectories at the same segment.
 
-    Args: propose(index [r], state of those rows) -> their state one segment on, and log p / q of the latents drawn
-    ([r], nats); state, where all start (written to); chunk, rows advanced at once, which bounds memory; puzzles [R],
-    what rows are of, for messages.
+    Args: propose(index [r], state of those rows, segments run before) -> their state one segment on, and log p / q of
+    the latents drawn ([r], nats); state, where all start (written to); chunk, rows advanced at once, which bounds
+    memory; puzzles [R], what rows are of, for messages.
 
     Attributes: halted [R] bool; depth [R] int64, segments run; change [R], rms of h_n - h_{n-1} over the last one.
     A halted trajectory leaves the batch: it keeps its state and costs nothing.
@@ -36,17 +36,17 @@ class Cloud:
 
         Raises: FloatingPointError if the program came to a number that is not finite.
         """
-        self.segment += 1
         log_ratio = torch.zeros_like(self.change)
         active = (~self.halted).nonzero().squeeze(1)
         for index in active.split(self.chunk) if len(active) else ():
             before = self.state.select(index)
-            with Finite(self.segment, self.puzzles[index]):
-                after, log_ratio[index] = self.propose(index, before)
+            with Finite(self.segment + 1, self.puzzles[index]):
+                after, log_ratio[index] = self.propose(index, before, self.segment)
             self.change[index] = (after.h - before.h).square().mean((-2, -1)).sqrt().to(self.change.dtype)
             for whole, part in zip(self.state, after, strict=True):
                 whole[index] = part.to(whole.dtype)
         self.depth[active] += 1
+        self.segment += 1
         return log_ratio
 
     def select(self, index: Tensor) -> None:
@@ -63,7 +63,7 @@ class Cloud:
 def from_prior(model: GRAM, x: Tensor) -> Propose:
     """Advance by drawing every latent from the prior: p / q is 1.  Shapes: x [R, L]."""
 
-    def propose(index: Tensor, state: State) -> tuple[State, Tensor]:
+    def propose(index: Tensor, state: State, segment: int) -> tuple[State, Tensor]:
         state = model.reason(x[index], state)
         return state, state.h.new_zeros(len(index))
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from gram_pyro.distributions.gradient import stop_gradient
-from gram_pyro.guide import Guide
+from gram_pyro.guide import Guide, arguments
 from gram_pyro.inference.weights import log_mean_exp
 from gram_pyro.model import GRAM
 from gram_pyro.training.arguments import check_model, check_names, check_reparameterised, warn_of_truncation
@@ -160,7 +160,7 @@ class RWS(Importance_ELBO):
     """Wake-wake: model and guide raise log p(y, z_k) and log q(z_k | y) of the drawn latents by their weights v_k.
 
     No gradient passes through a draw, so discrete latents train too. The guide's term is cut at u_t: it moves the
-    guide alone. The guide's `posterior` is called once more, after the run: it may read its arguments only.
+    guide alone. The guide's `posterior_in` is called once more, after the run: it may read its arguments only.
     """
 
     def differentiable_loss(self, model: GRAM, guide: Guide, *args: object, **kwargs: object) -> Tensor:
@@ -169,13 +169,13 @@ class RWS(Importance_ELBO):
 
     def surrogate(self, model: GRAM, guide: Guide, weighed: Weighed, args: tuple, kwargs: dict) -> Tensor:
         share = weighed.log_weights.detach().softmax(0)
-        y = kwargs.get("y", args[1] if len(args) > 1 else None)
+        given = arguments(args, kwargs)
         wake = 0.0
         for name, z in latents(weighed.guide_trace).items():
             t = int(name.removeprefix("z_"))
             u = weighed.model_trace.nodes[f"u_{t}"]["value"].detach()
             prior: Distribution = stop_gradient(weighed.model_trace.nodes[name]["fn"])
-            wake = wake + (share * guide.posterior(u, y, prior, t).log_prob(z)).sum()
+            wake = wake + (share * guide.posterior_in(given["segment"], u, given["y"], prior, t).log_prob(z)).sum()
         return -wake - (share * log_joint(weighed.model_trace)).sum()
 
 

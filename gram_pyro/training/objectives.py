@@ -160,12 +160,20 @@ class Surrogate(ELBO):
 
 
 def segment_loss(
-    objective: ELBO, model: GRAM, guide: Guide, x: Tensor, y: Tensor, state: State | None, beta: float = 1.0
+    objective: ELBO,
+    model: GRAM,
+    guide: Guide,
+    x: Tensor,
+    y: Tensor,
+    state: State | None,
+    segment: int = 0,
+    beta: float = 1.0,
 ) -> tuple[Tensor, State]:
     """One guided segment: the negative bound on log p(y | x, state) and the state it ends in.
 
+    Args: segment, how many came before it.
     Returns: loss, a scalar in nats per puzzle; the final state, detached.
     """
     with ScaleLatents(beta):
-        loss = objective.differentiable_loss(model, guide, x, y, state)
+        loss = objective.differentiable_loss(model, guide, x, y, state, segment)
     return loss / len(x), guide.final_state()

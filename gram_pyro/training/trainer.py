@@ -82,7 +82,6 @@ class Trainer(Learner):
         """
         rollouts = [Rollout(self, batch, part) for part in parts(self.settings.accumulate)]
         for segment in range(self.settings.num_segments):
-            self.guide.segment = segment
             if self.graph:
                 self.graph(rollouts[0], segment)
                 rollouts[0].show(segment)
@@ -140,7 +139,7 @@ class Rollout:
     def advance(self, segment: int) -> Tensor:
         """Move both states on by a segment.  Returns: this part's share of the loss."""
         with self.part.noise(self.num_guided):
-            loss = (1 - self.free_share) * self.bound()
+            loss = (1 - self.free_share) * self.bound(segment)
         with self.part.noise(self.num_watched // self.each, self.each):
             if self.trainer.settings.num_free:
                 return loss + self.free_share * self.miss(segment)
@@ -154,10 +153,12 @@ class Rollout:
         if (self.trainer.settings.num_segments - 1 - segment) % stride == 0:
             self.seen.append(self.free_state)
 
-    def bound(self) -> Tensor:
+    def bound(self, segment: int) -> Tensor:
         t, (x, y, *_) = self.trainer, self.guided
         share = len(x) / self.num_guided
-        bound, self.guided_state = segment_loss(t.objective, t.model, t.guide, x, y, self.guided_state, t.settings.beta)
+        bound, self.guided_state = segment_loss(
+            t.objective, t.model, t.guide, x, y, self.guided_state, segment, t.settings.beta
+        )
         self.log("loss", share * bound)
         self.log("kl", share * t.guide.kl())
         return share * bound

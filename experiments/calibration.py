@@ -21,6 +21,7 @@ from torch import Tensor
 
 from gram_pyro.evaluation.calibration import auroc, brier, calibration_error, threshold_for
 from gram_pyro.evaluation.evaluate import roll_out, selected
+from gram_pyro.evaluation.tables import rows_markdown
 from gram_pyro.harness.build import build_sampler
 from gram_pyro.harness.study import Study, run_study, save_study, say_where
 from gram_pyro.plots.inference import calibration_figure
@@ -51,13 +52,6 @@ def abstention(confidence: Tensor, right: Tensor, target: float) -> dict[str, fl
         "accuracy_answered": among.double().mean().item() if len(among) else None,
         "wrong_answered": int((~among).sum()),
     }
-
-
-def table(rows: list[dict]) -> str:
-    """Rows as a Markdown table."""
-    cell = lambda v: f"{v:.4f}" if isinstance(v, float) else str(v)  # noqa: E731
-    lines = ["| " + " | ".join(rows[0]) + " |", "| --- " * len(rows[0]) + "|"]
-    return "\n".join(lines + ["| " + " | ".join(map(cell, row.values())) + " |" for row in rows])
 
 
 def run(study: Study, config: DictConfig) -> None:
@@ -96,7 +90,7 @@ def run(study: Study, config: DictConfig) -> None:
         f"{puzzles.num_puzzles} unseen puzzles, {k} trajectories, {config.num_segments} segments, "
         f"{seconds:.0f} s on {device}"
     )
-    print(table(rows))
+    print(rows_markdown(rows))
     calibration_figure(critics, folder / "trajectories.png")
     calibration_figure(chosen, folder / "selected.png")
     say_where(study)

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from gram_pyro.evaluation.evaluate import evaluate
+from gram_pyro.evaluation.tables import rows_markdown
 from gram_pyro.harness.study import Study, run_study, save_study, say_where
 from gram_pyro.inference.noise import hot_start
 from gram_pyro.plots.trial import frontier_figure
@@ -56,9 +57,7 @@ def run(study: Study, config: DictConfig) -> None:
                 }
             )
     save_study(study, config, "frontier", rows)
-    print("| " + " | ".join(COLUMNS) + " |\n" + "| --- " * len(COLUMNS) + "|")
-    for row in rows:
-        print("| " + " | ".join(f"{row[c]:.2f}" if isinstance(row[c], float) else str(row[c]) for c in COLUMNS) + " |")
+    print(rows_markdown(rows, COLUMNS))
     frontier_figure(rows, folder / "frontier.png")
     say_where(study)
 

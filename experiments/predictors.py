@@ -15,6 +15,7 @@ import torch
 from omegaconf import DictConfig
 
 from gram_pyro.evaluation.predictors import evidence, observe, pooled, views_agree, within
+from gram_pyro.evaluation.tables import rows_markdown
 from gram_pyro.harness.study import Study, run_study, save_study, say_where
 from gram_pyro.plots.predictors import predictors_figure
 from gram_pyro.tasks.base import Puzzles, subset, unseen
@@ -23,12 +24,6 @@ from gram_pyro.tasks.base import Puzzles, subset, unseen
 def known(number: float) -> float | None:
     """None where there is no number: all answers are valid, say."""
     return None if math.isnan(number) else number
-
-
-def shown(row: dict, key: str) -> str:
-    """A value and its error, as a cell of the table."""
-    value, error = row[key], row[f"{key}_se"]
-    return "" if value is None else f"{value:.3f}" if error is None else f"{value:.3f} ± {error:.3f}"
 
 
 def judged(study: Study, config: DictConfig, name: str, puzzles: Puzzles) -> list[dict[str, object]]:
@@ -65,10 +60,7 @@ def run(study: Study, config: DictConfig) -> None:
     for name, puzzles in unseen(study.task).items():
         rows += judged(study, config, name, subset(puzzles, config.num_puzzles))
     save_study(study, config, "predictors", rows)
-    print("| test | valid | predictor | AUROC | within puzzles | puzzles with both |\n" + "| --- " * 6 + "|")
-    for row in rows:
-        cells = row["test"], f"{row['valid']:.3f}", row["predictor"], shown(row, "auroc"), shown(row, "within")
-        print("| " + " | ".join(cells) + f" | {row['mixed_puzzles']} |")
+    print(rows_markdown(rows))
     predictors_figure(rows, study.folder / "predictors.png")
     say_where(study)
 

@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from gram_pyro.evaluation.metrics import standard_error
+from gram_pyro.evaluation.tables import rows_markdown
 from gram_pyro.harness.build import choose_device
 from gram_pyro.harness.command import plain_errors
 from gram_pyro.harness.load import load
@@ -143,10 +144,7 @@ def run(config: DictConfig) -> None:
     rows = [referee(name, config) for name in config.datasets]
     write_rows(folder / "referees.csv", rows)
     write_json(folder / "referees.json", {"config": OmegaConf.to_container(config, resolve=True), "rows": rows})
-    print("| data set | weights | right | any | disagreements |\n" + "| --- " * 5 + "|")
-    for row in rows:
-        right, differ = f"{row['right']:.4f} ± {row['right_se']:.4f}", f"{row['disagreements']} of {row['judged']}"
-        print(f"| {row['dataset']} | {row['weights']} | {right} | {row['any']:.4f} | {differ} |")
+    print(rows_markdown(rows))
     print(f"\ntables are in {folder}")
 
 

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from gram_pyro.evaluation.evaluate import judge, roll_out, selected
 from gram_pyro.evaluation.metrics import Tally, ceiling, per_puzzle, standard_error
+from gram_pyro.evaluation.tables import rows_markdown
 from gram_pyro.harness.build import build_sampler
 from gram_pyro.harness.load import Program
 from gram_pyro.harness.study import Study, run_study, save_study, say_where
@@ -111,10 +112,7 @@ def run(study: Study, config: DictConfig) -> None:
         rows = measure(study, puzzles, config)
 
     print(f"\n{puzzles.num_puzzles} puzzles; accuracy of the one selected answer, and of K trajectories")
-    print("| " + " | ".join(COLUMNS) + " |\n" + "| --- " * len(COLUMNS) + "|")
-    for row in rows:
-        cells = [f"{row[c]:.4g}" + (f" ± {row[f'{c}_se']:.2g}" if f"{c}_se" in row else "") for c in COLUMNS[1:]]
-        print(f"| {row['strategy']} | " + " | ".join(cells) + " |")
+    print(rows_markdown(rows, COLUMNS))
     scaling_figure(rows, folder / "accuracy.png")
     deepest = [row for row in rows if row["num_segments"] == max(config.depths)]
     curves: dict[str, list[tuple[int, float, float]]] = {}

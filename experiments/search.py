@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from gram_pyro.evaluation.hazard import Law, fit
 from gram_pyro.evaluation.metrics import standard_error
+from gram_pyro.evaluation.tables import rows_markdown
 from gram_pyro.harness.build import build_sampler
 from gram_pyro.harness.results import write_rows
 from gram_pyro.harness.study import Study, is_repeating, run_study, save_study, say_where
@@ -27,8 +28,6 @@ from gram_pyro.inference.search import Found, search
 from gram_pyro.inference.trajectories import Trajectories
 from gram_pyro.plots.search import search_figure
 from gram_pyro.tasks.base import Puzzles, subset, unseen
-
-COLUMNS = ("limit", "solved", "solved_se", "trajectories")
 
 
 def limits(most: int) -> list[int]:
@@ -113,9 +112,7 @@ def run(study: Study, config: DictConfig) -> None:
                 bar.update(int(round.right.any(0).sum()))
                 bar.set_postfix(drawn=round.earlier + len(round.right))
                 rows = save(study, config, name, puzzles, found, clock() - began)
-        print("| " + " | ".join(COLUMNS) + " |\n" + "| --- " * len(COLUMNS) + "|")
-        for row in rows:
-            print("| " + " | ".join(f"{row[c]:.4g}" for c in COLUMNS) + " |")
+        print(rows_markdown(rows))
     say_where(study)
 
 

@@ -155,6 +155,12 @@ def test_a_table_of_rows_has_every_column():
     assert text.splitlines() == ["| a | b | c |", "| --- | --- | --- |", "| 1 | 0.5000 |  |", "| 2 |  | x |"]
 
 
+def test_a_table_shows_errors_beside_what_they_are_of():
+    rows = [{"a": 0.5, "a_se": 0.01, "b_se": 1.0}, {"a": 0.25, "a_se": None}, {"a": None, "a_se": None}]
+    assert rows_markdown(rows).splitlines()[2:] == ["| 0.5000 ± 0.0100 | 1.0000 |", "| 0.2500 |  |", "|  |  |"]
+    assert rows_markdown(rows, ["a"]).splitlines() == ["| a |", "| --- |", "| 0.5000 ± 0.0100 |", "| 0.2500 |", "|  |"]
+
+
 def test_the_figure_shows_validity_and_where_it_is_known_the_distance_from_uniform():
     rows = [{"segments": n, "valid": v, "valid_se": 0.01, "distinct": 0.9} for n, v in ((1, 0.0), (2, 0.5), (4, 1.0))]
     tv = [{}, {"tv": 0.3, "tv_uniform": 0.1, "tv_uniform_sd": 0.02}, {"tv": 0.2, "tv_uniform": 0.1, "tv_uniform_sd": 0}]

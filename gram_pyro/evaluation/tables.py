@@ -36,12 +36,24 @@ def cell(table: Mapping[str, Mapping[int, float]], name: str, width: int) -> str
     return f"{mean:.4f}" + ("" if se is None else f" ± {se:.4f}")
 
 
-def rows_markdown(rows: Sequence[Mapping]) -> str:
-    """Rows as a Markdown table; its columns are all that any row has, in the order they come."""
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    cells = [[row.get(column, "") for column in columns] for row in rows]
-    lines = [[f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in line] for line in cells]
+def rows_markdown(rows: Sequence[Mapping], columns: Sequence[str] | None = None) -> str:
+    """Rows as a Markdown table.
+
+    Args: columns; None: all that any row has, in the order they come. NAME_se is shown beside NAME, as its error, where
+    NAME is there and it is not asked for itself.
+    """
+    if columns is None:
+        every = list(dict.fromkeys(key for row in rows for key in row))
+        columns = [key for key in every if key.removesuffix("_se") not in every or not key.endswith("_se")]
+    lines = [[_shown(row, column) for column in columns] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in [columns, ["---"] * len(columns), *lines])
+
+
+def _shown(row: Mapping, column: str) -> str:
+    """A value and its standard error; nothing where there is none."""
+    value, error = row.get(column), row.get(f"{column}_se")
+    shown = "" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
+    return shown if error is None or not shown else f"{shown} ± {error:.4f}"
 
 
 def flat_rows(

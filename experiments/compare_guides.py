@@ -2,7 +2,7 @@
 
     python experiments/compare_guides.py
     python experiments/compare_guides.py seeds=[0] guides=[concat,residual] train.updates=200
-    PYTHONPATH=. python experiments/compare_guides.py +own.mine._target_=my_guide.Mine '+own.mine.dim=${dim}'
+    gram-pyro compare_guides +own.mine._target_=my_guide.Mine '+own.mine.dim=${dim}'
 
 Every entry is trained from every seed in a folder of its own and measured on unseen puzzles with several solutions (see
 gram_pyro/harness/compare.py). What is finished is not run again, so entries and seeds can be added. The run folder

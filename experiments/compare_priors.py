@@ -2,7 +2,7 @@
 
     python experiments/compare_priors.py
     python experiments/compare_priors.py seeds=[0] priors=[gaussian,student_t] train.updates=200
-    PYTHONPATH=. python experiments/compare_priors.py +own.mine._target_=my_prior.Mine '+own.mine.dim=${dim}'
+    gram-pyro compare_priors +own.mine._target_=my_prior.Mine '+own.mine.dim=${dim}'
 
 Every entry is trained from every seed in a folder of its own and measured on unseen puzzles with several solutions (see
 gram_pyro/harness/compare.py). What is finished is not run again, so entries and seeds can be added. The run folder

@@ -19,7 +19,7 @@ from gram_pyro.evaluation.tables import markdown, rows_markdown
 from gram_pyro.harness.checkpoint import read, write
 from gram_pyro.harness.command import plain_errors
 from gram_pyro.harness.former import complete
-from gram_pyro.harness.load import load_program
+from gram_pyro.harness.load import load_program, weights_file
 from gram_pyro.harness.results import number
 
 
@@ -69,7 +69,7 @@ def without_folders(value: object) -> object:
 
 
 def run(config: DictConfig) -> None:
-    path, folder = Path(config.checkpoint), Path(config.folder)
+    path, folder = weights_file(config.checkpoint), Path(config.folder)
     tensors, description = read(path)
     results = path.parent / "results.json"
     if not results.is_file():

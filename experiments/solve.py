@@ -1,9 +1,9 @@
 """Solve puzzles with shipped weights: every solution found, how many trajectories agree, how sure the model is.
 
     python experiments/solve.py puzzle=5..3.6..3..........1........14..2...
-    python experiments/solve.py queens=3.......
-    python experiments/solve.py puzzle=... save=thinking.gif
-    python experiments/solve.py puzzle=@puzzles.txt      # or .csv, .jsonl, also .gz, .xz; @- is the standard input
+    python experiments/solve.py puzzle=3....... save=thinking.gif        # a board of queens
+    python experiments/solve.py puzzle=puzzles.txt      # or .csv, .jsonl, also .gz, .xz; - is the standard input
+    python experiments/solve.py queens=boards.txt       # where the symbols do not tell what they are
 
 How many solutions there are is said where an exact solver can count them at once; if there are none, nothing is drawn.
 Only answers that obey the rules are shown; their confidence is the mean halt probability of the trajectories that
@@ -24,7 +24,8 @@ import pyro
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from gram_pyro.app.puzzle import READERS, Board, Puzzle, as_text, check_puzzle, read_file, shipped_weights
+from gram_pyro.app.puzzle import Board, Puzzle, as_text, check_puzzle, shipped_weights
+from gram_pyro.app.reading import is_file, read_puzzles
 from gram_pyro.app.solution_count import count_solutions, in_words
 from gram_pyro.app.solver import Outcome, open_weights, solve, think
 from gram_pyro.harness.command import plain_arguments, plain_errors
@@ -40,12 +41,12 @@ COLUMNS = ("line", "puzzle", "solutions", "exist", "drawn", "right", "votes", "c
 ABSTENTION = "no trajectory found a solution; give a larger most= or num_segments="
 
 
-def asked(config: DictConfig) -> tuple[str, str]:
-    """The kind of puzzle that came, and its text.  Raises: ValueError unless there is one."""
-    came = {"sudoku": config.puzzle, "queens": config.queens}
-    texts = [(kind, str(text)) for kind, text in came.items() if text is not None]
+def asked(config: DictConfig) -> tuple[str, str | None]:
+    """The text that came, and the kind of puzzle if that was said.  Raises: ValueError unless there is one."""
+    came = {None: config.puzzle, "queens": config.queens}
+    texts = [(str(text), kind) for kind, text in came.items() if text is not None]
     if len(texts) != 1:
-        raise ValueError("write puzzle=..., a Sudoku, or queens=..., a board, and not both")
+        raise ValueError("write puzzle=..., or queens=... for boards of queens, and not both")
     return texts[0]
 
 
@@ -157,15 +158,15 @@ def solve_all(
 
 def run(config: DictConfig) -> bool:
     start = time.monotonic()
-    kind, text = asked(config)
-    is_file = text.startswith("@")
-    puzzles = read_file(kind, text[1:]) if is_file else [READERS[kind](text)]
-    if is_file and config.save is not None:
+    text, kind = asked(config)
+    puzzles = read_puzzles(text, kind)
+    several = is_file(text) or len(puzzles) > 1
+    if several and config.save is not None:
         raise ValueError(f"save={config.save} animates one puzzle; write it in place of {text}")
     programs, weights = open_for(puzzles, config.weights, config.trust)
     hot = {"temperature": config.temperature, "num_hot": config.num_hot, "halt_at": config.halt_at}
     size = (partial(hot_start, **hot), config.num_particles, config.num_segments)
-    if not is_file:
+    if not several:
         (puzzle,), ((task, program),) = puzzles, programs
         print(task.render(puzzle.x))
         exist = count_solutions(puzzle, task)

@@ -321,7 +321,7 @@ def test_an_interrupted_run_tells_how_to_continue_it(tmp_path):
         raise KeyboardInterrupt
 
     for how in (f"run_dir={tmp_path} and the same overrides", f"resume={tmp_path}"):
-        with pytest.raises(SystemExit, match=f"^interrupted; to continue: python experiments/svi.py {how}$"):
+        with pytest.raises(SystemExit, match=f"^interrupted; to continue: gram-pyro svi {how}$"):
             with pyro.settings.context(**pyro.settings.get()):
                 trial.run_trial(config, "svi", interrupted)
         (tmp_path / "config.yaml").touch()

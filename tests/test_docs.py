@@ -6,6 +6,7 @@ import re
 import sys
 import tomllib
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 import pyro
@@ -21,10 +22,12 @@ from scripts import CONF, ROOT, as_a_new_process, script
 
 from gram_pyro.harness.build import build_learner, build_sampler
 from gram_pyro.harness.check_config import leaves
+from gram_pyro.harness.command import quoted
 from gram_pyro.harness.load import load, released
 from gram_pyro.tasks.arc.files import read_tasks
 from gram_pyro.tasks.images import BLACK, WHITE, read_images
 
+COMMAND = import_module("gram_pyro.__main__")
 PAGES = pages()
 README = ROOT / "README.md"
 EXTEND = sorted((ROOT / "docs" / "extend").glob("*.md"))
@@ -55,6 +58,9 @@ def composed(which, overrides):
 
 def of_script(words):
     """The experiment that a command line runs and its overrides; None if it runs none."""
+    if words[0] == "gram-pyro":
+        script_name, overrides = COMMAND.translate(words[1], words[2:])
+        return script_name, [quoted(override, ("puzzle", "checkpoint", "task.test")) for override in overrides]
     place = next((i for i, word in enumerate(words) if SCRIPT.fullmatch(word)), None)
     if place is None or words[0] not in ("python", "torchrun"):
         return None
@@ -87,7 +93,7 @@ def test_every_command_is_one(page):
         if found := of_script(words):
             which, overrides = found
             assert (ROOT / "experiments" / f"{which}.py").is_file(), words
-            flags = {"-m", "--help", "--cfg", "job"}
+            flags = {"-m", "--help", "--cfg", "job", "--cfg=job"}
             if not (CONF / f"{which}.yaml").is_file():
                 assert not overrides, words
                 continue

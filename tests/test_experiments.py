@@ -298,7 +298,7 @@ def test_a_peer_is_not_taken_for_a_gram(tmp_path):
     small = ("experiment=smoke", "method=masked_diffusion", "rivals.deterministic=null", f"run_dir={tmp_path}")
     told = script("svi_sudoku", *small).stdout
     assert "VERDICT: NO BASELINE" in told
-    command = "python experiments/svi_sudoku.py experiment=smoke method=masked_diffusion"
+    command = "gram-pyro svi_sudoku experiment=smoke method=masked_diffusion"
     assert f"{command} 'rivals.deterministic={{prior:" in told
     checkpoint = f"checkpoint={tmp_path / 'GRAM.safetensors'}"
     done = script("evaluate", checkpoint, "device=cpu", f"run_dir={tmp_path}", check=False)

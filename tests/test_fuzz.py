@@ -18,7 +18,7 @@ import torch
 from fuzzing import fuzz
 from hypothesis import strategies as st
 
-from gram_pyro.app import puzzle
+from gram_pyro.app import puzzle, reading
 from gram_pyro.harness import checkpoint
 from gram_pyro.tasks.colouring import files as graph_files
 from gram_pyro.tasks.files import PuzzleFileError
@@ -98,7 +98,7 @@ def test_queens_come_back_or_are_refused(text):
 def test_a_file_of_puzzles_is_read_or_refused(file, kind, content):
     path = file("puzzles.txt", content)
     try:
-        read = puzzle.read_file(kind, str(path))
+        read = reading.read_file(kind, str(path))
     except ValueError as problem:
         assert str(problem).startswith(str(path))
         return

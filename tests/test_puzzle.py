@@ -4,7 +4,8 @@ import pytest
 import torch
 from PIL import Image
 
-from gram_pyro.app.puzzle import as_text, check_puzzle, one_of, read_file, read_queens, read_sudoku, shipped_weights
+from gram_pyro.app.puzzle import as_text, check_puzzle, one_of, read_queens, read_sudoku, shipped_weights
+from gram_pyro.app.reading import read_file, read_puzzles
 from gram_pyro.harness.load import RELEASED, load, released
 from gram_pyro.inference.sampler import sample
 from gram_pyro.plots.animation import animate
@@ -79,11 +80,11 @@ def test_a_size_without_weights_gets_those_there_are_and_a_recipe(monkeypatch):
     assert (
         shipped_weights(read_sudoku("." * 36)) == "sudoku_6x6" and shipped_weights(read_queens("." * 8)) == "nqueens_8"
     )
-    there = "but for: 6x6 Sudoku, 8x8 board of queens; to train some, run python experiments/"
+    there = "but for: 6x6 Sudoku, 8x8 board of queens; to train some, run gram-pyro train "
     for puzzle, recipe in (
-        (read_sudoku("." * 16), "svi_sudoku.py experiment=sudoku_4x4 and give weights=runs/.../GRAM.safetensors"),
-        (read_sudoku("." * 81), "svi_sudoku.py experiment=sudoku_extreme_small"),
-        (read_queens("." * 10), "svi_nqueens.py task.n=10 task.removed=[7,8,9]"),
+        (read_sudoku("." * 16), "sudoku experiment=sudoku_4x4 and give weights=runs/.../GRAM.safetensors"),
+        (read_sudoku("." * 81), "sudoku experiment=sudoku_extreme_small"),
+        (read_queens("." * 10), "nqueens task.n=10 task.removed=[7,8,9]"),
     ):
         with pytest.raises(ValueError) as refusal:
             shipped_weights(puzzle)
@@ -146,3 +147,29 @@ def test_shipped_weights_are_small_have_a_card_and_solve(name):
         assert answers.answers.shape == (4, 1, task.num_cells) and (answers.halt > 0).all()
     finally:
         torch.set_default_dtype(torch.float64)
+
+
+@pytest.mark.parametrize(
+    "text, boards",
+    [
+        (SQUARE, ["4x4 Sudoku"]),
+        ("2..1", ["4x4 board of queens"]),
+        (f"{SQUARE};2.1.....;{'.' * 81}", ["4x4 Sudoku", "8x8 board of queens", "9x9 Sudoku"]),
+        ("1 2 3 4\n3 4 1 2\n\n2 1 4 3\n4 3 2 1", ["4x4 Sudoku"]),
+        ("{file}", ["4x4 Sudoku", "6x6 Sudoku"]),
+        ("@{file}", ["4x4 Sudoku", "6x6 Sudoku"]),
+    ],
+)
+def test_the_symbols_tell_the_kind(tmp_path, text, boards):
+    file = tmp_path / "puzzles"
+    file.write_text(f"{SQUARE}\n{'.' * 36}\n")
+    assert list(map(str, read_puzzles(text.format(file=file)))) == boards
+
+
+def test_a_kind_that_is_said_is_taken(tmp_path):
+    (tmp_path / "a.txt").write_text("2.1.....\n........\n")
+    assert [str(p) for p in read_puzzles(str(tmp_path / "a.txt"), "queens")] == ["8x8 board of queens"] * 2
+    with pytest.raises(ValueError, match="got a board of 16 rows"):
+        read_puzzles(SQUARE, "queens")
+    with pytest.raises(FileNotFoundError, match="there is no file a.csv; write @FILE"):
+        read_puzzles("a.csv")

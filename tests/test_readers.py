@@ -13,7 +13,8 @@ from unittest.mock import Mock
 import pytest
 import torch
 
-from gram_pyro.app.puzzle import as_text, read_file, read_queens, read_sudoku
+from gram_pyro.app.puzzle import as_text, read_queens, read_sudoku
+from gram_pyro.app.reading import read_file
 from gram_pyro.tasks.arc.files import read_tasks
 from gram_pyro.tasks.base import Puzzles
 from gram_pyro.tasks.cache import AUTO, cached, cached_tensors

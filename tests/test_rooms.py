@@ -21,6 +21,7 @@ ROOMS = [  # from the ground up
     "harness",
     "benchmark",
     "app",
+    "__main__",
 ]
 
 

@@ -117,7 +117,7 @@ def test_a_run_moves_to_another_device_and_ends_in_the_same_bits(finished, tmp_p
     with monkeypatch.context() as patched:
         patched.setattr(checkpoint, "save", interrupted)
         said = train(f"run_dir={tmp_path}", check=False)
-        assert said.stderr.endswith(f"interrupted; to continue: python experiments/svi_sudoku.py resume={tmp_path}\n")
+        assert said.stderr.endswith(f"interrupted; to continue: gram-pyro svi_sudoku resume={tmp_path}\n")
     assert checkpoint.read(tmp_path / "GRAM.safetensors")[1]["updates"] == 4
     file = tmp_path / "config.yaml"
     file.write_text(file.read_text().replace("device: cpu", "device: cuda"))

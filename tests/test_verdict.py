@@ -152,7 +152,7 @@ def test_a_claim_needs_three_seeds_that_agree():
 def test_the_verdict_in_sentences():
     text = verdict_text([seed_of(7, (0.1, 0.001), (0.0, 0.001))], 20)
     head, says, numbers, pool = text.splitlines()
-    assert head == "VERDICT: NOT ENOUGH SEEDS - a claim needs 3 training seeds" and "experiments/verdict.py" in pool
+    assert head == "VERDICT: NOT ENOUGH SEEDS - a claim needs 3 training seeds" and "gram-pyro verdict runs=" in pool
     assert says.startswith("  seed 7 would support the claim. GRAM over noise")
     assert "one answer right +10.00 ± 0.10 %, superior" in numbers
     assert "coverage@20, share of the ceiling +0.00 ± 0.10 %, not inferior" in numbers

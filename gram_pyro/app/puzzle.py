@@ -15,10 +15,9 @@ from torch import Tensor, tensor
 
 from gram_pyro.harness.load import released
 from gram_pyro.tasks.base import Task
-from gram_pyro.tasks.files import locate
 from gram_pyro.tasks.nqueens.rules import BLANK, QUEEN
 from gram_pyro.tasks.nqueens.task import NQueens
-from gram_pyro.tasks.sudoku.files import parse, read_records
+from gram_pyro.tasks.sudoku.files import parse
 from gram_pyro.tasks.sudoku.rules import DEFAULT_BOXES
 from gram_pyro.tasks.sudoku.task import NAMES, Sudoku
 from gram_pyro.tasks.tidy import tidy
@@ -105,27 +104,6 @@ def read_queens(text: str) -> Puzzle:
 READERS: dict[str, Callable[[str], Puzzle]] = {"sudoku": read_sudoku, "queens": read_queens}
 
 
-def read_file(kind: str, path: str) -> list[Puzzle]:
-    """The puzzles of a text file, or of the column question of a .csv or .jsonl, see `gram_pyro.tasks.sudoku.files`.
-    Boards of queens stand one a line.  '-' is the standard input.
-
-    Raises: FileNotFoundError; ValueError, with the line, on anything that is no puzzle, and on a file that holds none.
-    """
-    try:
-        file = locate(path)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"there is no file {path}; write @FILE, a text file of one puzzle a line") from None
-    puzzles = []
-    for place, text, _ in read_records(file, grids=kind == "sudoku"):
-        try:
-            puzzles.append(READERS[kind](text))
-        except ValueError as problem:
-            raise ValueError(f"{path}, {place}: {problem}") from None
-    if not puzzles:
-        raise ValueError(f"{path} is empty; write one puzzle a line")
-    return puzzles
-
-
 def as_text(puzzle: Puzzle, cells: Tensor) -> str:
     """Clues, or an answer that obeys the rules, [L], as they would be typed."""
     if puzzle.kind == "sudoku":
@@ -167,10 +145,10 @@ def no_weights(board: Board, there: Iterable[Board]) -> str:
     """The sentence for a board that nothing was trained on; `there` are those that something was."""
     n = board.n
     if board.kind == "sudoku":
-        recipe = f"svi_sudoku.py {SUDOKU_RECIPES.get(n, f'task.n={n}')}"
+        recipe = f"train sudoku {SUDOKU_RECIPES.get(n, f'task.n={n}')}"
     else:
-        recipe = f"svi_nqueens.py task.n={n} task.removed=[{n - 3},{n - 2},{n - 1}]"
+        recipe = f"train nqueens task.n={n} task.removed=[{n - 3},{n - 2},{n - 1}]"
     return (
-        f"there are no weights for a {board}, but for: {', '.join(map(str, there))}; to train some, run python "
-        f"experiments/{recipe} and give weights=runs/.../GRAM.safetensors"
+        f"there are no weights for a {board}, but for: {', '.join(map(str, there))}; to train some, run "
+        f"gram-pyro {recipe} and give weights=runs/.../GRAM.safetensors"
     )

@@ -179,7 +179,7 @@ def verdict_text(seeds: Sequence[Seed], width: int, command: str | None = None) 
     if word == NO_BASELINE and command:
         lines.append(f"  to train a baseline: {command}")
     if word == NOT_ENOUGH_SEEDS:
-        lines.append("  to pool seeds: python experiments/verdict.py runs=[FOLDER,FOLDER,FOLDER]")
+        lines.append("  to pool seeds: gram-pyro verdict runs=[FOLDER,FOLDER,FOLDER]")
     return "\n".join(lines)
 
 

@@ -12,12 +12,14 @@ from gram_pyro.guide import Guide
 from gram_pyro.harness import trusted
 from gram_pyro.harness.build import build_guide, build_heads, build_model, build_task, choose_device
 from gram_pyro.harness.checkpoint import fill, part_of, read
+from gram_pyro.harness.described import described
 from gram_pyro.harness.former import complete
 from gram_pyro.model import GRAM
 from gram_pyro.networks.heads import Heads
 from gram_pyro.tasks.base import Task
 
 RELEASED = Path(__file__).parents[1] / "released"
+
 
 class Program(NamedTuple):
     """What a checkpoint holds: moving averages, in evaluation mode."""
@@ -29,6 +31,10 @@ class Program(NamedTuple):
     def to(self, device: torch.device | str) -> "Program":
         """The same on a device; the modules are moved as they are."""
         return Program(*(module.to(device) for module in self))
+
+    def __str__(self) -> str:
+        """Its parts with their parameters, and the sites of a segment with their shapes."""
+        return described(*self)
 
 
 def weights_file(weights: str | Path) -> Path:

@@ -138,7 +138,7 @@ def baseline_command() -> str:
         return f"repeat the command of this run with rivals.deterministic='{BESIDE}' and another run_dir"
     hydra, taken = HydraConfig.get(), ("rivals.deterministic=", "run_dir=", "evaluate.baseline_deviations=")
     kept = [override for override in hydra.overrides.task if not override.startswith(taken)]
-    return shlex.join(["python", f"experiments/{hydra.job.name}.py", *kept, f"rivals.deterministic={BESIDE}"])
+    return shlex.join(["gram-pyro", hydra.job.name, *kept, f"rivals.deterministic={BESIDE}"])
 
 
 def judged(results: dict[str, dict], tallies: dict[str, Tally], seed: int, width: int) -> tuple[dict, str]:
@@ -224,4 +224,4 @@ def run_trial(config: DictConfig, script: str, work: Callable[[DictConfig], None
         how = f"resume={config.run_dir}" + (" trust=true" if trusted.foreign(config) else "")
         if not (Path(config.run_dir) / run_folder.CONFIG).is_file():  # a comparison is many runs
             how = f"run_dir={config.run_dir} and the same overrides"
-        sys.exit(f"{str(stopped) or 'interrupted'}; to continue: python experiments/{script}.py {how}")
+        sys.exit(f"{str(stopped) or 'interrupted'}; to continue: gram-pyro {script} {how}")

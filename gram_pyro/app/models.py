@@ -1,0 +1,26 @@
+"""The shipped weights as a table, and what is known of each.
+
+Source: ours.
+"""
+
+from gram_pyro.app.puzzle import describe
+from gram_pyro.harness.build import build_task
+from gram_pyro.harness.checkpoint import read
+from gram_pyro.harness.load import released, serves_every_size, stored_config, weights_file
+
+
+def table() -> str:
+    """A line per shipped weights: their name, what they are for, parameters of the model, where they are."""
+    lines = [f"{'name':20}{'for':36}{'parameters':>10}  size"]
+    for name in released():
+        config = stored_config(name)
+        _, description = read(weights_file(name))
+        what = describe(build_task(config, {})) + (", and every other size" if serves_every_size(config) else "")
+        size = weights_file(name).stat().st_size / 2**20
+        lines.append(f"{name:20}{what:36}{description['parameters']['model']:>10}  {size:.1f} MiB")
+    return "\n".join([*lines, "", f"they lie in {weights_file(released()[0]).parent}"])
+
+
+def card(name: str) -> str:
+    """What is known of shipped weights.  Raises: ValueError, with the names there are, if none have that name."""
+    return weights_file(name).with_suffix(".md").read_text(encoding="utf-8").strip()

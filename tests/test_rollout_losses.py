@@ -2,7 +2,7 @@
 
 import math
 from functools import partial
-from itertools import product
+from itertools import permutations, product
 from types import SimpleNamespace
 
 import pytest
@@ -15,7 +15,16 @@ from gram_pyro.networks.core import State
 from gram_pyro.networks.readout import CategoricalReadout
 from gram_pyro.tasks.base import Batch
 from gram_pyro.tasks.sudoku.rules import Geometry
-from gram_pyro.training.rollout_losses import Cover, MultiSample, Set, cover_loss, multi_sample_loss, set_loss
+from gram_pyro.training.rollout_losses import (
+    Assignment,
+    Cover,
+    MultiSample,
+    Nearest,
+    Set,
+    cover_loss,
+    multi_sample_loss,
+    set_loss,
+)
 
 L, C, P, M = 3, 2, 4, 3  # cells, symbols, puzzles, rollouts of each
 ANSWERS = torch.tensor(list(product(range(1, C + 1), repeat=L)))
@@ -134,6 +143,78 @@ def test_rows_for_which_nothing_is_found_count_for_nothing(name, found):
         assert torch.isfinite(slope).all() and (slope[~found] == 0).all()
         open_rows = found & (x == 0).any(1)
         assert (slope[open_rows].abs().amax((1, 2)) > 0).all()
+
+
+# ---- answers that are known
+
+
+def known():
+    """Four puzzles, M rows of each with their lists, and then the blank one in 4 rows that bring an answer each: all
+    shuffled. Returns: the batch, and by puzzle its rows and its answers."""
+    x, solutions, valid = puzzles()
+    alone = torch.zeros(4, len(ANSWERS), dtype=torch.bool)
+    alone[torch.arange(4), torch.tensor([0, 3, 3, 5])] = True
+    parts = (x[M:], torch.zeros(4, L, dtype=torch.int64)), (solutions[M:], solutions[:4]), (valid[M:], alone)
+    x, solutions, valid = (torch.cat(pair) for pair in parts)
+    order = torch.randperm(len(x))
+    x, solutions, valid = x[order], solutions[order], valid[order]
+    groups = {}
+    for row in range(len(x)):
+        rows, answers = groups.setdefault(tuple(x[row].tolist()), ([], set()))
+        rows.append(row)
+        answers |= {tuple(y) for y in solutions[row][valid[row]].tolist()}
+    return Batch(x, solutions[:, 0], solutions, valid), list(groups.values())
+
+
+def log_p_each(model, h, batch, rows, answers):
+    """log p(y | h), rows x answers, in plain Python."""
+    one = torch.ones(len(h), 1, dtype=torch.bool)
+    columns = [p_right(model, h, batch.x, torch.tensor(y).expand(len(h), 1, -1), one).log() for y in sorted(answers)]
+    return torch.stack(columns, 1)[rows].tolist()
+
+
+def best_assignment(log_p):
+    """Over all ways to hand out every answer ceil(R / N) times at most, in plain Python."""
+    most = math.ceil(len(log_p) / len(log_p[0]))
+    places = [answer for answer in range(len(log_p[0])) for _ in range(most)]
+    return max(sum(row[a] for row, a in zip(log_p, way, strict=False)) for way in permutations(places, len(log_p)))
+
+
+@pytest.mark.parametrize("name", READOUTS)
+def test_nearest_and_assignment_against_enumeration(name):
+    for _ in range(3):
+        batch, groups = known()
+        model, h = rollouts(name, len(batch.x))
+        tables = [log_p_each(model, h, batch, *group) for group in groups]
+        nearest = -sum(max(row) for table in tables for row in table) / len(h)
+        assignment = -sum(best_assignment(table) for table in tables) / len(h)
+        assert assignment > nearest + 1e-3
+        for choice, expected in ((Nearest(), nearest), (Assignment(), assignment)):
+            loss, end = choice(model, batch, None, 0, 1, None)
+            close(loss, expected)
+            assert torch.equal(end.h, h) and not end.h.requires_grad
+            assert torch.isfinite(torch.autograd.grad(loss, h)[0]).all()
+
+
+def test_the_set_is_below_the_nearest_and_that_below_an_assignment():
+    for _ in range(20):
+        model, _ = rollouts("cells")
+        x, solutions, valid = puzzles()
+        batch = Batch(x, solutions[:, 0], solutions, valid)
+        right, near_one, own = (loss(model, batch, None, 0, M, None)[0] for loss in (Set(), Nearest(), Assignment()))
+        assert right <= near_one <= own
+
+
+def test_rollouts_of_one_mind_are_sent_apart():
+    """Two rollouts that are nearest to one of two solutions: an assignment pulls them to one each."""
+    model, h = rollouts("cells", 1)
+    h = h.detach().repeat(2, 1, 1).requires_grad_()
+    model.reason = lambda x, state: State(h, h)
+    x, y = torch.zeros(2, L, dtype=torch.int64), torch.tensor([[1, 1, 1], [2, 2, 2]])
+    batch = Batch(x, y, y.expand(2, -1, -1), torch.ones(2, 2, dtype=torch.bool))
+    pulls = [torch.autograd.grad(loss(model, batch, None, 0, 2, None)[0], h)[0] for loss in (Nearest(), Assignment())]
+    close(pulls[0][0], pulls[0][1])
+    assert not torch.allclose(pulls[1][0], pulls[1][1])
 
 
 # ---- the choices

@@ -102,7 +102,7 @@ def test_segments_are_chained_through_the_detached_state(local_params, monkeypat
         return watched
 
     monkeypatch.setattr("gram_pyro.training.trainer.segment_loss", watch("guided", segment_loss, 5))
-    monkeypatch.setattr("gram_pyro.training.rollout_losses.set_loss", watch("free", set_loss, 4))
+    monkeypatch.setattr("gram_pyro.training.rollout_losses.set_likelihood.set_loss", watch("free", set_loss, 4))
     trainer.trajectory(ragged(8))
     for kind, rows in (("guided", 6), ("free", 2)):
         assert len(starts[kind]) == 3 and starts[kind][0] is None
@@ -125,7 +125,7 @@ def test_rollouts_of_a_puzzle_cover_its_solutions_in_the_first_segment(local_par
         return watched
 
     for name, function in (("cover", cover_loss), ("set", set_loss)):
-        monkeypatch.setattr(f"gram_pyro.training.rollout_losses.{name}_loss", watch(name, function))
+        monkeypatch.setattr(f"gram_pyro.training.rollout_losses.cover.{name}_loss", watch(name, function))
     batch = ragged(8)
     record = trainer.trajectory(batch)
     assert trainer.settings.num_free == 6 == round(0.7 * 8)

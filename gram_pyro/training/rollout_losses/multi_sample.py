@@ -1,0 +1,47 @@
+"""Of M rollouts of a puzzle some should be right: E_{z_1..z_M} [-log 1/M sum_m p(S | h^m)]."""
+
+import math
+
+from torch import Tensor
+
+from gram_pyro.model import GRAM
+from gram_pyro.networks.core import State
+from gram_pyro.tasks.base import Batch
+from gram_pyro.training.rollout_losses.base import Near, RolloutLoss, log_p_right
+
+
+class MultiSample(RolloutLoss):
+    """Of the rollouts of a puzzle, some should be right, so they may differ in what they try."""
+
+    def label(self, segment: int) -> str:
+        return "multi_sample_loss"
+
+    def __call__(
+        self, model: GRAM, batch: Batch, state: State | None, segment: int, num_rollouts: int, near: Near | None
+    ) -> tuple[Tensor, State]:
+        return multi_sample_loss(model, batch.x, batch.solutions, batch.valid, state, num_rollouts, near)
+
+
+def multi_sample_loss(
+    model: GRAM,
+    x: Tensor,
+    solutions: Tensor,
+    valid: Tensor,
+    state: State | None,
+    num_rollouts: int,
+    near: Near | None = None,
+) -> tuple[Tensor, State]:
+    """One free segment of M rollouts per puzzle of which some should be right.
+
+        log p(S | x, state_1..state_M) >= E_{z_1..z_M ~ prior} log 1/M sum_m sum_{y in S} p(y | h_T^m)
+
+    `set_loss` asks every rollout to be right, so one that is unsure does best to hedge; here it does best to commit, as
+    long as others commit otherwise. With M = 1 they are the same.
+    Shapes, returns: as `cover_loss`, with nats per puzzle.
+    """
+    state = model.reason(x, state)
+    right, found = log_p_right(model, x, solutions, valid, state, near)
+    right, found = (row.unflatten(0, (-1, num_rollouts)) for row in (right, found))
+    known = right.masked_fill(~found, -math.inf).where(found.any(-1, keepdim=True), 0.0)
+    each = known.logsumexp(-1) - found.sum(-1).clamp(min=1).log()
+    return -each.where(found.any(-1), 0.0).mean(), state.detach()

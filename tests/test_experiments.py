@@ -225,7 +225,7 @@ def test_a_search_leaves_an_account(smoke_run, tmp_path):
     checkpoint = f"checkpoint={smoke_run[0] / 'GRAM.safetensors'}"
     options = ("at_once=2", "most=5", "num_segments=2", f"run_dir={tmp_path}", "device=cpu")
     done = script("search", checkpoint, *options)
-    assert "| limit | solved | solved_se | trajectories |" in done.stdout
+    assert "| limit | solved | trajectories |" in done.stdout
     check_search(tmp_path, ("minimal", "several"), at_once=2, most=5)
 
 

@@ -51,7 +51,7 @@ def test_files_that_share_classes_with_train(caplog):
 @pytest.mark.parametrize(
     "name, text, message",
     [
-        ("a.txt", "", "a.txt is neither .g6, .s6, .csv nor .col"),
+        ("a.txt", "", "a.txt is neither .g6, .s6, .csv, .col nor .edges"),
         ("a.g6", "", "a.g6 holds no graph"),
         ("a.g6", f"{SQUARE}\n{PATH3}", "a.g6, row 2: got a graph on 3 vertices; expected n=4; give n=3"),
         ("a.g6", f"{SQUARE}\nC", "a.g6, row 2: 'C' is not graph6"),

@@ -3,6 +3,7 @@
     .g6     graph6 or sparse6, one graph a line (.s6 is the same)
     .csv    a column graph6; other columns are ignored
     .col    DIMACS: one graph, "p edge n m", then a line "e u v" for every edge, or one for either direction of each
+    .edges  one graph: a line "u v" for every edge, vertices being any words; one word alone is a vertex; '#' a comment
 
 each also as .xz or .gz. What the formats let a reader check is checked: the bytes that graph6 has, its length and its
 padding; the vertices and edges that DIMACS declares. What they cannot tell: an edge of DIMACS that became another one,
@@ -34,11 +35,11 @@ def read_graphs(path: str | Path, n: int, num_colours: int, max_solutions: int) 
     """
     path = locate(path)
     graphs: list[Coloured] = []
-    for row, graph in enumerate(_graphs(path), 1):
+    for row, graph in enumerate(graphs_in(path), 1):
         try:
             if len(graph) != n:
                 raise ValueError(f"got a graph on {len(graph)} vertices; expected n={n}; give n={len(graph)}.")
-            edges = [graph.has_edge(*pair) for pair in combinations(range(n), 2)]
+            edges = [graph.has_edge(*pair) for pair in combinations(graph, 2)]
             colourings = find_colourings(edges, n, num_colours, max_solutions)
             if not colourings:
                 raise ValueError(f"the graph has no colouring with {num_colours} colours; give more colours.")
@@ -50,11 +51,18 @@ def read_graphs(path: str | Path, n: int, num_colours: int, max_solutions: int) 
     return to_puzzles(graphs, n)
 
 
-def _graphs(path: Path) -> Iterator[nx.Graph]:
+def graphs_in(path: str | Path) -> Iterator[nx.Graph]:
+    """The graphs of a file. Vertices are numbered from 0, but for those of an edge list, which keep their names.
+
+    Raises: FileNotFoundError; PuzzleFileError on anything malformed.
+    """
+    path = locate(path)
     readers: dict[str, Callable[[Path, TextIO], Iterator[nx.Graph]]]
-    readers = {".g6": _lines, ".s6": _lines, ".csv": _csv_rows, ".col": _dimacs}
+    readers = {".g6": _lines, ".s6": _lines, ".csv": _csv_rows, ".col": _dimacs, ".edges": _edge_list}
     if kind_of(path) not in readers:
-        raise PuzzleFileError(f"{path} is neither .g6, .s6, .csv nor .col, also .xz or .gz; rename or convert it.")
+        raise PuzzleFileError(
+            f"{path} is neither .g6, .s6, .csv, .col nor .edges, also .xz or .gz; rename or convert it."
+        )
     with open_text(path) as file:
         yield from readers[kind_of(path)](path, file)
 
@@ -140,6 +148,23 @@ def _dimacs(path: Path, file: TextIO) -> Iterator[nx.Graph]:
                 f"{path} declares {declared} edges and holds {distinct} in {len(edges)} lines; fetch it again, or "
                 f"correct the line 'p edge {len(graph)} {declared}'."
             )
+        yield graph
+
+
+def _edge_list(path: Path, file: TextIO) -> Iterator[nx.Graph]:
+    graph = nx.Graph()
+    for row, line in enumerate(file, 1):
+        words = line.partition("#")[0].replace(",", " ").split()
+        if len(words) > 2 or len(set(words)) < len(words):
+            raise PuzzleFileError(
+                f"{path}, row {row}: got {line.strip()[:40]!r}; expected 'U V', two different vertices, or 'U', one "
+                "that may have no edge."
+            )
+        graph.add_nodes_from(words)
+        graph.add_edges_from([words] if len(words) == 2 else [])
+        if len(graph) > MAX_VERTICES:
+            raise PuzzleFileError(f"{path} names more than {MAX_VERTICES} vertices; write a smaller graph.")
+    if graph:
         yield graph
 
 

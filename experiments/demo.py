@@ -43,6 +43,7 @@ from gram_pyro.app.puzzle import (
     Puzzle,
     as_text,
     best_weights,
+    board_of,
     check_puzzle,
     no_weights,
     one_of,
@@ -82,7 +83,7 @@ def open_boards(offered: list[Board], weights: list[str], trust: bool = False) -
     for name in weights:
         config = stored_config(name, trust)
         task = build_task(config, {})
-        own = [Board(kind, task.n) for kind, family in TASKS.items() if isinstance(task, family)]
+        own = [board for board in [board_of(task)] if board and board.kind in READERS]
         others = [b for b in offered if own and b.kind == own[0].kind and serves_every_size(config)]
         names |= dict.fromkeys([*others, *own], name)
     order = sorted(names, key=lambda board: (list(TASKS).index(board.kind), board.n))

@@ -4,6 +4,7 @@
     python experiments/solve.py puzzle=3....... save=thinking.gif        # a board of queens
     python experiments/solve.py puzzle=puzzles.txt      # or .csv, .jsonl, also .gz, .xz; - is the standard input
     python experiments/solve.py queens=boards.txt       # where the symbols do not tell what they are
+    python experiments/solve.py graph=myciel3.col colours=3 save=answers.png     # or graph6, or edges 1-2,2-3,1-3
 
 How many solutions there are is said where an exact solver can count them at once; if there are none, nothing is drawn.
 Only answers that obey the rules are shown; their confidence is the mean halt probability of the trajectories that
@@ -22,6 +23,7 @@ from pathlib import Path
 import hydra
 import pyro
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 from tqdm import tqdm
 
 from gram_pyro.app.puzzle import Board, Puzzle, as_text, check_puzzle, shipped_weights
@@ -36,17 +38,17 @@ from gram_pyro.harness.run_folder import open_folder
 from gram_pyro.inference.noise import hot_start
 from gram_pyro.tasks.base import Task
 
-TEXTS = ("puzzle", "queens", "weights", "save", "run_dir")  # keys whose values are taken letter by letter
+TEXTS = ("puzzle", "queens", "graph", "weights", "save", "run_dir")  # keys whose values are taken letter by letter
 COLUMNS = ("line", "puzzle", "solutions", "exist", "drawn", "right", "votes", "confidence", "seconds", "solution")
 ABSTENTION = "no trajectory found a solution; give a larger most= or num_segments="
 
 
 def asked(config: DictConfig) -> tuple[str, str | None]:
     """The text that came, and the kind of puzzle if that was said.  Raises: ValueError unless there is one."""
-    came = {None: config.puzzle, "queens": config.queens}
+    came = {None: config.puzzle, "queens": config.queens, "graph": config.graph}
     texts = [(str(text), kind) for kind, text in came.items() if text is not None]
     if len(texts) != 1:
-        raise ValueError("write puzzle=..., or queens=... for boards of queens, and not both")
+        raise ValueError("write one of puzzle=..., queens=... and graph=...")
     return texts[0]
 
 
@@ -69,11 +71,16 @@ def open_for(puzzles: list[Puzzle], weights: str | None, trust: bool) -> tuple[l
     return chosen, [weights_file(name) for name, _ in loaded]
 
 
+def answer_text(task: Task, puzzle: Puzzle, answer: Tensor) -> str:
+    """A solution as text: the board; of a graph, its vertices with their colours."""
+    return task.render(puzzle.x, answer) if puzzle.kind == "graph" else task.render(answer)
+
+
 def show(task: Task, puzzle: Puzzle, outcome: Outcome, exist: int | None, seconds: float) -> None:
     """Print the puzzle and every solution, as many side by side as fit."""
     votes, of = len(outcome.answers), "" if exist is None else f" of {in_words(exist)}"
     blocks = [
-        f"{s.votes} of {votes} agree\nconfidence {s.confidence:.3f}\n{task.render(s.answer)}".splitlines()
+        f"{s.votes} of {votes} agree\nconfidence {s.confidence:.3f}\n{answer_text(task, puzzle, s.answer)}".splitlines()
         for s in outcome.solutions
     ]
     if blocks:
@@ -90,6 +97,14 @@ def show(task: Task, puzzle: Puzzle, outcome: Outcome, exist: int | None, second
         print(f"before these {outcome.earlier} others, none of them right")
     if not blocks:
         print(ABSTENTION + (" (it may have none)" if exist is None else ""))
+
+
+def draw(task: Task, puzzle: Puzzle, outcome: Outcome, path: Path) -> None:
+    """Write a picture of every solution.  Raises: ValueError as `answers_figure`."""
+    from gram_pyro.plots.answers import answers_figure
+
+    titles = [f"{s.votes} of {len(outcome.answers)} agree" for s in outcome.solutions]
+    answers_figure(task, puzzle.x, [s.answer for s in outcome.solutions], titles, path)
 
 
 def rows_of(
@@ -159,10 +174,10 @@ def solve_all(
 def run(config: DictConfig) -> bool:
     start = time.monotonic()
     text, kind = asked(config)
-    puzzles = read_puzzles(text, kind)
+    puzzles = read_puzzles(text, kind, config.colours)
     several = is_file(text) or len(puzzles) > 1
     if several and config.save is not None:
-        raise ValueError(f"save={config.save} animates one puzzle; write it in place of {text}")
+        raise ValueError(f"save={config.save} shows one puzzle; write it in place of {text}")
     programs, weights = open_for(puzzles, config.weights, config.trust)
     hot = {"temperature": config.temperature, "num_hot": config.num_hot, "halt_at": config.halt_at}
     size = (partial(hot_start, **hot), config.num_particles, config.num_segments)
@@ -173,13 +188,15 @@ def run(config: DictConfig) -> bool:
         if exist == 0:
             print("\nthis puzzle has no solution")
             return False
-        if config.save is None:
-            outcome = solve(task, program, puzzle.x, *size, most=config.most, seed=config.seed)
-        else:
+        if config.save is not None and Path(config.save).suffix == ".gif":
             from gram_pyro.plots.animation import animate  # pyplot takes a fifth of the start-up time
 
             outcome, thoughts = think(task, program, puzzle.x, *size, seed=config.seed)
             animate(task, puzzle.x, thoughts.answers, Path(config.save))
+        else:
+            outcome = solve(task, program, puzzle.x, *size, most=config.most, seed=config.seed)
+            if config.save is not None:
+                draw(task, puzzle, outcome, Path(config.save))
         show(task, puzzle, outcome, exist, time.monotonic() - start)
         return bool(outcome.solutions)
     return solve_all(puzzles, programs, weights, size, config)

@@ -44,7 +44,7 @@ COMMANDS = {
         "All solutions of a puzzle that trained weights find, how many agree on each, how sure the model is.\n"
         "A puzzle is a Sudoku, row by row with '.' for a blank; a board of queens, for every row the column of its\n"
         "queen, from 0, or '.'; or a graph to colour, as graph6 or as edges 1-2,2-3. A file is text, .csv, .jsonl,\n"
-        ".g6 or .col (DIMACS); '-' is the standard input.",
+        ".g6, .col (DIMACS) or .edges; '-' is the standard input.",
     ),
     "evaluate": Command(
         "WEIGHTS [FILE]",

@@ -80,7 +80,7 @@ def test_a_size_without_weights_gets_those_there_are_and_a_recipe(monkeypatch):
     assert (
         shipped_weights(read_sudoku("." * 36)) == "sudoku_6x6" and shipped_weights(read_queens("." * 8)) == "nqueens_8"
     )
-    there = "but for: 6x6 Sudoku, 8x8 board of queens; to train some, run gram-pyro train "
+    there = "but for: 6x6 Sudoku, 8x8 board of queens, graph of 8 vertices in 3 colours; to train some, run gram-pyro "
     for puzzle, recipe in (
         (read_sudoku("." * 16), "sudoku experiment=sudoku_4x4 and give weights=runs/.../GRAM.safetensors"),
         (read_sudoku("." * 81), "sudoku experiment=sudoku_extreme_small"),
@@ -88,7 +88,7 @@ def test_a_size_without_weights_gets_those_there_are_and_a_recipe(monkeypatch):
     ):
         with pytest.raises(ValueError) as refusal:
             shipped_weights(puzzle)
-        assert f"there are no weights for a {puzzle}, {there}{recipe}" in str(refusal.value)
+        assert f"there are no weights for a {puzzle}, {there}train {recipe}" in str(refusal.value)
 
 
 def test_a_file_has_a_puzzle_on_every_line(tmp_path):

@@ -48,6 +48,10 @@ class AnyBoard:
     def is_solved(x, y):
         return y.sum(-1) % 2 == 0
 
+    @staticmethod
+    def canonical(y):
+        return y
+
 
 def by_hand(answers, log_weights=None, halt=None):
     """Trajectories [K, 1, ...] that answer so."""
@@ -118,7 +122,8 @@ def test_others_are_drawn_as_long_as_none_is_right(right_after, wanted):
         calls.append(answers.shape)
         return torch.full(answers.shape[:-1], len(calls) >= right_after)
 
-    outcome = solve(SimpleNamespace(is_solved=is_solved), parts, X, sample, K, N, seed=3, most=3 * K + 2)
+    task = SimpleNamespace(is_solved=is_solved, canonical=AnyBoard.canonical)
+    outcome = solve(task, parts, X, sample, K, N, seed=3, most=3 * K + 2)
     torch.manual_seed(3)
     for size in (K, K, K, 2)[:wanted]:
         expected = sample(parts.model, X[None], size, N, heads=parts.heads)
@@ -261,8 +266,8 @@ def test_a_board_is_solved_and_animated(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
-        ((), "write puzzle=..., or queens=... for boards of queens, and not both"),
-        (("puzzle=" + "." * 36, "queens=........"), "and not both"),
+        ((), "write one of puzzle=..., queens=... and graph=..."),
+        (("puzzle=" + "." * 36, "queens=........"), "write one of puzzle=..."),
         (("puzzle=123434122143432.", "weights=sudoku_6x6"), "a 4x4 Sudoku came, and these weights are for"),
         (("puzzle=@puzzles.txt", "save=a.gif"), "there is no file puzzles.txt; write @FILE"),
     ],
@@ -275,5 +280,5 @@ def test_what_cannot_be_solved_gets_one_sentence(overrides, sentence):
 def test_an_animation_is_of_one_puzzle(tmp_path):
     (tmp_path / "puzzles.txt").write_text(TWENTY_ONE)
     with configured(f"puzzle=@{tmp_path / 'puzzles.txt'}", "save=a.gif") as config:
-        with pytest.raises(ValueError, match="save=a.gif animates one puzzle; write it in place of @"):
+        with pytest.raises(ValueError, match="save=a.gif shows one puzzle; write it in place of @"):
             experiment("solve").run(config)

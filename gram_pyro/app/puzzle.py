@@ -2,6 +2,7 @@
 
     sudoku   5..3.6..3...    row by row, '.' or 0 for a blank, A, B, ... from 10 on; the size is that of the text
     queens   3.......        for every row the column of its queen, from 0, or '.'
+    graph    see `gram_pyro.app.graph`
 
 Spaces, bars, rules and line breaks between the symbols do not matter, and '_', '*', 'x' and '-' are blanks too, see
 `gram_pyro.tasks.tidy`.  Source: ours.
@@ -11,10 +12,12 @@ from collections.abc import Callable, Iterable
 from itertools import combinations
 from typing import NamedTuple
 
+import networkx as nx
 from torch import Tensor, tensor
 
 from gram_pyro.harness.load import released
 from gram_pyro.tasks.base import Task
+from gram_pyro.tasks.colouring.task import EDGE, FIRST, Colouring
 from gram_pyro.tasks.nqueens.rules import BLANK, QUEEN
 from gram_pyro.tasks.nqueens.task import NQueens
 from gram_pyro.tasks.sudoku.files import parse
@@ -22,9 +25,10 @@ from gram_pyro.tasks.sudoku.rules import DEFAULT_BOXES
 from gram_pyro.tasks.sudoku.task import NAMES, Sudoku
 from gram_pyro.tasks.tidy import tidy
 
-TASKS = {"sudoku": Sudoku, "queens": NQueens}
-WEIGHTS = {"sudoku": "sudoku_{n}x{n}", "queens": "nqueens_{n}"}  # for one size of board
-WEIGHTS_OF_EVERY_SIZE = {"sudoku": "sudoku"}
+TASKS = {"sudoku": Sudoku, "queens": NQueens, "graph": Colouring}
+WEIGHTS = {"sudoku": "sudoku_{n}x{n}", "queens": "nqueens_{n}", "graph": "colouring_{n}"}  # for one size of board
+WEIGHTS_OF_EVERY_SIZE = {"sudoku": "sudoku", "graph": "colouring_8"}
+COLOURS = 3  # of the shipped weights for graphs
 COLUMNS = "0123456789"  # a column is one character: boards up to 10x10
 SUDOKU_RECIPES = {
     4: "experiment=sudoku_4x4", 9: "experiment=sudoku_extreme_small", 16: "task=boards_16"
@@ -32,29 +36,34 @@ SUDOKU_RECIPES = {
 
 
 class Board(NamedTuple):
-    """What weights are for: kind, a key of TASKS; side n."""
+    """What weights are for: kind, a key of TASKS; side n, or n vertices and so many colours."""
 
     kind: str
     n: int
+    colours: int = 0
 
     def __str__(self) -> str:
+        if self.kind == "graph":
+            return f"graph of {self.n} vertices in {self.colours} colours"
         return f"{self.n}x{self.n} Sudoku" if self.kind == "sudoku" else f"{self.n}x{self.n} board of queens"
 
 
 BOARDS = [Board("sudoku", n) for n in DEFAULT_BOXES] + [Board("queens", n) for n in range(4, len(COLUMNS) + 1)]
+BOARDS += [Board("graph", 8, COLOURS)]
 OWN_WEIGHTS_ARE_BETTER = {Board("sudoku", 4), Board("sudoku", 6)}  # than those of every size
 
 
 class Puzzle(NamedTuple):
-    """kind and side n of the board; cells x [L] int64, as its task has them."""
+    """kind and side n of the board (of a graph, vertices and colours); cells x [L] int64, as its task has them."""
 
     kind: str
     n: int
     x: Tensor
+    colours: int = 0
 
     @property
     def board(self) -> Board:
-        return Board(self.kind, self.n)
+        return Board(self.kind, self.n, self.colours)
 
     def __str__(self) -> str:
         return str(self.board)
@@ -105,16 +114,31 @@ READERS: dict[str, Callable[[str], Puzzle]] = {"sudoku": read_sudoku, "queens": 
 
 
 def as_text(puzzle: Puzzle, cells: Tensor) -> str:
-    """Clues, or an answer that obeys the rules, [L], as they would be typed."""
+    """Clues, or an answer that obeys the rules, [L], as they would be typed: a graph as graph6, its answer as
+    the colour of every vertex."""
+    if puzzle.kind == "graph":
+        colours = cells[-puzzle.n :] - (FIRST - 1)
+        return as_graph6(puzzle) if (colours < 1).all() else "".join(NAMES[c] for c in colours.tolist())
     if puzzle.kind == "sudoku":
         return "".join(NAMES[c] for c in cells.tolist())
     rows = (cells == QUEEN).view(puzzle.n, puzzle.n)
     return "".join(str(row.index(True)) if True in row else "." for row in rows.tolist())
 
 
+def as_graph6(puzzle: Puzzle) -> str:
+    """The graph of a puzzle on one line."""
+    graph = nx.empty_graph(puzzle.n)
+    graph.add_edges_from(
+        pair
+        for pair, symbol in zip(combinations(range(puzzle.n), 2), puzzle.x.tolist(), strict=False)
+        if symbol == EDGE
+    )
+    return nx.to_graph6_bytes(graph, header=False).decode().strip()
+
+
 def check_puzzle(puzzle: Puzzle, task: Task) -> None:
     """Raises: ValueError if the task is of another kind or size, or two clues contradict each other."""
-    if not isinstance(task, TASKS[puzzle.kind]) or task.n != puzzle.n:
+    if board_of(task) != puzzle.board:
         raise ValueError(f"a {puzzle} came, and these weights are for another task or size: {describe(task)}")
     if puzzle.kind == "sudoku":
         task.geometry.check_clues(puzzle.x.tolist())
@@ -122,12 +146,19 @@ def check_puzzle(puzzle: Puzzle, task: Task) -> None:
 
 def describe(task: Task) -> str:
     """What a task is, in words."""
+    return str(board_of(task) or type(task).__name__)
+
+
+def board_of(task: Task) -> Board | None:
+    """What a task is for; None if it is of no kind that is typed."""
     kinds = [kind for kind, family in TASKS.items() if isinstance(task, family)]
-    return str(Board(kinds[0], task.n)) if kinds else type(task).__name__
+    return Board(kinds[0], task.n, getattr(task, "colours", 0)) if kinds else None
 
 
 def best_weights(board: Board) -> str | None:
     """The name of the best shipped weights for this board; None if there are none."""
+    if board.colours not in (0, COLOURS):
+        return None
     own, every = WEIGHTS[board.kind].format(n=board.n), WEIGHTS_OF_EVERY_SIZE.get(board.kind)
     order = (own, every) if board in OWN_WEIGHTS_ARE_BETTER else (every, own)
     return next((name for name in order if name in released()), None)
@@ -146,6 +177,8 @@ def no_weights(board: Board, there: Iterable[Board]) -> str:
     n = board.n
     if board.kind == "sudoku":
         recipe = f"train sudoku {SUDOKU_RECIPES.get(n, f'task.n={n}')}"
+    elif board.kind == "graph":
+        recipe = f"train colouring task.n={n} task.colours={board.colours}"
     else:
         recipe = f"train nqueens task.n={n} task.removed=[{n - 3},{n - 2},{n - 1}]"
     return (

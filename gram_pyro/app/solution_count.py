@@ -7,6 +7,8 @@ from itertools import islice
 
 from gram_pyro.app.puzzle import Puzzle
 from gram_pyro.tasks.base import Task
+from gram_pyro.tasks.colouring.graphs import colourings
+from gram_pyro.tasks.colouring.task import EDGE
 
 MOST = 1000  # solutions that are counted
 MOST_GUESSES = 3000  # of the search
@@ -16,6 +18,8 @@ def count_solutions(puzzle: Puzzle, task: Task) -> int | None:
     """The number of solutions; MOST + 1 if there are more than MOST; None if the search was given up."""
     if puzzle.kind == "queens":
         return min(int(task.board.complete(puzzle.x[None]).num_solutions), MOST + 1)
+    if puzzle.kind == "graph":
+        return count_colourings(puzzle)
     guesses = 0
 
     def note(digits: list[int]) -> None:
@@ -27,6 +31,16 @@ def count_solutions(puzzle: Puzzle, task: Task) -> int | None:
     geometry = task.geometry
     found = sum(1 for _ in islice(geometry.search(geometry.planes(puzzle.x.tolist()), note), MOST + 1))
     return None if guesses > MOST_GUESSES and found <= MOST else found
+
+
+def count_colourings(puzzle: Puzzle) -> int | None:
+    """The same for a graph, up to renaming of the colours."""
+    pairs = puzzle.n * (puzzle.n - 1) // 2
+    found = colourings((puzzle.x[:pairs] == EDGE).tolist(), puzzle.n, puzzle.colours)
+    try:
+        return sum(1 for _ in islice(found, MOST + 1))
+    except ValueError:  # it takes too many steps
+        return None
 
 
 def in_words(count: int | None) -> str:

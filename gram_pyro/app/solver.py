@@ -61,7 +61,8 @@ def open_weights(weights: str | Path, board: Board | None = None, trust: bool = 
     """
     config = stored_config(weights, trust)
     task = build_task(config, {})
-    if board and isinstance(task, TASKS[board.kind]) and task.n != board.n and serves_every_size(config):
+    serves = board is not None and (serves_every_size(config) or board.kind == "graph")  # vertices have no place
+    if serves and isinstance(task, TASKS[board.kind]) and task.n != board.n:
         task = build_task(config, {"n": board.n})
     return task, build_program(config, task, weights)
 
@@ -123,7 +124,7 @@ def judge(task: Task, x: Tensor, found: Trajectories) -> Outcome:
     """What trajectories of one puzzle x [L], sampled with heads, are worth."""
     answers, halt, weight = found.answers[:, 0], found.halt[:, 0], normalise(found.log_weights.double())[:, 0]
     right = task.is_solved(x, answers)
-    distinct, label = answers[right].unique(dim=0, return_inverse=True)
+    distinct, label = task.canonical(answers[right]).unique(dim=0, return_inverse=True)
     solutions = []
     for index, answer in enumerate(distinct):
         mine = label == index

@@ -70,15 +70,15 @@ def graphs_in(path: str | Path) -> Iterator[nx.Graph]:
 def _lines(path: Path, file: TextIO) -> Iterator[nx.Graph]:
     for row, line in enumerate(file, 1):
         if line.strip():
-            yield _decode(f"{path}, row {row}", line.strip())
+            yield decode(f"{path}, row {row}", line.strip())
 
 
 def _csv_rows(path: Path, file: TextIO) -> Iterator[nx.Graph]:
     for row, (line,) in enumerate(read_table(path, file, ("graph6",)), 1):
-        yield _decode(f"{path}, row {row}", line)
+        yield decode(f"{path}, row {row}", line)
 
 
-def _decode(place: str, line: str) -> nx.Graph:
+def decode(place: str, line: str) -> nx.Graph:
     """A graph from graph6, or from sparse6, which begins with ':'.
 
     Raises: PuzzleFileError unless the line is, to the byte, what the graph is written as.

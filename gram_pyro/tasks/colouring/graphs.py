@@ -4,8 +4,8 @@ A graph on n vertices is its row of edges [P] bool, P = n (n - 1) / 2: the stric
 Source: ours.
 """
 
-from collections.abc import Sequence
-from itertools import combinations
+from collections.abc import Iterator, Sequence
+from itertools import combinations, islice
 
 import numpy as np
 import torch
@@ -23,18 +23,31 @@ Coloured = tuple[list[bool], list[Colours]]  # the edges of a graph, and all its
 
 
 def find_colourings(edges: Sequence[bool], n: int, num_colours: int, max_solutions: int) -> list[Colours]:
-    """All proper colourings with at most `num_colours` colours, each once up to renaming; empty if there are none.
+    """All proper colourings with at most `num_colours` colours, sorted; empty if there are none, see `colourings`.
+
+    Raises: ValueError if there are more than `max_solutions`, or if the search does not end within MAX_STEPS.
+    """
+    found = list(islice(colourings(edges, n, num_colours), max_solutions + 1))
+    if len(found) > max_solutions:
+        raise ValueError(
+            f"a graph on {n} vertices has more than max_solutions={max_solutions} colourings with {num_colours} "
+            "colours; raise max_solutions, or give fewer colours or more edges."
+        )
+    return sorted(found)
+
+
+def colourings(edges: Sequence[bool], n: int, num_colours: int) -> Iterator[Colours]:
+    """All proper colourings with at most `num_colours` colours, each once up to renaming.
 
     Backtracking. The vertex with the fewest colours left comes next (the least one, if several) and takes every
     colour in use that no neighbour has, or one new colour: two new colours differ in name only.
-    Raises: ValueError if there are more than `max_solutions`, or if the search does not end within MAX_STEPS.
+    Raises: ValueError if the search does not end within MAX_STEPS.
     """
     neighbours = [0] * n
     for (a, b), joined in zip(combinations(range(n), 2), edges, strict=True):
         if joined:
             neighbours[a] |= 1 << b
             neighbours[b] |= 1 << a
-    found: list[Colours] = []
     steps = 0
     stack = [((), (), (1 << n) - 1)]  # vertices of every colour; their neighbours; vertices to be coloured
     while stack:
@@ -46,12 +59,7 @@ def find_colourings(edges: Sequence[bool], n: int, num_colours: int, max_solutio
                 f"after {MAX_STEPS} steps; give a smaller graph."
             )
         if not uncoloured:
-            found.append(_read(classes, n))
-            if len(found) > max_solutions:
-                raise ValueError(
-                    f"a graph on {n} vertices has more than max_solutions={max_solutions} colourings with "
-                    f"{num_colours} colours; raise max_solutions, or give fewer colours or more edges."
-                )
+            yield _read(classes, n)
             continue
         vertex = _hardest(blocked, uncoloured)
         near, rest = neighbours[vertex.bit_length() - 1], uncoloured ^ vertex
@@ -61,7 +69,6 @@ def find_colourings(edges: Sequence[bool], n: int, num_colours: int, max_solutio
                 stack.append((with_vertex, (*blocked[:c], taken | near, *blocked[c + 1 :]), rest))
         if len(classes) < num_colours:
             stack.append(((*classes, vertex), (*blocked, near), rest))
-    return sorted(found)
 
 
 def _hardest(blocked: Sequence[int], uncoloured: int) -> int:

@@ -1,0 +1,72 @@
+"""A graph to colour as people type it.
+
+    G?zTb_                   graph6, or sparse6
+    1-2,2-3,1-3              its edges; vertices are counted from 1, and there are as many as the largest
+    FILE                     .g6, .s6, .col (DIMACS), .edges (an edge a line) or .csv with a column graph6
+Source: ours.
+"""
+
+import re
+from contextlib import suppress
+from itertools import combinations
+from pathlib import Path
+
+import networkx as nx
+from torch import tensor
+
+from gram_pyro.app.puzzle import Puzzle
+from gram_pyro.tasks.colouring.files import MAX_VERTICES, decode, graphs_in
+from gram_pyro.tasks.colouring.task import EDGE
+from gram_pyro.tasks.files import kind_of
+
+EDGES = re.compile(r"\d+-\d+(\s*,\s*\d+-\d+)*")
+FILES = {".g6", ".s6", ".col", ".edges"}  # whose name alone tells that they hold graphs
+
+
+def is_graph(text: str) -> bool:
+    """Whether a text is a graph, and nothing else that is typed."""
+    if EDGES.fullmatch(text.strip()):
+        return True
+    with suppress(ValueError):
+        return len(decode("graph", text.strip())) > 1
+    return False
+
+
+def is_graph_file(path: str) -> bool:
+    return kind_of(Path(path)) in FILES
+
+
+def read_graph(text: str, colours: int) -> Puzzle:
+    """Raises: ValueError if it is no graph of two vertices or more, or colours is no number of them."""
+    text = text.strip()
+    if not EDGES.fullmatch(text):
+        return as_puzzle(decode("graph", text), colours)
+    edges = [tuple(map(int, edge.split("-"))) for edge in text.split(",")]
+    for a, b in edges:
+        if a == b or min(a, b) < 1 or max(a, b) > MAX_VERTICES:
+            raise ValueError(f"got the edge {a}-{b}; expected two different vertices from 1 to {MAX_VERTICES}")
+    graph = nx.Graph()
+    graph.add_nodes_from(range(1, 1 + max(map(max, edges))))
+    graph.add_edges_from(edges)
+    return as_puzzle(graph, colours)
+
+
+def read_graph_file(path: Path, colours: int) -> list[Puzzle]:
+    """Raises: ValueError as `graphs_in` and `as_puzzle`."""
+    return [as_puzzle(graph, colours) for graph in graphs_in(path)]
+
+
+def as_puzzle(graph: nx.Graph, colours: int) -> Puzzle:
+    """A graph whose vertices are blank; names that are numbers are put in order.
+
+    Raises: ValueError as `read_graph`.
+    """
+    n, names = len(graph), list(graph)
+    if n < 2:
+        raise ValueError(f"got a graph on {n} vertices; expected 2 or more")
+    if type(colours) is not int or not 1 <= colours <= 35:
+        raise ValueError(f"colours={colours} came; write a whole number from 1 to 35")
+    if all(str(name).isdecimal() for name in names):
+        names.sort(key=int)
+    pairs = [EDGE if graph.has_edge(*pair) else EDGE - 1 for pair in combinations(names, 2)]
+    return Puzzle("graph", n, tensor(pairs + [0] * n), colours)

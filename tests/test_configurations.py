@@ -8,6 +8,9 @@ from omegaconf import OmegaConf
 from scripts import CONF, script
 
 from gram_pyro.harness.build import build_guide, build_heads, build_model
+from gram_pyro.tasks.candidates.packed import pack_all
+from gram_pyro.tasks.candidates.shorthands import queens
+from gram_pyro.tasks.nqueens.task import NQueens
 from gram_pyro.tasks.sudoku.task import Sudoku
 from gram_pyro.training.trainer import Trainer, TrainSettings
 
@@ -29,11 +32,18 @@ def test_every_configuration_composes_and_takes_a_step(group, choice, monkeypatc
         overrides += ["guide=bootstrap"] if choice == "noiseless" else [COMPANION[group]]
     if choice == "constraints":
         overrides += ["embed=candidates", "readout=candidates"]
+    if choice == "exact_cover":
+        overrides += ["embed=exact_cover", "readout=exact_cover"]
     if choice in ("student_t", "mixture", "low_rank", "flow"):
         overrides += ["objective=mean_field"]  # without a KL in closed form
     with initialize_config_dir(str(CONF), version_base=None):
         config = compose("svi_sudoku", overrides=[o.replace("+core", "core") for o in overrides] + ["run_dir=x"])
     task = Sudoku(n=4, num_train=8, num_test=0, max_solutions=12, cache=None)
+    if choice == "exact_cover":
+        task = NQueens(n=5, removed=[4])
+    batch = next(task.batches(2, torch.Generator().manual_seed(0)))
+    if choice == "exact_cover":
+        batch = batch._replace(x=pack_all([queens(5, squares) for squares in batch.x.tolist()]))
     try:
         import pyro
 
@@ -42,7 +52,7 @@ def test_every_configuration_composes_and_takes_a_step(group, choice, monkeypatc
             guide, heads = build_guide(config, model), build_heads(config)
             losses = instantiate(config.objective), TrainSettings(**config.train), instantiate(config.rollout_loss)
             trainer = Trainer(model, guide, heads, *losses)
-        record = trainer.trajectory(next(task.batches(2, torch.Generator().manual_seed(0))))
+        record = trainer.trajectory(batch)
     finally:
         torch.set_default_dtype(torch.float64)
     assert all(torch.isfinite(value).all() for value in record.values()) and trainer.updates == 1

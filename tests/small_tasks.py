@@ -1,9 +1,13 @@
 """Every task of the package at a small size."""
 
+from functools import partial
+
 from arc_files import small_task
 from image_files import write_images
 
 from gram_pyro.tasks.arc.task import Arc
+from gram_pyro.tasks.candidates import families
+from gram_pyro.tasks.candidates.task import CandidateMixture, DrawnCandidates
 from gram_pyro.tasks.colouring.canonical import CanonicalColouring
 from gram_pyro.tasks.colouring.task import Colouring
 from gram_pyro.tasks.images import Images
@@ -24,6 +28,25 @@ def boards():
     return SudokuBoards(4, num_train=40, num_test=8, max_clues=12, test_clues=(4, 8), cache=None)
 
 
+def drawn(family, num_train=12, num_test=3, **options):
+    return DrawnCandidates(partial(family, **options), num_train=num_train, num_test=num_test)
+
+
+def candidates():
+    """Of every family."""
+    return CandidateMixture(
+        {
+            "sudoku": drawn(families.sudoku, n=4),
+            "latin": drawn(families.latin_square, n=3),
+            "queens": drawn(families.queens, n=5),
+            "graphs": drawn(families.graph, n=5, num_colours=3, edge_probability=0.5),
+            "scattered": drawn(
+                families.scattered, num_cells=4, num_symbols=3, num_exact=2, num_at_most=3, group_size=3
+            ),
+        }
+    )
+
+
 def mixture(folder):
     task = sudoku()
     files = {}
@@ -37,6 +60,8 @@ def mixture(folder):
 
 TASKS = {  # class -> makers from a folder for files
     Arc: [small_task],
+    CandidateMixture: [lambda folder: candidates()],
+    DrawnCandidates: [lambda folder: drawn(families.queens, n=6)],
     CanonicalColouring: [lambda folder: CanonicalColouring(n=6, num_train=60, num_test=6, cache=None)],
     Colouring: [
         lambda folder: Colouring(n=6, num_train=60, num_test=6, cache=None),

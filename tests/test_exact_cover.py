@@ -204,6 +204,8 @@ def test_the_law_of_an_answer():
     close(law.log_prob(y[:, None]).logsumexp(0), torch.zeros(2))
     expected = sum(logits.log_softmax(-1)[:, cell, ways[:, cell]] for cell in range(3))
     close(law.log_prob(y[:, None]), expected.mT)
+    marginal = law.base_dist.logits
+    close(marginal[..., IN].exp(), logits.softmax(-1).flatten(1)), close(marginal.exp().sum(-1), torch.ones(2, 12))
     y[0, :4] = OUT
     assert law.log_prob(y[0]).isneginf().all()
     assert law.sample((5,)).shape == (5, 2, 12) and law.log_prob(law.sample((5,))).isfinite().all()

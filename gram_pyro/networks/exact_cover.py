@@ -182,20 +182,28 @@ class OneOfEach(dist.TorchDistribution):
     support = dist.constraints.independent(dist.constraints.nonnegative_integer, 1)
 
     def __init__(self, logits: Tensor) -> None:
-        self.base_dist = dist.Categorical(logits=logits, validate_args=False)
+        self.cells = dist.Categorical(logits=logits, validate_args=False)
         *batch, num_cells, num_symbols = logits.shape
         super().__init__(torch.Size(batch), torch.Size([num_cells * num_symbols]), validate_args=False)
 
+    @property
+    def base_dist(self) -> dist.Categorical:
+        """What is believed of every candidate alone: out or in.  Shapes: logits [..., N, 3], nats."""
+        chosen = self.cells.logits.flatten(-2)
+        never = torch.full_like(chosen, -torch.inf)
+        logits = torch.stack([never, torch.log1p(-chosen.exp()), chosen], -1)
+        return dist.Categorical(logits=logits, validate_args=False)
+
     def expand(self, batch_shape: torch.Size, _instance: object = None) -> "OneOfEach":
-        logits = self.base_dist.logits
+        logits = self.cells.logits
         return OneOfEach(logits.expand(*batch_shape, *logits.shape[-2:]))
 
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
-        return written(self.base_dist.sample(sample_shape), self.base_dist.logits.shape[-1])
+        return written(self.cells.sample(sample_shape), self.cells.logits.shape[-1])
 
     def log_prob(self, value: Tensor) -> Tensor:
         """nats; -inf if a cell of `value` has none in or several."""
-        logits = self.base_dist.logits
+        logits = self.cells.logits
         chosen = (value == IN).unflatten(-1, logits.shape[-2:])
         each = torch.where(chosen, logits, 0.0).sum((-1, -2))
         return each.masked_fill((chosen.sum(-1) != 1).any(-1), -torch.inf)
@@ -225,5 +233,5 @@ class CoverReadout(Readout):
         return OneOfEach(scores.masked_fill(out, -torch.inf).unflatten(-1, shape))
 
     def answer(self, state: State, x: Tensor | None = None) -> Tensor:
-        logits = self(state, x).base_dist.logits
+        logits = self(state, x).cells.logits
         return written(logits.argmax(-1), logits.shape[-1])

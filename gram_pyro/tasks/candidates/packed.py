@@ -1,7 +1,7 @@
 """Puzzles of candidates as rows of numbers: rules travel with the clues, so a batch holds puzzles of different rules.
 
     x = [roles of the N = L C candidates | group, group, .. | padding | L, C]
-    group = its candidates, then EXACT or AT_MOST
+    group = FIRST + j for each of its candidates j, then EXACT or AT_MOST
 
 A row is as long as its longest neighbour needs; all of a batch have one L and one C. The groups of the cells are not
 written, for L and C tell them. Who is in which group is kept as two lists, by group and by candidate, so that sums cost
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from gram_pyro.tasks.candidates.puzzle import BLANK, IN, OUT, CandidatePuzzle, Group
 
-EXACT, AT_MOST, PADDING = -1, -2, -3
+PADDING, EXACT, AT_MOST, FIRST = range(4)
 
 
 class Lists(NamedTuple):
@@ -51,7 +51,9 @@ class Unpacked(NamedTuple):
 
 def pack(puzzle: CandidatePuzzle) -> Tensor:
     """A puzzle as one row x [W] int64."""
-    body = [n for group in puzzle.groups for n in (*group.candidates, EXACT if group.exact else AT_MOST)]
+    body = []
+    for group in puzzle.groups:
+        body += [*(FIRST + c for c in group.candidates), EXACT if group.exact else AT_MOST]
     return torch.tensor([*puzzle.roles, *body, len(puzzle.cells), len(puzzle.symbols)])
 
 
@@ -94,9 +96,9 @@ def unpack(x: Tensor) -> Unpacked:
     size, rows = num_cells * num_symbols, x.reshape(-1, x.shape[-1])
     body, num_rows = rows[:, size:-2], len(rows)
     ends = (body == EXACT) | (body == AT_MOST)
-    member = body >= 0
+    member = body >= FIRST
     row = torch.arange(num_rows, device=x.device)
-    listed = (body + size * row[:, None])[member]
+    listed = (body - FIRST + size * row[:, None])[member]
     group = (ends.flatten().cumsum(0) - ends.flatten().long())[member.flatten()] + num_rows * num_cells
     own = torch.arange(num_rows * size, device=x.device)
     candidates, groups = torch.cat([own, listed]), torch.cat([own // num_symbols, group])

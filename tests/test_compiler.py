@@ -11,6 +11,7 @@ from hydra import compose, initialize_config_dir
 from scripts import ROOT
 from small_peers import L, V, autoregressive
 from tiny import MIXERS, B, batch, close, program
+from wrong_cores import WrongCore
 
 from gram_pyro.harness.build import build_learner
 from gram_pyro.tasks.sudoku.task import Sudoku
@@ -45,6 +46,17 @@ def named(network):
     """The methods that its modules say can be compiled."""
     modules = network.named_modules()
     return {f"{name}.{method}" for name, module in modules for method in getattr(module, "compiles", ())}
+
+
+def test_a_core_that_names_nothing_to_compile_is_told_once(traced, caplog):
+    model, _ = program()
+    model.core = WrongCore(8, 4, None)
+    with caplog.at_level(logging.WARNING):
+        compile_parts(torch.nn.ModuleList([model, model.core]), CPU)
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == ["WrongCore runs uncompiled"]
+    caplog.clear()
+    compile_parts(program()[0], CPU)
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("mixer", MIXERS)

@@ -7,7 +7,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from scripts import CONF, script
 
-from gram_pyro.harness.build import build_guide, build_heads, build_model
+from gram_pyro.harness.build import build_guide, build_heads, build_learner, build_model
 from gram_pyro.tasks.candidates.packed import pack_all
 from gram_pyro.tasks.candidates.shorthands import queens
 from gram_pyro.tasks.nqueens.task import NQueens
@@ -15,7 +15,7 @@ from gram_pyro.tasks.sudoku.task import Sudoku
 from gram_pyro.training.trainer import Trainer, TrainSettings
 
 CHOICES = {
-    group: sorted(f.stem for f in (CONF / group).glob("*.yaml"))
+    group: sorted(f.stem for f in (CONF / group).glob("*.yaml") if f.stem != "own")
     for group in ("core", "prior", "guide", "objective", "rollout_loss", "experiment")
 }
 COMPANION = {"prior": "guide=categorical", "guide": "prior=categorical"}  # of the other's family
@@ -56,6 +56,65 @@ def test_every_configuration_composes_and_takes_a_step(group, choice, monkeypatc
     finally:
         torch.set_default_dtype(torch.float64)
     assert all(torch.isfinite(value).all() for value in record.values()) and trainer.updates == 1
+
+
+OWN = {  # for every group, a class in the place of one's own, and what it needs besides
+    "task": ("gram_pyro.tasks.nqueens.task.NQueens", "+task.n=5", "+task.removed=[2]"),
+    "embed": ("gram_pyro.networks.embed.TokenEmbedding",),
+    "core": ("gram_pyro.networks.core.Flat",),
+    "prior": ("gram_pyro.priors.student_t.StudentT", "objective=mean_field"),
+    "readout": ("gram_pyro.networks.readout.CategoricalReadout",),
+    "guide": ("guides.concat.Concat", "+guide.hidden=8"),
+    "objective": ("gram_pyro.training.objectives.Balanced_ELBO", "+objective.balance=0.5"),
+    "rollout_loss": ("gram_pyro.training.rollout_losses.Nearest",),
+    "peer": ("gram_pyro.baselines.autoregressive.Autoregressive", "+peer.num_layers=1", "+peer.num_heads=2"),
+}
+
+
+@pytest.mark.parametrize("group", OWN)
+def test_what_is_ones_own_takes_a_place_in_every_group(group, single_precision, local_params):
+    target, *others = OWN[group]
+    overrides = [f"{group}=own", f"{group}._target_={target}", "experiment=smoke", "run_dir=x", *others]
+    with initialize_config_dir(str(CONF), version_base=None):
+        config = compose("svi_sudoku", overrides=overrides)
+    task = instantiate(config.task)
+    learner = build_learner(config, task, torch.device("cpu"))
+    record = learner.trajectory(next(task.batches(config.train.batch_size, torch.Generator().manual_seed(0))))
+    assert learner.updates > 0 and all(torch.isfinite(value).all() for value in record.values())
+    made = {"task": task, "peer": learner.program} if group in ("task", "peer") else vars(learner) | vars(learner.model)
+    made |= getattr(learner, "model", torch.nn.Module())._modules | getattr(learner, "program", {})._modules
+    assert any(type(part).__name__ == target.rpartition(".")[2] for part in made.values())
+
+
+def test_every_group_has_a_place_for_ones_own():
+    groups = {file.parent.name for file in CONF.glob("*/own.yaml")}
+    assert groups == {*OWN, "sampler", "select", "potential"}
+    assert groups == {f.name for f in CONF.iterdir() if f.is_dir()} - {"experiment", "method", "rung", "hydra", "size"}
+
+
+def test_a_place_that_is_left_empty_costs_a_sentence(tmp_path):
+    done = script("svi_sudoku", "task=own", "experiment=[smoke,table]", f"run_dir={tmp_path}", check=False)
+    assert done.returncode and done.stderr.splitlines()[-1] == (
+        "error: got no task._target_; expected a class of your own; write task._target_=my_file.MyClass"
+    )
+
+
+TASKS = sorted(f.stem for f in (CONF / "task").glob("*.yaml") if f.stem != "own")
+OF_FILES = {"arc_1", "arc_2", "arc_small", "mnist", "sudoku_mixture_9"}  # which tests do not have
+
+
+@pytest.mark.parametrize("name", sorted(set(TASKS) - OF_FILES))
+def test_smoke_makes_every_task_small(name):
+    with initialize_config_dir(str(CONF), version_base=None):
+        config = compose("svi_sudoku", overrides=["experiment=smoke", f"task={name}", "run_dir=x"])
+    task = instantiate(config.task)
+    batch = next(task.batches(2, torch.Generator().manual_seed(0)))
+    assert task.is_solved(batch.x, batch.y).all()
+    assert sum(len(puzzles.x) for puzzles in task.test.values()) <= 40
+
+
+def test_smoke_has_sizes_for_tasks_alone():
+    assert {f.stem for f in (CONF / "size" / "smoke").glob("*.yaml")} <= set(TASKS)
 
 
 def test_the_paper_size_is_one_configuration():

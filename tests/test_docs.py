@@ -233,7 +233,7 @@ def test_every_choice_is_named(group):
     text = prose(ROOT / "docs" / "training.md") + prose(ROOT / "docs" / "inference.md")
     row = next(line for line in text.splitlines() if line.startswith("|") and f"`{group}=`" in line)
     words = re.findall(r"`(\w+)`", row.split("|")[2])
-    assert sorted(words) == sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    assert sorted(words) == sorted(path.stem for path in (CONF / group).glob("*.yaml") if path.stem != "own")
 
 
 def test_every_file_of_data_is_described():

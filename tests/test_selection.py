@@ -25,7 +25,7 @@ from gram_pyro.inference.selection import (
 )
 from gram_pyro.inference.trajectories import Trajectories
 
-CHOICES = sorted((Path(__file__).parents[1] / "experiments" / "conf" / "select").glob("*.yaml"))
+CHOICES = sorted((Path(__file__).parents[1] / "experiments" / "conf" / "select").glob("[!o]*.yaml"))
 
 
 def trajectories(answers, log_weights=None, **fields):

@@ -6,7 +6,7 @@ Names that are not here belong to components that check for themselves. Source: 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 AT_LEAST_ONE = (
     "dim hidden num_layers num_updates num_heads num_transitions num_grad_steps updates num_segments batch_size "
@@ -16,6 +16,24 @@ AT_LEAST_ONE = (
 AT_LEAST_ZERO = "seed warmup num_train num_test max_plate_nesting".split()
 REAL = "free_share beta learning_rate weight_decay clip ema balance several_share test_share".split()
 NULLABLE = ("hidden", "num_puzzles", "baseline_deviations", "halt_at")  # null: as wide as dim; all there are; none
+
+
+def task_name(choice: str, target: str) -> str:
+    """What tables call a task: the choice, or the class where it is `own`.
+
+    A resolver of configurations, ${task_name:choice,target}, of every process that imports this file.
+    """
+    return target.rpartition(".")[2] if choice == "own" else choice
+
+
+OmegaConf.register_new_resolver("task_name", task_name, replace=True)
+
+
+def check_given(config: DictConfig) -> None:
+    """Raises: ValueError if a value that has to be given is not: the class of a part of one's own."""
+    for place, _, value in leaves(OmegaConf.to_container(config, resolve=False)):
+        if value == MISSING:
+            raise ValueError(f"got no {place}; expected a class of your own; write {place}=my_file.MyClass")
 
 
 def check_numbers(config: DictConfig) -> None:

@@ -57,7 +57,7 @@ def choices(config: DictConfig, group: str) -> dict[str, DictConfig]:
 
     Raises: ValueError on a name that is neither, or if there is nothing to compare.
     """
-    known = GlobalHydra.instance().config_loader().get_group_options(group)
+    known = [name for name in GlobalHydra.instance().config_loader().get_group_options(group) if name != "own"]
     found = {}
     for name in config[f"{group}s"]:
         if name not in known:

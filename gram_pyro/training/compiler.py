@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from gram_pyro.networks.core import Core
+
 SHAPES = 64  # a part may be compiled for: with and without a gradient, of boards of several sizes; torch stops at 8
 MOST = 300  # letters of what a compiler says
 
@@ -43,7 +45,7 @@ class Compiler:
 
 def compile_parts(network: nn.Module, device: torch.device) -> None:
     """Compile in place what modules of `network` name in their attribute `compiles`, a tuple of methods; where no
-    compiler works, say so and run the network as it is.
+    compiler works, or a core names nothing, say so and run it as it is.
 
     Part by part, because all modules of a class share one compilation: seconds where a whole recursion takes a minute.
     On a CPU the first number of rows is compiled for itself and the second for every number, at the same speed: guided
@@ -51,6 +53,13 @@ def compile_parts(network: nn.Module, device: torch.device) -> None:
     """
     torch._dynamo.config.recompile_limit = max(SHAPES, torch._dynamo.config.recompile_limit)  # above it, nothing is
     compiler = Compiler(device)
+    for core in {type(part): part for part in network.modules() if isinstance(part, Core)}.values():
+        if not any(getattr(part, "compiles", ()) for part in core.modules()):
+            log.warning(
+                '%s runs uncompiled: no part of it names methods; write compiles = ("forward",) in the class '
+                "of a part that is a pure function of tensors",
+                type(core).__name__,
+            )
     for module in network.modules():
         for name in getattr(module, "compiles", ()):
             setattr(module, name, compiler.compiled(getattr(module, name)))

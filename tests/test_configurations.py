@@ -113,6 +113,13 @@ def test_smoke_makes_every_task_small(name):
     assert sum(len(puzzles.x) for puzzles in task.test.values()) <= 40
 
 
+@pytest.mark.parametrize("name", sorted(f.stem for f in CONF.glob("svi_*.yaml")))
+def test_smoke_is_an_experiment_of_every_script(name):
+    with initialize_config_dir(str(CONF), version_base=None):
+        config = compose(name, overrides=["experiment=smoke", "task=own", "task._target_=my_task.Mine", "run_dir=x"])
+    assert config.train.updates == 8 and config.task == {"_target_": "my_task.Mine"}
+
+
 def test_smoke_has_sizes_for_tasks_alone():
     assert {f.stem for f in (CONF / "size" / "smoke").glob("*.yaml")} <= set(TASKS)
 

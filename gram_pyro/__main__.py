@@ -60,7 +60,7 @@ COMMANDS = {
         (),
         "svi_{}",
         "Trains GRAM and what it is compared with, and tries its claim.\n"
-        f"TASK is {', '.join(TASKS)}; one of your own takes the place of another:\n"
+        f"TASK is {', '.join(TASKS)}.\nOne of your own takes the place of another:\n"
         "    gram-pyro train sudoku task=own task._target_=my_task.Ring",
     ),
     "models": Command("[NAME]", ("name",), "models", "The weights that are shipped; of one, all that is known."),

@@ -62,7 +62,7 @@ def test_words_are_the_keys_of_a_script(monkeypatch, words, script, arguments):
     [
         (["sovle"], "error: there is no command sovle; did you mean solve? See gram-pyro --help"),
         (["compare_prior"], "did you mean compare_priors?"),
-        (["train"], "error: got no word; write gram-pyro train and one of arc, colouring, generation, images, nqueens"),
+        (["train"], "error: got no word; write gram-pyro train and one of arc, colouring, constraints"),
         (["train", "chess"], "error: got chess; write gram-pyro train and one of"),
         (["evaluate", "a", "b", "c"], "error: got 'c' too; write gram-pyro evaluate WEIGHTS [FILE] KEY=VALUE"),
         (["demo", "now"], "error: got 'now' too"),

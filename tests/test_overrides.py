@@ -54,7 +54,7 @@ def test_what_is_shipped_passes():
         ("core.hidden", (0, -1, 0.5), "write a whole number, 1 or more"),
         ("seed", (-1, 0.5, None), "write a whole number, 0 or more"),
         ("task.num_train", (-1, 1.5, None), "write a whole number, 0 or more"),
-        ("train.beta", (-0.1, float("nan"), float("inf"), None, "half"), "write a number, 0 or more"),
+        ("train.beta", (-0.1, float("nan"), float("inf"), None, "half"), "or: linear from 0 to 1 over 1000 updates"),
         ("train.weight_decay", (-0.1, float("inf"), None), "write a number, 0 or more"),
         ("prior.dim", (8,), "came beside dim=16; leave it out, all parts have one width"),
     ],

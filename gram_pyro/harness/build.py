@@ -88,5 +88,7 @@ def build_learner(config: DictConfig, task: Task, device: torch.device) -> Learn
     if config.get("cuda_graph"):
         if not isinstance(learner, Trainer):
             raise ValueError("cuda_graph=true records the segments of a trajectory, and a peer has none; leave it out")
+        if isinstance(settings.beta, str):
+            raise ValueError(f"cuda_graph=true records one train.beta, and {settings.beta!r} changes; leave one out")
         learner.graph = SegmentGraph(learner)
     return learner

@@ -8,13 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 
+from gram_pyro.training.schedule import schedule
+
 AT_LEAST_ONE = (
     "dim hidden num_layers num_updates num_heads num_transitions num_grad_steps updates num_segments batch_size "
     "accumulate rollouts_per_puzzle every num_puzzles widths chunk max_solutions n num_particles num_steps "
     "num_components rank num_classes depths augmentations num_images num_inpainted inpainting_depth num_boards"
 ).split()
 AT_LEAST_ZERO = "seed warmup num_train num_test max_plate_nesting".split()
-REAL = "free_share beta learning_rate weight_decay clip ema balance several_share test_share".split()
+REAL = "free_share learning_rate weight_decay clip ema balance several_share test_share".split()
 NULLABLE = ("hidden", "num_puzzles", "baseline_deviations", "halt_at")  # null: as wide as dim; all there are; none
 
 
@@ -50,6 +52,8 @@ def check_numbers(config: DictConfig) -> None:
                 raise ValueError(f"{place}={value} came; write a whole number, {least} or more")
         elif name in REAL and not (number and 0 <= value and (math.isfinite(value) or name == "clip")):
             raise ValueError(f"{place}={value} came; write a number, 0 or more")
+        elif name == "beta":
+            schedule(value, place)
         elif name == "baseline_deviations" and value != [] and not (number and 0 < value < math.inf):
             raise ValueError(f"{place}={value} came; write numbers above 0, or null for no baseline")
         elif name == "halt_at" and not (number and 0 < value < 1):

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from gram_pyro.evaluation.metrics import per_puzzle, tally
 from gram_pyro.harness import checkpoint
 from gram_pyro.harness.interrupt import stop_on_signal
+from gram_pyro.harness.loggers import Write
 from gram_pyro.harness.metrics_table import MetricsTable
 from gram_pyro.tasks.base import Puzzles, Task
 from gram_pyro.training.learner import Learner
@@ -71,14 +72,16 @@ def fit(
     device: torch.device,
     seed: int,
     log_every: int,
+    logger: Write | None = None,
 ) -> dict:
     """Train to the end of `trainer.settings.updates`.
 
     Writes `path` (checkpoint) and, beside it, a .csv with one row per `log_every` updates: losses and the KL of every
     transition in nats per puzzle (means since the last row), and the accuracy of one prior trajectory of the averaged
-    model on the puzzles `watched`, a set for each size of board. If `path` exists the run continues from it, to the
-    same numbers, bit for bit on a CPU, as if it had never stopped. A signal to stop is obeyed at the end of a
-    trajectory, after saving (KeyboardInterrupt).
+    model on the puzzles `watched`, a set for each size of board; `logger` takes the rows too.
+
+    If `path` exists the run continues from it, to the same numbers, bit for bit on a CPU, as if it had never stopped. A
+    signal to stop is obeyed at the end of a trajectory, after saving (KeyboardInterrupt).
 
     Where a loss, a gradient or a weight is not finite, training stops and nothing more is saved: the last checkpoint,
     in which every number is finite, stays. Continued, the run would come to the same place again.
@@ -117,6 +120,8 @@ def fit(
                     row = {"updates": trainer.updates, "seconds": round(description["seconds"], 2)}
                     row |= columns(means) | accuracy
                     table.write(row)
+                    if logger is not None:
+                        logger(row)
                     bar.set_postfix(
                         loss=f"{row['loss']:.2f}",
                         kl=f"{means['kl'].sum():.2f}" if "kl" in means else "none",

@@ -45,6 +45,7 @@ from gram_pyro.harness.commit import commit
 from gram_pyro.harness.fit import fit
 from gram_pyro.harness.journal import identity, journal_of, keep_draws_of
 from gram_pyro.harness.load import weights_file
+from gram_pyro.harness.loggers import open_logger
 from gram_pyro.harness.results import baseline_name, named, record, write_json, write_rows
 from gram_pyro.harness.resume import claim_folder, resumed
 from gram_pyro.plots.trial import training_figure, width_figure
@@ -75,7 +76,8 @@ def train(name: str, config: DictConfig, task: Task, folder: Path, device: torch
     path = folder / f"{name}.safetensors"
     if config.start is not None and not path.exists():
         description["before"] = start_from(weights_file(config.start), learner)
-    return learner, fit(learner, task, watched, path, description, device, config.seed, config.watch.every)
+    logger = open_logger(config, folder, name) if is_first() else None
+    return learner, fit(learner, task, watched, path, description, device, config.seed, config.watch.every, logger)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from gram_pyro.inference.trajectories import Trajectories
 from gram_pyro.tasks.base import Batch
 from gram_pyro.training.parallel import add_up
 from gram_pyro.training.precision import AUTO, autocast, choose_precision
+from gram_pyro.training.schedule import schedule
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class TrainSettings:
     )
     free_share: float = 0.0  # rho: share of rows that are prior rollouts trained on the solution set
     rollouts_per_puzzle: int = 1  # M: free rows are M rollouts of a puzzle each
-    beta: float = 1.0  # weight of the KL; 1 is the ELBO
+    beta: float | str = 1.0  # weight of the KL, or a schedule of it; 1 is the ELBO
     learning_rate: float = 1e-3
     weight_decay: float = 0.1
     warmup: int = 100
@@ -51,6 +52,7 @@ class TrainSettings:
                 f"free_share={self.free_share} of batch_size={self.batch_size} rounds to {self.num_free} free rows; "
                 "both kinds of rows need at least one: choose a larger batch or another share"
             )
+        schedule(self.beta, "beta")  # raises on what is none
         choose_precision(self.precision, torch.device("cpu"))  # raises on an unknown name
 
     @property
@@ -62,6 +64,10 @@ class TrainSettings:
     def num_watched(self) -> int:
         """Rows whose prior rollouts the heads learn from: the free ones, or an eighth of the batch just for that."""
         return self.num_free or max(1, self.batch_size // 8)
+
+    def beta_at(self, update: int) -> float:
+        """Weight of the KL."""
+        return schedule(self.beta, "beta").at(update)
 
     def learning_rate_at(self, update: int) -> float:
         """Linear warm-up, then a cosine to zero."""

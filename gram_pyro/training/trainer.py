@@ -157,7 +157,7 @@ class Rollout:
         t, (x, y, *_) = self.trainer, self.guided
         share = len(x) / self.num_guided
         bound, self.guided_state = segment_loss(
-            t.objective, t.model, t.guide, x, y, self.guided_state, segment, t.settings.beta
+            t.objective, t.model, t.guide, x, y, self.guided_state, segment, t.settings.beta_at(t.updates)
         )
         self.log("loss", share * bound)
         self.log("kl", share * t.guide.kl())

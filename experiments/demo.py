@@ -3,15 +3,17 @@
     python experiments/demo.py                                     # then open the address it prints
     python experiments/demo.py port=0 weights=[runs/.../GRAM.safetensors]
 
-    POST /read    {"kind": "sudoku", "text": "5 . | . 3 ..."} -> {"text": the puzzle as one line, however it was pasted}
     GET /boards   -> the boards there are weights for, the samplers and the limits
+    POST /read    {"text": "5 . | . 3 ..."} -> {"kind": "sudoku", "n": 6, "text": one line}, however it was pasted
     POST /solve   {"kind": "sudoku", "text": "5..3.6...", "sampler": "hot_start", "temperature": 2.0,
                    "num_particles": 12, "num_segments": 10, "seed": 0}
-                  -> the trajectories after every segment, distinct solutions with votes, entropy of every cell in nats
+                  -> lines of JSON: {"done": 0, "of": 10} when its turn comes, another after every segment, and last
+                     the trajectories after every segment, distinct solutions with votes, entropy of every cell in nats
 
 A request that asks for what cannot be is answered with status 400, or 413 if it is too large, and {"error": sentence}.
-One puzzle is solved at a time; who asks meanwhile waits, at most `queue` of them, and whoever stops waiting is passed
-over. Only this machine's names are answered (more: hosts=[NAME]), and of posts only the page's own and a program's.
+One puzzle is solved at a time; who asks meanwhile waits, at most `queue` of them. Whoever stops waiting is passed over,
+and no longer thought about. Only this machine's names are answered (more: hosts=[NAME]), and of posts only the page's
+own and a program's.
 """
 
 import json
@@ -27,7 +29,6 @@ import pyro
 import uvicorn
 from omegaconf import DictConfig, OmegaConf
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -35,8 +36,10 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from torch import Tensor
 
-from gram_pyro.app.door import GONE, Queue, door, forget
+from gram_pyro.app.door import Queue, door, forget
+from gram_pyro.app.lines import Lines, Note
 from gram_pyro.app.puzzle import (
+    COLOURS,
     READERS,
     TASKS,
     Board,
@@ -48,6 +51,7 @@ from gram_pyro.app.puzzle import (
     no_weights,
     one_of,
 )
+from gram_pyro.app.reading import reader
 from gram_pyro.app.solver import Outcome, open_weights, think
 from gram_pyro.app.watch import Thoughts
 from gram_pyro.harness.build import build_sampler, build_task
@@ -121,10 +125,15 @@ def read_fields(body: bytes) -> dict[str, Any]:
 
 def read_puzzle(fields: dict[str, Any]) -> Puzzle:
     """The puzzle of the fields kind and text.  Raises: ValueError if it is none."""
-    kind, text = choice(fields, "kind", READERS), fields.get("text")
+    return READERS[choice(fields, "kind", READERS)](text_of(fields))
+
+
+def text_of(fields: dict[str, Any]) -> str:
+    """The field text.  Raises: ValueError if it is no text."""
+    text = fields.get("text")
     if not isinstance(text, str):
         raise ValueError(f"text is {shown(text)}; write the puzzle as a string")
-    return READERS[kind](text)
+    return text
 
 
 def choice(fields: dict[str, Any], name: str, choices: Any) -> str:
@@ -150,15 +159,16 @@ def shown(value: Any) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
-def answer(wish: Wish, config: DictConfig, boards: Boards) -> dict[str, Any]:
-    """Solve, and say what the page needs to show it."""
+def answer(wish: Wish, config: DictConfig, boards: Boards, note: Note) -> dict[str, Any]:
+    """Solve, noting segments, and say what the page needs to show it."""
     start = time.monotonic()
     task, program = boards[wish.puzzle.board]
     sampler = build_sampler(config.samplers[wish.sampler], task, program.heads)
     if wish.temperature is not None:
         sampler = partial(sampler, temperature=wish.temperature)
     x = wish.puzzle.x
-    outcome, thoughts = think(task, program, x, sampler, wish.num_particles, wish.num_segments, seed=wish.seed)
+    size = (wish.num_particles, wish.num_segments)
+    outcome, thoughts = think(task, program, x, sampler, *size, seed=wish.seed, note=note)
     return describe(wish.puzzle, task, outcome, thoughts) | {"seconds": round(time.monotonic() - start, 3)}
 
 
@@ -196,11 +206,13 @@ def catalogue(config: DictConfig, boards: Boards) -> dict[str, Any]:
             {
                 "kind": board.kind,
                 "n": board.n,
+                "name": name,
                 "title": str(board),
                 "box": task.geometry.box if board.kind == "sudoku" else None,
-                "examples": dict(config.examples.get(f"{board.kind}_{board.n}", {})),
+                "examples": dict(config.examples.get(name, {})),
             }
             for board, (task, _) in boards.items()
+            for name in [f"{board.kind}_{board.n}"]
         ],
         "samplers": [
             {"name": name, "about": about, "temperature": config.samplers[name].get("temperature")}
@@ -236,14 +248,12 @@ def build_app(config: DictConfig) -> Starlette:
 
     async def solve(request: Request) -> Response:
         wish = read_wish(await read_body(request), config, boards)
-        async with queue.turn():
-            if await request.is_disconnected():
-                return Response(status_code=GONE)
-            return JSONResponse(await run_in_threadpool(answer, wish, config, boards))
+        return Lines(request, queue, partial(answer, wish, config, boards), wish.num_segments)
 
     async def read(request: Request) -> Response:
-        puzzle = read_puzzle(read_fields(await read_body(request)))
-        return JSONResponse({"text": as_text(puzzle, puzzle.x)})
+        text = text_of(read_fields(await read_body(request)))
+        puzzle = reader(None, text, COLOURS)(text)
+        return JSONResponse({"kind": puzzle.kind, "n": puzzle.n, "text": as_text(puzzle, puzzle.x)})
 
     def refuse(request: Request, problem: ValueError) -> Response:
         return JSONResponse({"error": str(problem)}, 400)

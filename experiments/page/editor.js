@@ -22,6 +22,19 @@ export class Editor {
     this.draw();
   }
 
+  /** How to fill the board in. */
+  get hint() {
+    return this.spec.kind === "sudoku"
+      ? "Type in the cells, or mark one and choose a digit; arrow keys move. Or paste a puzzle."
+      : "Click a square to put a queen there or take it off; arrow keys move, space sets.";
+  }
+
+  /** How the puzzle is written. */
+  get spelling() {
+    const { kind, n } = this.spec;
+    return kind === "sudoku" ? `${n * n} characters, row by row; . for a blank` : `${n} characters: the column of the queen of each row, from 0, or .`;
+  }
+
   /** The puzzle as text: digits row by row, or the column of the queen of each row. */
   get text() {
     const { kind, n } = this.spec;
@@ -77,7 +90,8 @@ export class Editor {
     for (const digit of [...DIGITS.slice(1, this.spec.n + 1), ""]) {
       const button = document.createElement("button");
       button.type = "button";
-      button.textContent = digit || "erase";
+      button.textContent = digit || "⌫";
+      if (!digit) button.setAttribute("aria-label", "erase");
       button.addEventListener("click", () => this.write(this.current, digit));
       pad.append(button);
     }

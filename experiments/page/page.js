@@ -1,97 +1,86 @@
-// The page: asks the server what there is, sends puzzles, and shows what comes back.
+// The page: offers boards and settings, sends puzzles, and shows what comes back.
 
+import { ask, think } from "./ask.js";
 import { Editor } from "./editor.js";
-import { showOutcome } from "./results.js";
+import { markStale, showOutcome } from "./results.js";
 
 const at = (id) => document.getElementById(id);
 const say = (sentence) => { at("error").textContent = sentence; };
-
-/** JSON from the server. Throws: Error with a sentence to show. */
-async function ask(path, wish) {
-  const options = wish && { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(wish) };
-  let reply;
-  try {
-    reply = await fetch(path, options);
-  } catch {
-    throw new Error("The server does not answer. Is demo.py still running?");
-  }
-  const found = await reply.json().catch(() => ({ error: "The server failed; its terminal says why." }));
-  if (!reply.ok) throw new Error(found.error);
-  return found;
-}
+const SLIDERS = ["segments", "particles", "temperature"];
 
 function start({ boards, samplers, limits, start: first }) {
-  let board;
-  const editor = new Editor(at("editor"), (text) => { at("text").value = text; say(""); }, say);
+  let board, running = null, solved = null; // the wish of the outcome shown, as text
+  const editor = new Editor(at("editor"), (text) => { at("text").value = text; say(""); refresh(); }, say);
 
   function openBoard(chosen, text = Object.values(chosen.examples)[0] ?? "") {
     board = chosen;
+    at("board").value = board.name;
     editor.open(board);
-    if (!editor.read(text)) text = editor.text;
-    at("text").value = text;
-    const sudoku = board.kind === "sudoku";
-    at("editor-hint").textContent = sudoku
-      ? "Type in the cells, or mark one and choose a digit. Arrow keys move."
-      : "Click a square to put a queen there or take it off. Arrow keys move, space sets.";
-    at("text-hint").textContent = sudoku
-      ? `${board.n ** 2} characters, row by row; . for a blank`
-      : `${board.n} characters: for every row the column of its queen, from 0, or .`;
+    at("editor-hint").textContent = editor.hint;
+    at("text-hint").textContent = `${editor.spelling}. A grid with spaces, bars and line breaks is read too.`;
     at("examples").replaceChildren(...Object.entries(board.examples).map(([name, example]) => {
       const button = Object.assign(document.createElement("button"), { type: "button", textContent: name });
-      button.addEventListener("click", () => { editor.read(example); at("text").value = example; say(""); });
+      button.addEventListener("click", () => show(example));
       return button;
     }));
+    at("examples-title").hidden = !at("examples").children.length;
+    show(text);
   }
 
-  at("boards").replaceChildren(...boards.map((chosen, index) => {
-    const label = document.createElement("label");
-    const radio = Object.assign(document.createElement("input"), { type: "radio", name: "board", checked: index === 0 });
-    radio.addEventListener("change", () => { openBoard(chosen); say(""); });
-    label.append(radio, Object.assign(document.createElement("span"), { textContent: chosen.title }));
-    return label;
-  }));
-  at("text").addEventListener("input", async () => {
+  /** Show a puzzle of this board as it is typed. */
+  function show(text) {
+    at("text").value = editor.read(text) ? text : editor.text;
+    at("text").setAttribute("aria-invalid", false);
     say("");
-    const text = at("text").value, { kind } = board;
+    refresh();
+  }
+
+  /** Show a puzzle however it was pasted, on the board that it is for. Throws: Error if it is none. */
+  async function openPasted(text) {
+    const { kind, n, text: tidy } = await ask("read", { text });
+    const found = boards.find((other) => other.kind === kind && other.n === n);
+    if (!found) throw new Error(`Nothing is trained on this size of board; there are ${boards.map(({ title }) => title).join(", ")}.`);
+    if (found === board) show(tidy);
+    else openBoard(found, tidy);
+  }
+
+  at("board").replaceChildren(...boards.map(({ title, name }) => new Option(title, name)));
+  at("board").addEventListener("change", () => openBoard(boards[at("board").selectedIndex]));
+  at("editor").addEventListener("paste", (event) => {
+    const text = event.clipboardData.getData("text").trim();
+    if (text.length < 2) return; // a digit
+    event.preventDefault();
+    openPasted(text).catch((problem) => say(problem.message));
+  });
+  at("text").addEventListener("input", async ({ inputType }) => {
+    const text = at("text").value;
     const valid = editor.read(text.trim());
     at("text").setAttribute("aria-invalid", !valid);
-    if (valid) return;
-    const tidy = await ask("read", { kind, text }).catch(() => null); // a pasted grid: spaces, bars, several lines
-    if (tidy && kind === board.kind && at("text").value === text && editor.read(tidy.text)) {
-      at("text").value = tidy.text;
-      at("text").setAttribute("aria-invalid", false);
+    say("");
+    refresh();
+    if (!valid && inputType !== "insertText") {
+      await openPasted(text).catch((problem) => inputType?.startsWith("insert") && say(problem.message));
     }
   });
 
-  for (const name of ["segments", "particles"]) {
-    Object.assign(at(name), { max: limits[name], value: first[name] });
-    at(`${name}-limit`).textContent = `at most ${limits[name]}`;
-    at(name).addEventListener("input", write);
-  }
-  at("seed").value = first.seed;
+  for (const name of ["segments", "particles"]) Object.assign(at(name), { max: limits[name], value: first[name] });
   at("temperature").max = limits.temperature;
-  at("temperature").addEventListener("input", write);
+  at("seed").value = first.seed;
   at("sampler").replaceChildren(...samplers.map(({ name }) => new Option(name.replaceAll("_", " "), name)));
   at("sampler").addEventListener("change", chooseSampler);
+  at("form").addEventListener("input", refresh);
+  at("settings").open = !matchMedia("(max-width: 56rem)").matches;
 
   function chooseSampler() {
     const { about, temperature } = samplers[at("sampler").selectedIndex];
     at("sampler-about").textContent = about;
     at("temperature").disabled = temperature === null;
     at("temperature").value = temperature ?? 1;
-    at("temperature-hint").textContent = temperature === null
-      ? "fixed at 1 for this sampler"
-      : `of the prior; 1 is as trained, 0 is without noise; at most ${limits.temperature}`;
-    write();
+    refresh();
   }
 
-  function write() {
-    for (const name of ["segments", "particles"]) at(`${name}-value`).textContent = at(name).value;
-    at("temperature-value").textContent = Number(at("temperature").value).toFixed(1);
-  }
-
-  async function solve() {
-    const wish = {
+  function wish() {
+    const fields = {
       kind: board.kind,
       text: at("text").value.trim(),
       sampler: at("sampler").value,
@@ -99,21 +88,48 @@ function start({ boards, samplers, limits, start: first }) {
       num_segments: Number(at("segments").value),
       seed: at("seed").value === "" ? null : Number(at("seed").value),
     };
-    if (!at("temperature").disabled) wish.temperature = Number(at("temperature").value);
-    at("solve").disabled = true;
-    at("results").setAttribute("aria-busy", "true");
-    at("status").textContent = "Thinking…";
+    return at("temperature").disabled ? fields : { ...fields, temperature: Number(at("temperature").value) };
+  }
+
+  /** Write what the sliders say, and mark an outcome that is not of this puzzle and these settings. */
+  function refresh() {
+    for (const name of SLIDERS) at(`${name}-value`).textContent = name === "temperature" ? Number(at(name).value).toFixed(1) : at(name).value;
+    if (solved) markStale(solved !== JSON.stringify(wish()));
+  }
+
+  async function solve() {
+    if (running) return;
+    const asked = wish();
+    running = new AbortController();
+    busy(true);
     say("");
+    tell("Waiting for its turn…", null);
     try {
-      const outcome = await ask("solve", wish);
+      const outcome = await think(asked, ({ done, of }) => tell(`Thinking: step ${done} of ${of}`, done / of), running.signal);
+      solved = JSON.stringify(asked);
       showOutcome(outcome, boards.find(({ kind, n }) => kind === outcome.kind && n === outcome.n));
+      refresh();
     } catch (problem) {
-      at("status").textContent = "";
-      say(problem.message);
+      say(problem.name === "AbortError" ? "Cancelled." : problem.message);
     } finally {
-      at("solve").disabled = false;
-      at("results").setAttribute("aria-busy", "false");
+      running = null;
+      busy(false);
     }
+  }
+
+  function busy(is) {
+    const held = document.activeElement; // a button that goes must not take the focus with it
+    at("solve").hidden = is;
+    at("running").hidden = !is;
+    at("results").setAttribute("aria-busy", is);
+    if (held === at("solve")) at("cancel").focus();
+    if (held === at("cancel")) at("solve").focus();
+  }
+
+  function tell(sentence, share) {
+    at("progress-text").textContent = sentence;
+    if (share === null) at("progress").removeAttribute("value");
+    else at("progress").value = share;
   }
 
   at("text").addEventListener("keydown", (event) => {
@@ -122,7 +138,9 @@ function start({ boards, samplers, limits, start: first }) {
     at("form").requestSubmit();
   });
   at("form").addEventListener("submit", (event) => { event.preventDefault(); solve(); });
-  openBoard(boards[0]);
+  at("cancel").addEventListener("click", () => running?.abort());
+  document.addEventListener("keydown", ({ key }) => key === "Escape" && running?.abort());
+  openBoard(boards.find(({ name }) => name === first.board) ?? boards[0]);
   chooseSampler();
 }
 

@@ -4,7 +4,8 @@ import { heat, picture } from "./board.js";
 
 const at = (id) => document.getElementById(id);
 const MILLISECONDS = 700; // per segment
-const count = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
+const percent = (share) => `${Math.floor(100 * share)} % sure`; // 100 is not said of 0.999
+const count = (number, noun, ending = "s") => `${number} ${noun}${number === 1 ? "" : ending}`;
 
 let player = null; // of the outcome shown now
 
@@ -12,11 +13,13 @@ let player = null; // of the outcome shown now
 export function showOutcome(outcome, spec) {
   const width = outcome.answers[0].length;
   const right = outcome.right.at(-1).filter(Boolean).length;
-  at("status").textContent =
-    `${count(outcome.solutions.length, "distinct valid solution")}; ${right} of ${count(width, "trajectory").replace("ys", "ies")} ` +
-    `valid; ${outcome.seconds.toFixed(1)} s`;
+  at("status").textContent = outcome.solutions.length
+    ? `${count(outcome.solutions.length, outcome.solutions.length === 1 ? "solution" : "different solution")} found: ${right} of ${count(width, "guess", "es")} ` +
+      `ended on a valid board. ${outcome.seconds.toFixed(1)} s`
+    : `No solution found: none of ${count(width, "guess", "es")} ended on a valid board. ${outcome.seconds.toFixed(1)} s`;
   at("empty").hidden = true;
   at("found").hidden = false;
+  at("found").style.setProperty("--n", spec.n);
   showSolutions(outcome, spec, width);
   showEntropy(outcome, spec);
   if (matchMedia("(max-width: 56rem)").matches) at("results").scrollIntoView(); // below the form there
@@ -24,6 +27,12 @@ export function showOutcome(outcome, spec) {
   player = new Player(outcome, spec);
   if (matchMedia("(prefers-reduced-motion: reduce)").matches) player.show(player.last);
   else player.play();
+}
+
+/** Mark the outcome shown as that of another puzzle or other settings than those of the form, or not. */
+export function markStale(is) {
+  at("stale").hidden = !is;
+  at("found").classList.toggle("stale", is);
 }
 
 function figure(board, ...captions) {
@@ -58,7 +67,7 @@ function showSolutions({ solutions, clues }, spec, width) {
       line("name", `solution ${index + 1}`),
       line("votes", `${solution.votes} of ${width} agree` + (weighted ? `, weight ${solution.weight.toFixed(2)}` : "")),
       votes.element,
-      line("hint", `confidence ${solution.confidence.toFixed(3)}`),
+      line("hint", percent(solution.confidence)),
     );
   }));
 }
@@ -109,16 +118,18 @@ class Player {
   show(segment) {
     this.shown = segment;
     at("segment").value = segment;
-    at("segment").setAttribute("aria-valuetext", `segment ${segment} of ${this.last}`);
-    at("segment-value").textContent = segment ? `segment ${segment} of ${this.last}` : "the puzzle";
+    at("segment").setAttribute("aria-valuetext", `step ${segment} of ${this.last}`);
+    at("segment-value").textContent = segment ? `step ${segment} of ${this.last}` : "the puzzle";
     for (const tile of this.tiles) {
       const right = segment > 0 && this.outcome.right[segment - 1][tile.k];
       const answer = segment ? this.outcome.answers[segment - 1][tile.k] : this.outcome.clues;
       const halt = segment ? this.outcome.halt[segment - 1][tile.k] : 0;
       const number = right ? this.index.get(answer) : undefined;
-      tile.verdict.textContent = right ? (number ? `✓ solution ${number}` : "✓ valid") : segment === this.last ? "✗ not valid" : "…";
-      tile.sure.textContent = segment ? `halt ${halt.toFixed(3)}` : "";
+      const failed = segment === this.last && !right; // the rules have the last word: no bar says otherwise
+      tile.verdict.textContent = right ? (number ? `✓ solution ${number}` : "✓ valid") : failed ? "✗ not valid" : "…";
+      tile.sure.textContent = segment ? (failed && halt >= 0.5 ? `yet ${percent(halt)}` : percent(halt)) : "";
       tile.halt.set(halt);
+      tile.halt.element.classList.toggle("none", failed);
       tile.element.classList.toggle("right", right);
       tile.board.paint(answer, `trajectory ${tile.k + 1}: ${tile.verdict.textContent}`);
     }

@@ -7,6 +7,7 @@
 What solve.py prints and the demo page shows. Source: ours.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -111,11 +112,12 @@ def think(
     num_segments: int,
     *,
     seed: int = 0,
+    note: Callable[[int], None] = lambda _: None,
     **options: Any,
 ) -> tuple[Outcome, Thoughts]:
-    """K trajectories, watched: all are in memory at once."""
+    """K trajectories, watched: all are in memory at once. After every segment `note` is called with their number."""
     torch.manual_seed(seed)
-    with Watch(program, x) as watch:
+    with Watch(program, x, note) as watch:
         found = draw(program, x[None], sampler, num_particles, num_segments, chunk=num_particles, **options)
     return judge(task, x, found), watch.replay(found)
 

@@ -9,7 +9,7 @@ Any sampler can be watched, for all run the same program:
 Source: ours.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -32,11 +32,12 @@ class Thoughts(NamedTuple):
 
 
 class Watch(Messenger):
-    """Sees answers and halt probabilities of the rows in flight, all of one puzzle x [L]; sites h, l end a segment."""
+    """Sees answers and halt probabilities of the rows in flight, all of one puzzle x [L]; sites h, l end a segment, and
+    `note` is called with the number of those that have ended."""
 
-    def __init__(self, program: Program, x: Tensor) -> None:
+    def __init__(self, program: Program, x: Tensor, note: Callable[[int], None] = lambda _: None) -> None:
         super().__init__()
-        self.program, self.x = program, x
+        self.program, self.x, self.note = program, x, note
         self.answers: list[Tensor] = []
         self.halt: list[Tensor] = []
 
@@ -47,6 +48,7 @@ class Watch(Messenger):
             state = State(self._h, message["value"])
             self.answers.append(self.program.model.readout.answer(state, self.x))
             self.halt.append(self.program.heads(state).halt.sigmoid())
+            self.note(len(self.halt))
 
     def replay(self, found: Trajectories) -> Thoughts:
         """What was seen, as the past of the K trajectories that came out; N is the longest of them.

@@ -53,6 +53,12 @@ def test_shares_of_rows_and_of_thinned_puzzles(files):
     assert len(batch.x.unique(dim=0)) > 50  # moved by symmetries
 
 
+def test_a_single_test_file_is_known_by_its_own_name(files):
+    by_mapping = mixture(files).test["hard"]
+    alone = mixture(files | {"test": files["test"]["hard"]}).test
+    assert list(alone) == ["test.csv"] and torch.equal(alone["test.csv"].x, by_mapping.x)
+
+
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_shares_at_their_ends(files, share):
     batch = batch_of(mixture(files, hard_share=share, thinned_share=1.0, max_clues=2), 50)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from gram_pyro.tasks.base import Batch, Puzzles, draw_batch
 from gram_pyro.tasks.sudoku.boards import SudokuBoards
-from gram_pyro.tasks.sudoku.task import File, Split, read_split
+from gram_pyro.tasks.sudoku.task import File, Split, by_name, read_split
 
 REMEMBERED = 20_000  # puzzles handed out, whose only solution need not be searched for
 
@@ -31,7 +31,7 @@ class SudokuMixture(SudokuBoards):
     def __init__(
         self,
         train: File | Sequence[File],
-        test: Mapping[str, File],
+        test: File | Mapping[str, File],
         n: int = 9,
         hard_share: float = 0.6,
         thinned_share: float = 0.5,
@@ -48,7 +48,7 @@ class SudokuMixture(SudokuBoards):
                 f"got hard_share={hard_share}, thinned_share={thinned_share}, most_removed={most_removed}; expected "
                 "two shares between 0 and 1, and a whole number of 1 or more"
             )
-        self.files, self.hard_share = (train, dict(test)), hard_share
+        self.files, self.hard_share = (train, by_name(test)), hard_share
         self.thinned_share, self.most_removed = thinned_share, most_removed
         self._handed_out: dict[bytes, Tensor] = {}
 

@@ -81,9 +81,7 @@ class Sudoku(Task):
         self.relations, self.constraints = self.geometry.relations, (self.geometry.constraints,)
         num_several = round(several_share * num_train)
         self._generated = {1: num_train - num_several, max_solutions: num_several}, num_test, seed, cache
-        self._files = (
-            None if test is None else (train, {Path(test).name: test} if isinstance(test, File) else dict(test))
-        )
+        self._files = None if test is None else (train, by_name(test))
 
     @cached_property
     def _split(self) -> Split:
@@ -199,6 +197,11 @@ def _nested_permutations(count: int, groups: int, size: int, generator: torch.Ge
     outer = torch.rand(count, groups, 1, generator=generator).argsort(1)
     inner = torch.rand(count, groups, size, generator=generator).argsort(2)
     return (outer * size + inner).flatten(1)
+
+
+def by_name(test: File | Mapping[str, File]) -> dict[str, File]:
+    """Test files by name; of a single one its own."""
+    return {Path(test).name: test} if isinstance(test, File) else dict(test)
 
 
 def read_split(geometry: Geometry, train: File | Sequence[File] | None, test: Mapping[str, File]) -> Split:

@@ -21,7 +21,8 @@ from typing import NamedTuple, NoReturn
 import gram_pyro
 from gram_pyro.app.options import explained
 
-EXPERIMENTS = Path(__file__).parent / "experiments"  # a link; in a wheel, a copy
+COPY, CLONE = Path(__file__).parent / "experiments", Path(__file__).parents[1] / "experiments"
+EXPERIMENTS = COPY if COPY.is_dir() else CLONE  # in a wheel a copy; in a clone a link, which Windows has as a text file
 CONF = EXPERIMENTS / "conf"
 OPTION = re.compile(r"([+~]|\+\+)?[\w.@/]+=.*|~[\w.@/]+|-m|--[a-z-]+(=.*)?", re.DOTALL)
 TASKS = {path.stem.removeprefix("svi_"): path.stem for path in sorted(EXPERIMENTS.glob("svi_*.py"))}

@@ -1,7 +1,5 @@
 """Every task of the package at a small size."""
 
-from functools import partial
-
 from arc_files import small_task
 from image_files import write_images
 
@@ -29,19 +27,19 @@ def boards():
 
 
 def drawn(family, num_train=12, num_test=3, **options):
-    return DrawnCandidates(partial(family, **options), num_train=num_train, num_test=num_test)
+    return DrawnCandidates(family(**options), num_train=num_train, num_test=num_test)
 
 
 def candidates():
     """Of every family."""
     return CandidateMixture(
         {
-            "sudoku": drawn(families.sudoku, n=4),
-            "latin": drawn(families.latin_square, n=3),
-            "queens": drawn(families.queens, n=5),
-            "graphs": drawn(families.graph, n=5, num_colours=3, edge_probability=0.5),
+            "sudoku": drawn(families.Sudokus, n=4),
+            "latin": drawn(families.LatinSquares, n=3),
+            "queens": drawn(families.Queens, n=5),
+            "graphs": drawn(families.Graphs, n=5, num_colours=3, edge_probability=0.5),
             "scattered": drawn(
-                families.scattered, num_cells=4, num_symbols=3, num_exact=2, num_at_most=3, group_size=3
+                families.Scattered, num_cells=4, num_symbols=3, num_exact=2, num_at_most=3, group_size=3
             ),
         }
     )
@@ -61,7 +59,7 @@ def mixture(folder):
 TASKS = {  # class -> makers from a folder for files
     Arc: [small_task],
     CandidateMixture: [lambda folder: candidates()],
-    DrawnCandidates: [lambda folder: drawn(families.queens, n=6)],
+    DrawnCandidates: [lambda folder: drawn(families.Queens, n=6)],
     CanonicalColouring: [lambda folder: CanonicalColouring(n=6, num_train=60, num_test=6, cache=None)],
     Colouring: [
         lambda folder: Colouring(n=6, num_train=60, num_test=6, cache=None),

@@ -1,13 +1,16 @@
 """Tasks of candidates: what is drawn is solved, batches of every kind train one set of weights, and mistakes."""
 
-from functools import partial
 from random import Random
 
 import pytest
 import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 from plain_sudoku import units_of
+from scripts import CONF
 from small_tasks import candidates, drawn
 
+from gram_pyro.harness.trusted import check
 from gram_pyro.tasks.candidates import families
 from gram_pyro.tasks.candidates.packed import groups_of, pack, shape_of
 from gram_pyro.tasks.candidates.puzzle import BLANK, IN, OUT
@@ -26,14 +29,14 @@ def test_what_is_drawn_is_solved(name):
 
 
 def test_a_sudoku_is_one():
-    task = drawn(families.sudoku, n=4)
+    task = drawn(families.Sudokus, n=4)
     digits = (task.train.solutions.view(-1, 16, 4) == IN).int().argmax(-1)
     assert all(digits[:, unit].sort().values.equal(torch.arange(4).expand(12, 4)) for unit in units_of(4))
     assert len(digits.unique(dim=0)) > 6
 
 
 def test_some_cells_are_given():
-    task = drawn(families.queens, n=5, num_train=200)
+    task = drawn(families.Queens, n=5, num_train=200)
     x, y = task.train.x, task.train.solutions
     given = give_some(x, y, torch.Generator().manual_seed(0))
     roles = given[:, :25].view(-1, 5, 5)
@@ -45,7 +48,7 @@ def test_some_cells_are_given():
 
 
 def test_excluded_candidates_stay_out():
-    puzzle = families.queens(Random(0), 5)._replace(roles=(OUT,) + (BLANK,) * 24)
+    puzzle = families.Queens(5)(Random(0))._replace(roles=(OUT,) + (BLANK,) * 24)
     y = torch.tensor(next(y for y in Referee(puzzle).solutions(99)))[None]
     for seed in range(5):
         assert give_some(pack(puzzle)[None], y, torch.Generator().manual_seed(seed))[0, 0] == OUT
@@ -53,7 +56,7 @@ def test_excluded_candidates_stay_out():
 
 def test_near_is_what_the_rules_of_each_row_allow():
     """Graphs differ from row to row; what is believed is kept where it can be."""
-    task = drawn(families.graph, n=5, num_colours=3, edge_probability=0.5)
+    task = drawn(families.Graphs, n=5, num_colours=3, edge_probability=0.5)
     x, y = task.train.x[:6], task.train.solutions[:6]
     assert len({tuple(groups_of(row)) for row in x}) > 3
     belief = torch.stack([y == 0, y == OUT, y == IN], -1).double().log()
@@ -74,10 +77,10 @@ def test_every_batch_is_of_one_part():
 
 def test_rows_of_one_length_are_of_one_shape():
     """Test sets are found again by the length of a row: two shapes of one length are told apart by padding."""
-    task = drawn(families.queens, n=5)
+    task = drawn(families.Queens, n=5)
     width = task.test["completions"].x.shape[-1]
-    other = drawn(lambda rng: families.latin_square(rng, 3))
-    other.train, puzzles = other.train, other.test["completions"]
+    other = drawn(families.LatinSquares, n=3)
+    puzzles = other.test["completions"]
     wide = torch.cat([puzzles.x[:, :-2], torch.zeros(3, width - puzzles.x.shape[-1], dtype=torch.int64)], 1)
     other.__dict__["test"] = {"completions": puzzles._replace(x=torch.cat([wide, puzzles.x[:, -2:]], 1))}
     sets = CandidateMixture({"queens": task, "latin": other}).test
@@ -87,7 +90,7 @@ def test_rows_of_one_length_are_of_one_shape():
 
 
 def test_a_puzzle_as_text():
-    task = drawn(families.queens, n=5)
+    task = drawn(families.Queens, n=5)
     x, y = task.test["completions"].x[0], task.test["completions"].solutions[0]
     puzzle, answer = task.render(x, y).splitlines()
     assert sorted(answer.split()) == list("12345")
@@ -96,11 +99,11 @@ def test_a_puzzle_as_text():
 
 def test_mistakes():
     with pytest.raises(ValueError, match="got num_train=0, num_test=3; expected 1 or more of each"):
-        drawn(families.queens, num_train=0, n=5)
+        drawn(families.Queens, num_train=0, n=5)
     with pytest.raises(ValueError, match="got 1000 rules without a solution that is found; expected one; write looser"):
-        draw(partial(families.queens, n=3), Random(0))
+        draw(families.Queens(3), Random(0))
     sizes = iter(range(4, 100))
-    several = DrawnCandidates(lambda rng: families.queens(rng, next(sizes)), num_train=2, num_test=1)
+    several = DrawnCandidates(lambda rng: families.Queens(next(sizes))(rng), num_train=2, num_test=1)
     with pytest.raises(ValueError, match=r"got a family of shapes \[\(4, 4\), \(5, 5\), "):
         several.train  # noqa: B018
     task = candidates()
@@ -108,3 +111,13 @@ def test_mistakes():
         task.train  # noqa: B018
     with pytest.raises(ValueError, match=r"shares=\{'sudoku': 1\}; expected a share above 0 for each part"):
         CandidateMixture(task.parts, {"sudoku": 1})
+
+
+def test_what_the_configurations_name_may_be_opened():
+    """Weights of such a run load without trust=true."""
+    for name in ("constraints", "constraints_small"):
+        config = OmegaConf.load(CONF / "task" / f"{name}.yaml")
+        check(config, name)
+        for part in instantiate(config).parts.values():
+            puzzle = part.family(Random(0))
+            assert set(puzzle.roles) == {BLANK} and puzzle.groups

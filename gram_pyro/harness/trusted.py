@@ -19,9 +19,10 @@ from torch import nn
 from gram_pyro.harness.check_config import leaves
 from gram_pyro.harness.own_guides import is_own, own_guides
 from gram_pyro.tasks.base import Task
+from gram_pyro.tasks.candidates.families import Family
 from gram_pyro.training.rollout_losses import RolloutLoss
 
-KINDS = (Task, nn.Module, ELBO, RolloutLoss)
+KINDS = (Task, Family, nn.Module, ELBO, RolloutLoss)
 OF_PYRO = {"pyro.infer.Trace_ELBO", "pyro.infer.TraceMeanField_ELBO"}  # the bounds that our own choices name
 
 log = logging.getLogger(__name__)

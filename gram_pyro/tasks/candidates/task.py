@@ -6,7 +6,7 @@ A batch is of one shape; its puzzles may have different rules. Solutions are not
 near to where it ended, see `Search.near`.  Source: ours.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property, lru_cache
 from random import Random
 
@@ -14,14 +14,13 @@ import torch
 from torch import Tensor
 
 from gram_pyro.tasks.base import Batch, ImplicitTask, Puzzles
+from gram_pyro.tasks.candidates.families import Family
 from gram_pyro.tasks.candidates.packed import groups_of, pack, shape_of, stack, violations, widen
 from gram_pyro.tasks.candidates.puzzle import IN, CandidatePuzzle
 from gram_pyro.tasks.candidates.search import Search
 
 ROLES = 3  # symbols of a candidate: unknown, out, in
 TRIES = 1000  # rules drawn for some that have a solution
-
-Family = Callable[[Random], CandidatePuzzle]
 
 
 class Candidates(ImplicitTask):

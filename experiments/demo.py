@@ -40,7 +40,6 @@ from gram_pyro.app.door import Queue, door, forget
 from gram_pyro.app.lines import Lines, Note
 from gram_pyro.app.puzzle import (
     COLOURS,
-    READERS,
     TASKS,
     Board,
     Puzzle,
@@ -87,9 +86,9 @@ def open_boards(offered: list[Board], weights: list[str], trust: bool = False) -
     for name in weights:
         config = stored_config(name, trust)
         task = build_task(config, {})
-        own = [board for board in [board_of(task)] if board and board.kind in READERS]
-        others = [b for b in offered if own and b.kind == own[0].kind and serves_every_size(config)]
-        names |= dict.fromkeys([*others, *own], name)
+        own = board_of(task)
+        others = [b for b in offered if own and b.kind == own.kind and serves_every_size(config)]
+        names |= dict.fromkeys([*others, own] if own else [], name)
     order = sorted(names, key=lambda board: (list(TASKS).index(board.kind), board.n))
     return {board: open_weights(names[board], board, trust) for board in order}
 
@@ -125,7 +124,8 @@ def read_fields(body: bytes) -> dict[str, Any]:
 
 def read_puzzle(fields: dict[str, Any]) -> Puzzle:
     """The puzzle of the fields kind and text.  Raises: ValueError if it is none."""
-    return READERS[choice(fields, "kind", READERS)](text_of(fields))
+    kind, text = choice(fields, "kind", TASKS), text_of(fields)
+    return reader(kind, text, COLOURS)(text)
 
 
 def text_of(fields: dict[str, Any]) -> str:
@@ -183,7 +183,7 @@ def describe(puzzle: Puzzle, task: Task, outcome: Outcome, thoughts: Thoughts) -
         "kind": puzzle.kind,
         "n": puzzle.n,
         "clues": symbols(puzzle.x),
-        "answers": [[symbols(board) for board in frame] for frame in thoughts.answers],
+        "answers": [[symbols(board) for board in frame] for frame in task.canonical(thoughts.answers)],
         "right": task.is_solved(puzzle.x, thoughts.answers).tolist(),
         "halt": rounded(thoughts.halt),
         "solutions": solutions,
@@ -208,6 +208,7 @@ def catalogue(config: DictConfig, boards: Boards) -> dict[str, Any]:
                 "n": board.n,
                 "name": name,
                 "title": str(board),
+                "colours": board.colours,
                 "box": task.geometry.box if board.kind == "sudoku" else None,
                 "examples": dict(config.examples.get(name, {})),
             }
@@ -239,7 +240,8 @@ async def read_body(request: Request) -> bytes:
 
 def build_app(config: DictConfig) -> Starlette:
     """The page and the two addresses behind it."""
-    offered = [Board(kind, n) for kind, sides in config.boards.items() for n in sides]
+    colours = {"graph": COLOURS}
+    offered = [Board(kind, n, colours.get(kind, 0)) for kind, sides in config.boards.items() for n in sides]
     boards = open_boards(offered, list(config.weights), config.trust)
     queue = Queue(config.queue)
 

@@ -5,9 +5,11 @@ import math
 import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+import networkx as nx
 import pytest
 from demo_server import CONFIG, FOUR, needs_weights, running
 from plain_rules import queens_solutions, queens_text, sudoku_is_right
@@ -70,7 +72,8 @@ def test_the_page_offers_what_is_shipped_within_limits(server):
     boards = {(board["kind"], board["n"]): board for board in offer["boards"]}
     sides = CONFIG.boards.sudoku if "sudoku" in released() else (4, 6, 9)
     shipped = {("sudoku", n) for n in sides if {"sudoku", f"sudoku_{n}x{n}"} & set(released())}
-    assert set(boards) == shipped | {("queens", n) for n in range(4, 11) if f"nqueens_{n}" in released()}
+    graphs = {("graph", n) for n in CONFIG.boards.graph if "colouring_8" in released()}
+    assert set(boards) == shipped | graphs | {("queens", n) for n in range(4, 11) if f"nqueens_{n}" in released()}
     assert boards["sudoku", 6]["box"] == [2, 3] and offer["boards"][0]["kind"] == "sudoku"
     assert [sampler["name"] for sampler in offer["samplers"]] == list(CONFIG.about)
     assert {s["name"] for s in offer["samplers"] if s["temperature"] is not None} == set(TEMPERED)
@@ -84,10 +87,48 @@ def test_an_example_has_as_many_solutions_as_it_says(board, title):
     n = int(board.split("_")[1])
     if board.startswith("queens"):
         count = len(queens_solutions(text))
+    elif board.startswith("graph"):
+        graph = nx.from_graph6_bytes(text.encode())
+        assert len(graph) == n
+        count = len(colourings(graph))
     else:
         count = len(Geometry(n).solve(read_sudoku(text).x.tolist(), 100))
     word = re.match(r"\w+", title)[0]
     assert str(count) == {"one": "1", "none": "0"}.get(word, word)
+
+
+def colourings(graph):
+    """All colourings with 3 colours, as tuples; colours are numbered as they appear."""
+    found = [()]
+    for vertex in graph:
+        near = [other for other in graph[vertex] if other < vertex]
+        found = [
+            (*past, colour)
+            for past in found
+            for colour in range(min(3, max(past, default=-1) + 2))
+            if colour not in {past[other] for other in near}
+        ]
+    return set(found)
+
+
+def test_a_graph_is_coloured_and_what_differs_in_names_alone_is_one(server):
+    cube = CONFIG.examples.graph_8["19 solutions: a cube"]
+    graph = nx.from_graph6_bytes(cube.encode())
+    edges = ",".join(f"{a + 1}-{b + 1}" for a, b in graph.edges)
+    assert post(server, {"text": edges}, "read") == (200, {"kind": "graph", "n": 8, "text": cube})
+    status, reply = post(server, WISH | {"kind": "graph", "text": cube})
+    assert status == 200
+    assert without_time((200, reply)) == without_time(post(server, WISH | {"kind": "graph", "text": edges}))
+    pairs = ["1" if (a, b) not in graph.edges else "2" for a, b in combinations(range(8), 2)]
+    assert reply["clues"] == "".join(pairs) + "0" * 8
+    last = [tuple(int(symbol) - 3 for symbol in answer[28:]) for answer in reply["answers"][-1]]
+    right = [answer in colourings(graph) for answer in last]
+    assert any(right) and reply["right"][-1] == right
+    found = {tuple(int(c) - 1 for c in solution["text"]): solution["votes"] for solution in reply["solutions"]}
+    assert found == Counter(answer for answer, good in zip(last, right, strict=True) if good)
+    for cell, entropy in enumerate(reply["entropy"][28:]):
+        counts = Counter(answer[cell] for answer in last).values()
+        assert abs(entropy + sum(c / 6 * math.log(c / 6) for c in counts)) < 1e-4
 
 
 @pytest.mark.parametrize("sampler", list(CONFIG.about))
@@ -172,7 +213,9 @@ def test_fifty_who_ask_at_once_get_what_each_would_get_alone(server):
         ({"sampler": "ancestral"}, "check temperature"),
         ({"sampler": ["sir"]}, "sampler is ['sir']"),
         ({"sampler": "ptrm"}, "sampler is 'ptrm'"),
-        ({"kind": "chess"}, "kind is 'chess'; write sudoku or queens"),
+        ({"kind": "chess"}, "kind is 'chess'; write sudoku, queens or graph"),
+        ({"kind": "graph", "text": "1-2,3-3"}, "got the edge 3-3; expected two different vertices"),
+        ({"kind": "graph", "text": "1-2,2-50"}, "there are no weights for a graph of 50 vertices in 3 colours"),
         ({"text": 7}, "text is 7; write the puzzle as a string"),
         ({"text": "12"}, "got a Sudoku of 2 cells"),
         ({"text": "." * 35 + "7"}, "row 6, column 6 of the Sudoku is '7'; write 1 to 6"),

@@ -1,5 +1,6 @@
 """The demo page in a headless browser: from an example to what is refused, by mouse and by keys, on two screens."""
 
+import networkx as nx
 import pytest
 from demo_server import CONFIG, FOUR, needs_weights, running
 from plain_rules import queens_solutions, queens_text, sudoku_is_right
@@ -95,6 +96,35 @@ def test_queens_are_set_by_clicks(page):
     answers = page.cells("#solutions .board")
     found = {queens_text("".join("2" if c == "2" else "1" for c in board)) for board in answers}
     assert found <= queens_solutions(text) and bool(found) != page.one("#abstained").is_displayed()
+
+
+def test_a_graph_is_drawn_by_pressing_vertices(page):
+    page.paste("#editor .cell", "1-2,2-3,3-4,4-1,5-6,7-8")
+    page.until(lambda: Select(page.one("#board")).first_selected_option.text == "graph of 8 vertices in 3 colours")
+    vertices = page.every("#editor button")
+    assert len(page.every("#editor line")) == 6
+    assert vertices[0].get_attribute("aria-label") == "vertex 1, joined to 2, 4"
+    before = page.one("#text").get_property("value")
+    for vertex in (0, 2):  # a chord
+        vertices[vertex].send_keys(Keys.SPACE)
+    assert vertices[0].get_attribute("aria-label") == "vertex 1, joined to 2, 3, 4"
+    chord = nx.from_graph6_bytes(page.one("#text").get_property("value").encode())
+    assert set(chord.edges) - set(nx.from_graph6_bytes(before.encode()).edges) == {(0, 2)}
+    page.solve()
+    page.one("#segment").send_keys(Keys.END)
+    valid = len(page.every("#trajectories figure.right"))
+    assert valid >= 1 and f"{valid} of {CONFIG.start.particles} guesses obey the rules" in page.one("#status").text
+    for figure in page.every("#solutions figure"):
+        label = figure.find_element("css selector", "svg").get_attribute("aria-label")
+        colours = [part.split(" ")[1] for part in label.split("; ")[1].split(", ")]
+        assert len(colours) == 8 and all(colours[a] != colours[b] for a, b in chord.edges)
+    violations = Axe().run(page.driver)["violations"]
+    assert [v["id"] for v in violations if v["impact"] in ("serious", "critical")] == []
+    vertices[0].send_keys(Keys.SPACE, Keys.SPACE)  # marked and not
+    assert not page.one("#stale").is_displayed()
+    page.one("#text").clear()
+    page.one("#text").send_keys("1-2,7-8")
+    assert len(page.every("#editor line")) == 2 and page.one("#stale").is_displayed()
 
 
 def test_a_grid_is_pasted_in_any_spelling_and_the_board_follows(page):

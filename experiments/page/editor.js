@@ -32,7 +32,8 @@ export class Editor {
   /** How the puzzle is written. */
   get spelling() {
     const { kind, n } = this.spec;
-    return kind === "sudoku" ? `${n * n} characters, row by row; . for a blank` : `${n} characters: the column of the queen of each row, from 0, or .`;
+    const line = kind === "sudoku" ? `${n * n} characters, row by row; . for a blank` : `${n} characters: the column of the queen of each row, from 0, or .`;
+    return `${line}. Spaces, bars and line breaks do not matter`;
   }
 
   /** The puzzle as text: digits row by row, or the column of the queen of each row. */

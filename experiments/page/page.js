@@ -2,6 +2,7 @@
 
 import { ask, think } from "./ask.js";
 import { Editor } from "./editor.js";
+import { GraphEditor } from "./graph_editor.js";
 import { markStale, showOutcome } from "./results.js";
 
 const at = (id) => document.getElementById(id);
@@ -9,15 +10,17 @@ const say = (sentence) => { at("error").textContent = sentence; };
 const SLIDERS = ["segments", "particles", "temperature"];
 
 function start({ boards, samplers, limits, start: first }) {
-  let board, running = null, solved = null; // the wish of the outcome shown, as text
-  const editor = new Editor(at("editor"), (text) => { at("text").value = text; say(""); refresh(); }, say);
+  let board, editor, running = null, solved = null; // the wish of the outcome shown, as text
+  const edited = (text) => { at("text").value = text; say(""); refresh(); };
+  const [grids, graphs] = [new Editor(at("editor"), edited, say), new GraphEditor(at("editor"), edited)];
 
   function openBoard(chosen, text = Object.values(chosen.examples)[0] ?? "") {
     board = chosen;
+    editor = board.kind === "graph" ? graphs : grids;
     at("board").value = board.name;
     editor.open(board);
     at("editor-hint").textContent = editor.hint;
-    at("text-hint").textContent = `${editor.spelling}. A grid with spaces, bars and line breaks is read too.`;
+    at("text-hint").textContent = `${editor.spelling}.`;
     at("examples").replaceChildren(...Object.entries(board.examples).map(([name, example]) => {
       const button = Object.assign(document.createElement("button"), { type: "button", textContent: name });
       button.addEventListener("click", () => show(example));

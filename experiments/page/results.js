@@ -1,11 +1,14 @@
 // What trajectories found: a player of their answers, the distinct solutions, and the entropy of the cells.
 
-import { heat, picture } from "./board.js";
+import * as board from "./board.js";
+import * as graph from "./graph.js";
 
 const at = (id) => document.getElementById(id);
 const MILLISECONDS = 700; // per segment
 const percent = (share) => `${Math.floor(100 * share)} % sure`; // 100 is not said of 0.999
 const count = (number, noun, ending = "s") => `${number} ${noun}${number === 1 ? "" : ending}`;
+
+const drawn = ({ kind }) => (kind === "graph" ? graph : board); // what draws boards of a kind
 
 let player = null; // of the outcome shown now
 
@@ -15,11 +18,12 @@ export function showOutcome(outcome, spec) {
   const right = outcome.right.at(-1).filter(Boolean).length;
   at("status").textContent = outcome.solutions.length
     ? `${count(outcome.solutions.length, outcome.solutions.length === 1 ? "solution" : "different solution")} found: ${right} of ${count(width, "guess", "es")} ` +
-      `ended on a valid board. ${outcome.seconds.toFixed(1)} s`
-    : `No solution found: none of ${count(width, "guess", "es")} ended on a valid board. ${outcome.seconds.toFixed(1)} s`;
+      `obey the rules. ${outcome.seconds.toFixed(1)} s`
+    : `No solution found: none of ${count(width, "guess", "es")} obeys the rules. ${outcome.seconds.toFixed(1)} s`;
   at("empty").hidden = true;
   at("found").hidden = false;
-  at("found").style.setProperty("--n", spec.n);
+  at("found").style.setProperty("--n", spec.kind === "graph" ? 1 : spec.n);
+  at("found").classList.toggle("of-graph", spec.kind === "graph");
   showSolutions(outcome, spec, width);
   showEntropy(outcome, spec);
   if (matchMedia("(max-width: 56rem)").matches) at("results").scrollIntoView(); // below the form there
@@ -57,13 +61,13 @@ function bar() {
 function showSolutions({ solutions, clues }, spec, width) {
   at("abstained").hidden = solutions.length > 0;
   at("solutions").replaceChildren(...solutions.map((solution, index) => {
-    const board = picture(spec, clues);
-    board.paint(solution.board, `solution ${index + 1}: ${solution.text}`);
+    const answer = drawn(spec).picture(spec, clues);
+    answer.paint(solution.board, `solution ${index + 1}: ${solution.text}`);
     const votes = bar();
     votes.set(solution.votes / width);
     const weighted = Math.abs(solution.weight - solution.votes / width) > 0.005;
     return figure(
-      board.element,
+      answer.element,
       line("name", `solution ${index + 1}`),
       line("votes", `${solution.votes} of ${width} agree` + (weighted ? `, weight ${solution.weight.toFixed(2)}` : "")),
       votes.element,
@@ -72,14 +76,18 @@ function showSolutions({ solutions, clues }, spec, width) {
   }));
 }
 
+const SYMBOLS = { // how many a cell may hold, and what that means
+  sudoku: ({ n }) => [n, `all ${n} digits equally often`],
+  queens: () => [2, "a queen as often as none"],
+  graph: ({ colours }) => [colours, `all ${colours} colours equally often`],
+};
+
 function showEntropy({ clues, entropy }, spec) {
-  const symbols = spec.kind === "queens" ? 2 : spec.n;
+  const [symbols, meaning] = SYMBOLS[spec.kind](spec);
   const most = Math.log(symbols);
-  at("entropy").replaceChildren(heat(spec, clues, entropy, most));
+  at("entropy").replaceChildren(drawn(spec).heat(spec, clues, entropy, most));
   at("most").textContent = `${most.toFixed(2)} nats`;
-  at("entropy-hint").textContent = spec.kind === "queens"
-    ? "0.69 = ln 2: a queen as often as none."
-    : `${most.toFixed(2)} = ln ${symbols}: all ${symbols} digits equally often.`;
+  at("entropy-hint").textContent = `${most.toFixed(2)} = ln ${symbols}: ${meaning}.`;
 }
 
 /** The trajectories after segment 0 (the puzzle), 1, ... N. */
@@ -89,13 +97,14 @@ class Player {
     this.last = outcome.answers.length;
     this.index = new Map(outcome.solutions.map(({ board }, i) => [board, i + 1]));
     this.tiles = outcome.answers[0].map((_, k) => {
-      const [board, verdict, sure, halt] = [picture(spec, outcome.clues), line("name"), line("hint"), bar()];
+      const [board, verdict, sure, halt] = [drawn(spec).picture(spec, outcome.clues), line("name"), line("hint"), bar()];
       const element = figure(board.element, verdict, halt.element, sure);
       return { element, board, verdict, sure, halt, k };
     });
     at("trajectories").replaceChildren(...this.tiles.map(({ element }) => element));
     at("segment").max = this.last;
     at("segment").oninput = () => { this.pause(); this.show(Number(at("segment").value)); };
+    at("segment").onkeydown = at("segment").onpointerdown = () => this.pause(); // also where it stands already
     at("play").onclick = () => (this.timer ? this.pause() : this.play());
     this.show(0);
   }

@@ -2,7 +2,7 @@
 
     votes(y) = number of trajectories that answer y              weight(y) = sum_k w_k [y_k = y], w normalised
     confidence(y) = mean halt probability of those
-    entropy_i = -sum_v f_iv log f_iv,  f_iv = sum_k w_k [y_ki = v]                 of cell i, nats
+    entropy_i = -sum_v f_iv log f_iv,  f_iv = sum_k w_k [y_ki = v]                 of cell i, nats; y canonical
 
 What solve.py prints and the demo page shows. Source: ours.
 """
@@ -133,7 +133,8 @@ def judge(task: Task, x: Tensor, found: Trajectories) -> Outcome:
         share, sure = weight[right][mine].sum().item(), halt[right][mine].mean().item()
         solutions.append(Solution(answer, int(mine.sum()), share, sure))
     solutions.sort(key=lambda s: (s.votes, s.confidence), reverse=True)
-    return Outcome(answers, right, halt, weight, found.depth[:, 0], cell_entropy(answers, weight), solutions)
+    entropy = cell_entropy(task.canonical(answers), weight)
+    return Outcome(answers, right, halt, weight, found.depth[:, 0], entropy, solutions)
 
 
 def cell_entropy(answers: Tensor, weight: Tensor) -> Tensor:

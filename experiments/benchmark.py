@@ -26,7 +26,8 @@ from gram_pyro.benchmark.sampling import measure_smc, measure_throughput
 from gram_pyro.benchmark.stages import measure_stages
 from gram_pyro.benchmark.step import measure_step
 from gram_pyro.harness.build import build_learner, choose_device
-from gram_pyro.harness.command import plain_errors
+from gram_pyro.harness.check_config import check_settings
+from gram_pyro.harness.command import plain_arguments, plain_errors
 from gram_pyro.harness.load import Program, load
 from gram_pyro.harness.results import write_json, write_rows
 from gram_pyro.harness.run_folder import open_folder
@@ -152,8 +153,10 @@ def main(config: DictConfig) -> None:
     pyro.settings.set(module_local_params=True)
     pyro.enable_validation(False)
     with plain_errors():
+        check_settings(config)
         run(config)
 
 
 if __name__ == "__main__":
+    plain_arguments()
     main()

@@ -23,6 +23,7 @@ from gram_pyro.evaluation.calibration import auroc, brier, calibration_error, th
 from gram_pyro.evaluation.evaluate import roll_out, selected
 from gram_pyro.evaluation.tables import rows_markdown
 from gram_pyro.harness.build import build_sampler
+from gram_pyro.harness.command import plain_arguments
 from gram_pyro.harness.study import Study, run_study, save_study, say_where
 from gram_pyro.plots.inference import calibration_figure
 from gram_pyro.tasks.base import concatenate, subset
@@ -102,4 +103,5 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    plain_arguments()
     main()

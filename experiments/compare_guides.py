@@ -14,6 +14,7 @@ from functools import partial
 import hydra
 from omegaconf import DictConfig
 
+from gram_pyro.harness.command import plain_arguments
 from gram_pyro.harness.compare import run
 from gram_pyro.harness.trial import run_trial
 
@@ -24,4 +25,5 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    plain_arguments()
     main()

@@ -54,7 +54,8 @@ from gram_pyro.app.reading import reader
 from gram_pyro.app.solver import Outcome, open_weights, think
 from gram_pyro.app.watch import Thoughts
 from gram_pyro.harness.build import build_sampler, build_task
-from gram_pyro.harness.command import plain_errors
+from gram_pyro.harness.check_config import check_settings
+from gram_pyro.harness.command import plain_arguments, plain_errors
 from gram_pyro.harness.load import Program, serves_every_size, stored_config
 from gram_pyro.tasks.base import Task
 from gram_pyro.tasks.sudoku.files import SYMBOLS
@@ -289,6 +290,7 @@ def listen(host: str, port: int) -> socket.socket:
 def main(config: DictConfig) -> None:
     pyro.enable_validation(False)
     with plain_errors():
+        check_settings(config)
         app = build_app(config)
         listening = listen(config.host, config.port)
         print(f"http://{config.host}:{listening.getsockname()[1]} - Ctrl-C stops", flush=True)
@@ -297,4 +299,5 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    plain_arguments()
     main()

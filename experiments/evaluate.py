@@ -118,5 +118,5 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    plain_arguments("evaluate", ("checkpoint", "task.test", "run_dir"))
+    plain_arguments()
     main()

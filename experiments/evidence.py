@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from gram_pyro.evaluation.evidence import bound, log_weights, smc_evidence
 from gram_pyro.evaluation.metrics import standard_error
 from gram_pyro.guide import Guide
+from gram_pyro.harness.command import plain_arguments
 from gram_pyro.harness.own_guides import own_guides
 from gram_pyro.harness.study import Study, run_study, save_study, say_where
 from gram_pyro.inference.weights import ess, pareto_k, pareto_threshold
@@ -73,4 +74,5 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    plain_arguments()
     main()

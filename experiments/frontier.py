@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from gram_pyro.evaluation.evaluate import evaluate
 from gram_pyro.evaluation.tables import rows_markdown
+from gram_pyro.harness.command import plain_arguments
 from gram_pyro.harness.study import Study, run_study, save_study, say_where
 from gram_pyro.inference.noise import hot_start
 from gram_pyro.plots.trial import frontier_figure
@@ -68,4 +69,5 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    plain_arguments()
     main()

@@ -15,6 +15,7 @@ from gram_pyro.evaluation.board_scores import by_depth
 from gram_pyro.evaluation.tables import rows_markdown
 from gram_pyro.harness.atomic import write_atomically
 from gram_pyro.harness.build import build_sampler
+from gram_pyro.harness.command import plain_arguments
 from gram_pyro.harness.study import Study, run_study, save_study, say_where
 from gram_pyro.plots.generation import boards_figure, depth_figure
 from gram_pyro.tasks.sudoku.boards import SudokuBoards
@@ -50,4 +51,5 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    plain_arguments()
     main()

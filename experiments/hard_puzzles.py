@@ -4,7 +4,7 @@
     python experiments/hard_puzzles.py count=20000                      # minimal ones, drawn at random
 
 Writes `out`, a CSV with columns question, answer, guesses, row by row: what is there when it is interrupted is good. A
-puzzle of the symmetry class of another in `of` or `out` is left out. `svi_sudoku.py task.train=[FILE,...]` reads
+puzzle of the symmetry class of another in `of` or `out` is left out. `svi_sudoku.py +task.train=[FILE,...]` reads
 several such files.
 """
 
@@ -20,7 +20,8 @@ import torch
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from gram_pyro.harness.command import plain_errors
+from gram_pyro.harness.check_config import check_settings
+from gram_pyro.harness.command import plain_arguments, plain_errors
 from gram_pyro.tasks.sudoku.files import read_puzzles
 from gram_pyro.tasks.sudoku.generator import symmetry_hash
 from gram_pyro.tasks.sudoku.neighbours import Made, guesses, hard_puzzle
@@ -88,8 +89,10 @@ def run(config: DictConfig) -> None:
 @hydra.main(version_base=None, config_path="conf", config_name="hard_puzzles")
 def main(config: DictConfig) -> None:
     with plain_errors():
+        check_settings(config)
         run(config)
 
 
 if __name__ == "__main__":
+    plain_arguments()
     main()

@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 
 from gram_pyro.evaluation.predictors import evidence, observe, pooled, views_agree, within
 from gram_pyro.evaluation.tables import rows_markdown
+from gram_pyro.harness.command import plain_arguments
 from gram_pyro.harness.study import Study, run_study, save_study, say_where
 from gram_pyro.plots.predictors import predictors_figure
 from gram_pyro.tasks.base import Puzzles, subset, unseen
@@ -71,4 +72,5 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    plain_arguments()
     main()

@@ -22,7 +22,8 @@ from torch import Tensor
 from gram_pyro.evaluation.metrics import standard_error
 from gram_pyro.evaluation.tables import rows_markdown
 from gram_pyro.harness.build import choose_device
-from gram_pyro.harness.command import plain_errors
+from gram_pyro.harness.check_config import check_settings
+from gram_pyro.harness.command import plain_arguments, plain_errors
 from gram_pyro.harness.load import load
 from gram_pyro.harness.results import write_json, write_rows
 from gram_pyro.harness.run_folder import open_folder
@@ -151,8 +152,10 @@ def run(config: DictConfig) -> None:
 @hydra.main(version_base=None, config_path="conf", config_name="referees")
 def main(config: DictConfig) -> None:
     with plain_errors():
+        check_settings(config)
         run(config)
 
 
 if __name__ == "__main__":
+    plain_arguments()
     main()

@@ -16,8 +16,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from gram_pyro.evaluation.tables import markdown, rows_markdown
+from gram_pyro.harness.check_config import check_settings
 from gram_pyro.harness.checkpoint import read, write
-from gram_pyro.harness.command import plain_errors
+from gram_pyro.harness.command import plain_arguments, plain_errors
 from gram_pyro.harness.former import complete
 from gram_pyro.harness.load import load_program, weights_file
 from gram_pyro.harness.results import number
@@ -94,8 +95,10 @@ def run(config: DictConfig) -> None:
 @hydra.main(version_base=None, config_path="conf", config_name="release")
 def main(config: DictConfig) -> None:
     with plain_errors():
+        check_settings(config)
         run(config)
 
 
 if __name__ == "__main__":
+    plain_arguments()
     main()

@@ -22,7 +22,8 @@ from gram_pyro.benchmark.clock import take_turns
 from gram_pyro.benchmark.memory import peak
 from gram_pyro.evaluation.tables import rows_markdown
 from gram_pyro.harness.build import choose_device
-from gram_pyro.harness.command import plain_errors
+from gram_pyro.harness.check_config import check_settings
+from gram_pyro.harness.command import plain_arguments, plain_errors
 from gram_pyro.harness.results import write_json, write_rows
 from gram_pyro.harness.run_folder import open_folder
 from gram_pyro.plots.rules import rules_figure
@@ -80,6 +81,7 @@ def measure(config: DictConfig, device: torch.device) -> list[dict[str, object]]
 @hydra.main(version_base=None, config_path="conf", config_name="rules_benchmark")
 def main(config: DictConfig) -> None:
     with plain_errors():
+        check_settings(config)
         folder = open_folder(config)
         rows = measure(config, choose_device(config.device))
         write_rows(folder / "rules_benchmark.csv", rows)
@@ -90,4 +92,5 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    plain_arguments()
     main()

@@ -22,6 +22,7 @@ from gram_pyro.evaluation.evaluate import judge, roll_out, selected
 from gram_pyro.evaluation.metrics import Tally, ceiling, per_puzzle, standard_error
 from gram_pyro.evaluation.tables import rows_markdown
 from gram_pyro.harness.build import build_sampler
+from gram_pyro.harness.command import plain_arguments
 from gram_pyro.harness.load import Program
 from gram_pyro.harness.study import Study, run_study, save_study, say_where
 from gram_pyro.inference.sampler import Sampler, sample
@@ -129,4 +130,5 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    plain_arguments()
     main()

@@ -21,6 +21,7 @@ from gram_pyro.evaluation.hazard import Law, fit
 from gram_pyro.evaluation.metrics import standard_error
 from gram_pyro.evaluation.tables import rows_markdown
 from gram_pyro.harness.build import build_sampler
+from gram_pyro.harness.command import plain_arguments
 from gram_pyro.harness.results import write_rows
 from gram_pyro.harness.study import Study, is_repeating, run_study, save_study, say_where
 from gram_pyro.inference.kept import clock
@@ -122,4 +123,5 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    plain_arguments()
     main()

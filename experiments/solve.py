@@ -30,6 +30,7 @@ from gram_pyro.app.puzzle import Board, Puzzle, as_text, check_puzzle, shipped_w
 from gram_pyro.app.reading import is_file, read_puzzles
 from gram_pyro.app.solution_count import count_solutions, in_words
 from gram_pyro.app.solver import Outcome, open_weights, solve, think
+from gram_pyro.harness.check_config import check_settings
 from gram_pyro.harness.command import plain_arguments, plain_errors
 from gram_pyro.harness.journal import identity, journal_of
 from gram_pyro.harness.load import Program, weights_file
@@ -38,7 +39,6 @@ from gram_pyro.harness.run_folder import open_folder
 from gram_pyro.inference.noise import hot_start
 from gram_pyro.tasks.base import Task
 
-TEXTS = ("puzzle", "queens", "graph", "weights", "save", "run_dir")  # keys whose values are taken letter by letter
 COLUMNS = ("line", "puzzle", "solutions", "exist", "drawn", "right", "votes", "confidence", "seconds", "solution")
 ABSTENTION = "no trajectory found a solution; give a larger most= or num_segments="
 
@@ -206,11 +206,12 @@ def run(config: DictConfig) -> bool:
 def main(config: DictConfig) -> None:
     pyro.enable_validation(False)
     with plain_errors():
+        check_settings(config)
         solved = run(config)
     if not solved:
         sys.exit(1)
 
 
 if __name__ == "__main__":
-    plain_arguments("solve", TEXTS)
+    plain_arguments()
     main()

@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 from gram_pyro.evaluation.arc_vote import Answers, answer_copies, score, score_all, vote
 from gram_pyro.evaluation.tables import rows_markdown
 from gram_pyro.harness.build import choose_device
+from gram_pyro.harness.command import plain_arguments
 from gram_pyro.harness.results import write_json, write_rows
 from gram_pyro.harness.resume import claim_folder
 from gram_pyro.harness.run_folder import RESULTS, is_finished
@@ -96,4 +97,5 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    plain_arguments()
     main()

@@ -10,6 +10,7 @@ The run folder is that of svi_sudoku.py.
 import hydra
 from omegaconf import DictConfig
 
+from gram_pyro.harness.command import plain_arguments
 from gram_pyro.harness.trial import run_trial
 
 
@@ -19,4 +20,5 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    plain_arguments()
     main()

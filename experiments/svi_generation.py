@@ -19,6 +19,7 @@ from gram_pyro.evaluation.evaluate import evaluate
 from gram_pyro.evaluation.tables import flat_rows, rows_markdown
 from gram_pyro.evaluation.verdict import diversity, diversity_text, is_collapsed
 from gram_pyro.harness.build import choose_device
+from gram_pyro.harness.command import plain_arguments
 from gram_pyro.harness.results import write_json, write_rows
 from gram_pyro.harness.resume import claim_folder
 from gram_pyro.harness.run_folder import RESULTS, is_finished
@@ -68,4 +69,5 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    plain_arguments()
     main()

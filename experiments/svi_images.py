@@ -23,6 +23,7 @@ from gram_pyro.evaluation.evidence import bound, log_weights
 from gram_pyro.evaluation.image_scores import Classifier, Reading, cached_classifier, read, scores
 from gram_pyro.evaluation.metrics import standard_error
 from gram_pyro.harness.build import choose_device
+from gram_pyro.harness.command import plain_arguments
 from gram_pyro.harness.load import build_program
 from gram_pyro.harness.results import write_json, write_rows
 from gram_pyro.harness.resume import claim_folder
@@ -180,4 +181,5 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    plain_arguments()
     main()

@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 
 from gram_pyro.evaluation.evaluate import roll_out
 from gram_pyro.harness.build import choose_device
+from gram_pyro.harness.command import plain_arguments
 from gram_pyro.harness.load import build_program
 from gram_pyro.harness.trial import run, run_trial
 from gram_pyro.inference.sampler import sample
@@ -59,4 +60,5 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    plain_arguments()
     main()

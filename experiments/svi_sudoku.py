@@ -11,6 +11,7 @@ table; then results.json, results.csv and figures. A run that is interrupted con
 import hydra
 from omegaconf import DictConfig
 
+from gram_pyro.harness.command import plain_arguments
 from gram_pyro.harness.trial import run_trial
 
 
@@ -20,4 +21,5 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    plain_arguments()
     main()

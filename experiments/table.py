@@ -23,7 +23,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from gram_pyro.evaluation.statistics import mcnemar, over_seeds
 from gram_pyro.evaluation.tables import rows_markdown
-from gram_pyro.harness.command import plain_errors
+from gram_pyro.harness.check_config import check_settings
+from gram_pyro.harness.command import plain_arguments, plain_errors
 from gram_pyro.harness.results import all_updates, differences, number, read_programs, settings_of, write_rows
 from gram_pyro.plots.trial import frontier_figure
 
@@ -215,8 +216,10 @@ def run(config: DictConfig) -> None:
 @hydra.main(version_base=None, config_path="conf", config_name="table")
 def main(config: DictConfig) -> None:
     with plain_errors():
+        check_settings(config)
         run(config)
 
 
 if __name__ == "__main__":
+    plain_arguments()
     main()

@@ -15,7 +15,8 @@ import hydra
 from omegaconf import DictConfig
 
 from gram_pyro.evaluation.verdict import Seed, verdict_text
-from gram_pyro.harness.command import plain_errors
+from gram_pyro.harness.check_config import check_settings
+from gram_pyro.harness.command import plain_arguments, plain_errors
 from gram_pyro.harness.results import differences, read_programs, read_seed, settings_of
 
 REPEAT = "repeat the command of each run without rivals.deterministic=null, in another run_dir"
@@ -52,9 +53,11 @@ def read(runs: list[Path], baselines: list[Path], width: int) -> list[Seed]:
 @hydra.main(version_base=None, config_path="conf", config_name="verdict")
 def main(config: DictConfig) -> None:
     with plain_errors():
+        check_settings(config)
         runs = [Path(run) for run in config.runs]
         print(verdict_text(read(runs, [Path(b) for b in config.baselines], config.width), config.width, REPEAT))
 
 
 if __name__ == "__main__":
+    plain_arguments()
     main()

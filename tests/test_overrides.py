@@ -12,7 +12,7 @@ from killed import CONF, CPU, OPTIONS
 from omegaconf import OmegaConf
 
 from gram_pyro.harness.build import build_learner
-from gram_pyro.harness.check_config import check_numbers, leaves
+from gram_pyro.harness.check_config import check_settings, leaves
 
 
 def composed(*overrides):
@@ -36,8 +36,8 @@ def changed(**values):
 
 
 def test_what_is_shipped_passes():
-    check_numbers(PLAIN)
-    check_numbers(changed(core__hidden=None, evaluate__num_puzzles=None, train__beta=0, train__learning_rate=1))
+    check_settings(PLAIN)
+    check_settings(changed(core__hidden=None, evaluate__num_puzzles=None, train__beta=0, train__learning_rate=1))
 
 
 @pytest.mark.parametrize(
@@ -45,17 +45,26 @@ def test_what_is_shipped_passes():
     [
         ("dim", (0, -1, 2.5, "many", None, True, float("nan")), "write a whole number, 1 or more"),
         ("evaluate.chunk", (0, -1, 0.5), "write a whole number, 1 or more"),
-        ("evaluate.widths", ([1, 0], [1.5], []), "write a whole number, 1 or more"),
-        ("evaluate.depths", ([], [0], None), "write a whole number, 1 or more"),
+        ("evaluate.widths", ([1, 0], [1.5], []), "write a list [...], not empty, each a whole number, 1 or more"),
+        ("evaluate.depths", ([], [0], None, 4), "write a list [...], not empty, each a whole number, 1 or more"),
         ("evaluate.num_inpainted", (0, 0.5), "write a whole number, 1 or more"),
         ("evaluate.halt_at", (0, 1, 2.5, "sure"), "write a probability between 0 and 1, or null to run to full depth"),
-        ("evaluate.baseline_deviations", ([0.1, 0], [-1], "few"), "write numbers above 0, or null for no baseline"),
+        ("evaluate.baseline_deviations", ([0.1, 0], [-1], "few"), "each a number above 0, or null for no baseline"),
         ("train.num_segments", (0, -3, 1.5, float("inf")), "write a whole number, 1 or more"),
-        ("core.hidden", (0, -1, 0.5), "write a whole number, 1 or more"),
+        ("core.hidden", (0, -1, 0.5), "write a whole number, 1 or more, or null to be as wide as dim"),
         ("seed", (-1, 0.5, None), "write a whole number, 0 or more"),
         ("task.num_train", (-1, 1.5, None), "write a whole number, 0 or more"),
         ("train.beta", (-0.1, float("nan"), float("inf"), None, "half"), "or: linear from 0 to 1 over 1000 updates"),
         ("train.weight_decay", (-0.1, float("inf"), None), "write a number, 0 or more"),
+        ("evaluate", (None, "abc", True), "write keys and their values, {KEY: VALUE}"),
+        ("rivals.deterministic", (1, "abc"), "write keys and their values, {KEY: VALUE}, or null to leave it out"),
+        ("compile", (0, "yes", None), "write true or false"),
+        ("run_dir", (2026, None, ""), "write text"),
+        ("task.max_solutions", ([1], "many", True), "write a whole number, 1 or more"),
+        ("task.several_share", ("half", {"a": 1}), "write a number from 0 to 1"),
+        ("core.mixer", (1, "abc", None), "or a part, {_target_: MODULE.CLASS, ...}"),
+        ("core._target_", (1, None, "???"), "write text"),
+        ("core._target_", ("gram_pyro.a.B", "abc"), "is no class or function of that name; write MODULE.CLASS"),
         ("prior.dim", (8,), "came beside dim=16; leave it out, all parts have one width"),
     ],
 )
@@ -64,7 +73,7 @@ def test_a_number_that_makes_no_sense_is_one_sentence(place, values, sentence):
         config = changed()
         OmegaConf.update(config, place, value, force_add=True)
         with pytest.raises(ValueError, match=rf"^{place}=.* came") as told:
-            check_numbers(config)
+            check_settings(config)
         assert str(told.value).endswith(sentence)
 
 
@@ -86,7 +95,7 @@ def test_any_override_of_numbers_runs_or_is_refused(task, overrides):
     try:
         with pyro.settings.context(module_local_params=True):
             config = composed(*(f"{place}={value}" for place, value in overrides.items()))
-            check_numbers(config)
+            check_settings(config)
             if any(place.startswith("task.") for place in overrides):
                 task = instantiate(config.task)
             learner = build_learner(config, task, CPU)

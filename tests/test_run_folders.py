@@ -152,7 +152,7 @@ def test_a_key_is_below_another_only_at_a_dot():
 @pytest.mark.parametrize(
     ("mistake", "sentence"),
     [
-        ("task.train=missing.csv", "missing.csv"),
+        ("+task.train=missing.csv", "missing.csv"),
         ("dim=15", "dim=15"),
         ("train.learning_rate=1e30", "nothing was saved before"),
     ],

@@ -196,7 +196,7 @@ def test_weights_are_a_name_or_a_file(tmp_path):
 def configured(*overrides):
     """What Hydra makes of a command line, in this process; single precision, as scripts have it."""
     with initialize_config_dir(str(ROOT / "experiments" / "conf"), version_base=None):
-        written = [quoted(override, experiment("solve").TEXTS) for override in overrides]
+        written = [quoted(override, ("puzzle", "queens", "weights", "save", "run_dir")) for override in overrides]
         config = compose("solve", overrides=written, return_hydra_config=True)
     HydraConfig.instance().set_config(config)
     torch.set_default_dtype(torch.float32)

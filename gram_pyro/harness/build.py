@@ -45,12 +45,18 @@ def build_heads(config: DictConfig) -> Heads:
 
 
 def choose_device(name: str) -> torch.device:
-    """'auto' is the GPU where there is one.  Raises: ValueError if a GPU is asked for and there is none."""
+    """'auto' is the GPU where there is one.  Raises: ValueError if torch knows no such device here."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device={name} was asked for and torch sees no GPU; write device=cpu or device=auto")
-    return torch.device(name)
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()  # meta, and what this torch was built without, cannot
+    except (RuntimeError, AssertionError, NotImplementedError) as problem:
+        reason = str(problem).partition("\n")[0]
+        raise ValueError(f"device={name} cannot be used here ({reason}); write device=cpu or device=auto") from None
+    return device
 
 
 def build_sampler(config: DictConfig, task: Task, heads: Heads | None) -> Sampler:

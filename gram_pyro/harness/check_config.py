@@ -1,23 +1,20 @@
-"""Numbers of a configuration, checked by name before anything is built: a typing error costs a sentence, not a run.
+"""A configuration, checked key by key before anything is built: a typing error costs a sentence, not a run.
 
-Names that are not here belong to components that check for themselves. Source: ours.
+What each key takes is in schema.py; what the arguments of components take, in their annotations. Source: ours.
 """
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from pydoc import ErrorDuringImport, locate
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from gram_pyro.training.schedule import schedule
-
-AT_LEAST_ONE = (
-    "dim hidden num_layers num_updates num_heads num_transitions num_grad_steps updates num_segments batch_size "
-    "accumulate rollouts_per_puzzle every num_puzzles widths chunk max_solutions n num_particles num_steps "
-    "num_components rank num_classes depths augmentations num_images num_inpainted inpainting_depth num_boards"
-).split()
-AT_LEAST_ZERO = "seed warmup num_train num_test max_plate_nesting".split()
-REAL = "free_share learning_rate weight_decay clip ema balance several_share test_share".split()
-NULLABLE = ("hidden", "num_puzzles", "baseline_deviations", "halt_at")  # null: as wide as dim; all there are; none
+from gram_pyro.harness.annotations import kinds_of
+from gram_pyro.harness.own_guides import is_own, own_guides
+from gram_pyro.harness.schema import ARGUMENTS, TEXT, TEXT_OR_NULL, Kind, kind_of
 
 
 def task_name(choice: str, target: str) -> str:
@@ -38,28 +35,80 @@ def check_given(config: DictConfig) -> None:
             raise ValueError(f"got no {place}; expected a class of your own; write {place}=my_file.MyClass")
 
 
-def check_numbers(config: DictConfig) -> None:
-    """Raises: ValueError if a number is not whole where it counts something, or below what makes sense, or no number;
-    or if a part is built for another width than `dim`."""
-    found = leaves(OmegaConf.to_container(config, resolve=True))
-    for place, name, value in sorted(found, key=lambda leaf: leaf[0].count(".")):  # dim before what is made of it
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if value is None and name in NULLABLE:
-            continue
-        if name in AT_LEAST_ONE + AT_LEAST_ZERO:
-            least = int(name in AT_LEAST_ONE)
-            if not isinstance(value, int) or not number or value < least:
-                raise ValueError(f"{place}={value} came; write a whole number, {least} or more")
-        elif name in REAL and not (number and 0 <= value and (math.isfinite(value) or name == "clip")):
-            raise ValueError(f"{place}={value} came; write a number, 0 or more")
-        elif name == "beta":
-            schedule(value, place)
-        elif name == "baseline_deviations" and value != [] and not (number and 0 < value < math.inf):
-            raise ValueError(f"{place}={value} came; write numbers above 0, or null for no baseline")
-        elif name == "halt_at" and not (number and 0 < value < 1):
-            raise ValueError(f"{place}={value} came; write a probability between 0 and 1, or null to run to full depth")
-        if name == "dim" and value != config.dim:
-            raise ValueError(f"{place}={value} came beside dim={config.dim}; leave it out, all parts have one width")
+def check_settings(config: DictConfig) -> None:
+    """Raises: ValueError, with the key, if a value is missing, of another kind than its key takes or out of range; if
+    a part is built for another width than `dim`; if a value refers to one that there is not."""
+    script = HydraConfig.get().job.name if HydraConfig.initialized() else ""
+    try:
+        values = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as problem:
+        check_values(OmegaConf.to_container(config), script)  # what it refers to may be of another kind
+        raise ValueError(" ".join(str(problem).split())) from None
+    if "checkpoint" in values and isinstance(values.get("task"), Mapping):  # null: as it was trained
+        values["task"] = {key: value for key, value in values["task"].items() if value is not None}
+    check_values(values, script)
+
+
+def check_values(values: Mapping, script: str, place: str = "", dim: object = None) -> None:
+    """Raises: as `check_settings`, for what is not below a part."""
+    places = {f"{place}.{key}" if place else str(key): value for key, value in values.items()}
+    for where, value in places.items():  # before what is in them, which may be made of it
+        check(where, value, kind_of(where, script))
+    for where, value in places.items():
+        if isinstance(value, Mapping):
+            (check_part if "_target_" in value else check_values)(value, script, where, dim or values.get("dim"))
+
+
+def check_part(values: Mapping, script: str, place: str, dim: object) -> None:
+    """Raises: as `check_settings`, for a part and those in it."""
+    kinds = kinds_of(component(f"{place}._target_", values["_target_"]))
+    for key, value in values.items():
+        where = f"{place}.{key}"
+        for kind in (ARGUMENTS.get(key), kinds.get(key)):
+            check(where, value, kind)
+        if key == "dim" and dim is not None and value != dim and not refers(value):
+            raise ValueError(f"{where}={value} came beside dim={dim}; leave it out, all parts have one width")
+        if isinstance(value, Mapping):
+            (check_part if "_target_" in value else check_values)(value, script, where, dim)
+
+
+def check(where: str, value: object, kind: Kind | None) -> None:
+    """Raises: ValueError if a value is missing, or none of this kind (None: any)."""
+    if value == "???" or not (kind is None or refers(value) or kind.takes(value)):
+        raise ValueError(f"{where}={shown(value)} came; write {kind.write if kind else 'a value'}")
+
+
+def refers(value: object) -> bool:
+    """Whether it is that of another key, and could not be resolved."""
+    return isinstance(value, str) and "${" in value
+
+
+def component(where: str, name: object) -> Callable:
+    """What a _target_ names.  Raises: ValueError if there is nothing of that name that can be called."""
+    check(where, name, TEXT)
+    try:
+        with own_guides() if is_own(name) else nullcontext():
+            found = locate(name)
+    except ErrorDuringImport as problem:
+        raise ValueError(f"{where}={name} came, which cannot be imported: {problem.value}") from problem
+    if not callable(found):
+        raise ValueError(f"{where}={name} came, which is no class or function of that name; write MODULE.CLASS")
+    return found
+
+
+def shown(value: object) -> str:
+    """A value as it is written on a command line."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def text_keys(values: Mapping, script: str, place: str = "") -> Iterator[str]:
+    """The dotted keys that take text, but for those of parts."""
+    for key, value in values.items():
+        where = f"{place}.{key}" if place else str(key)
+        if kind_of(where, script) in (TEXT, TEXT_OR_NULL):
+            yield where
+        elif isinstance(value, Mapping) and value.get("_target_") is None:
+            yield from text_keys(value, script, where)
 
 
 def leaves(value: object, place: str = "", name: str = "") -> Iterator[tuple[str, str, object]]:

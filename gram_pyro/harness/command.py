@@ -1,6 +1,6 @@
 """What an experiment does at its edge: a mistake that a user can mend costs one sentence, not a traceback.
 
-plain_arguments   before main(): paths and puzzles are taken letter by letter, an unknown key gets the nearest one
+plain_arguments   before main(): text is taken letter by letter, an unknown key gets the nearest one
 plain_errors      within main(): an error is one sentence
 """
 
@@ -20,6 +20,8 @@ from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from gram_pyro.harness.check_config import text_keys
+
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
@@ -36,25 +38,30 @@ def plain_errors() -> Iterator[None]:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
-        sys.exit(f"error: {cause}")
+        sys.exit(f"error: {' '.join(str(cause).split())}")
 
 
-def plain_arguments(script: str, texts: Sequence[str]) -> None:
-    """Prepare the command line of `script`, an experiment of the configuration of that name, for Hydra.
+def plain_arguments() -> None:
+    """Prepare the command line of an experiment for Hydra: its configuration has the name of the script.
 
-    Values of the keys `texts` are quoted where Hydra would not read them as they are written. Exits with one sentence
-    on what Hydra cannot read, and on a key that there is not. With a flag (--multirun, --help) the rest is Hydra's.
+    Values of keys that take text are quoted where Hydra would not read them as they are written. Exits with one
+    sentence on what Hydra cannot read, on a key that there is not, and if a part is left out that is needed. With a
+    flag (--multirun, --help) the rest is Hydra's.
     """
+    script, folder = Path(sys.argv[0]).stem, Path(sys.argv[0]).resolve().parent / "conf"
     flagged = any(argument.startswith("-") for argument in sys.argv[1:])
-    sys.argv[1:] = [quoted(argument, texts, sweep=flagged) for argument in sys.argv[1:]]
-    if flagged:
-        return
-    folder = Path(sys.argv[0]).resolve().parent / "conf"
     with initialize_config_dir(str(folder), version_base=None):
+        plain = compose(script)
+        texts = list(text_keys(OmegaConf.to_container(plain), script))
+        sys.argv[1:] = [quoted(argument, texts, sweep=flagged) for argument in sys.argv[1:]]
+        if flagged:
+            return
         try:
-            compose(script, overrides=sys.argv[1:])
-        except (HydraException, OmegaConfBaseException) as problem:
-            sys.exit(f"error: {explain(problem, sys.argv[1:], compose(script))}")
+            config = compose(script, overrides=sys.argv[1:])
+        except (HydraException, OmegaConfBaseException, ValueError, TypeError) as problem:
+            sys.exit(f"error: {explain(problem, sys.argv[1:], plain)}")
+    if left_out := [str(key) for key in plain.keys() - config.keys()]:
+        sys.exit(f"error: {left_out[0]} is left out, and is needed; write {left_out[0]}=CHOICE, or nothing of it")
 
 
 def quoted(argument: str, texts: Sequence[str], sweep: bool = False) -> str:
@@ -88,17 +95,28 @@ def _is_read(argument: str) -> bool:
     return True
 
 
+def is_name(choice: object) -> bool:
+    """Whether it is a name, or names."""
+    return isinstance(choice, str) or (isinstance(choice, list) and all(isinstance(name, str) for name in choice))
+
+
 def explain(problem: Exception, overrides: Sequence[str], config: DictConfig) -> str:
     """What Hydra could not do, as one sentence with the argument, or with the keys nearest to one that is not there."""
     text = " ".join(str(problem).split()).partition(" Config search path")[0]
     if unread := [argument for argument in overrides if not _is_read(argument)]:
         return f"{unread[0]} cannot be read ({text.partition(' See ')[0]}); write KEY=VALUE, VALUE in quotes if need be"
+    if not isinstance(problem, HydraException | OmegaConfBaseException):  # as Hydra finds a choice that is no name
+        parts = {key for key, value in OmegaConf.to_container(config).items() if isinstance(value, dict)}
+        values = {argument: read for argument in overrides if (read := _parse(argument)).key_or_group in parts}
+        wrong = next(argument for argument, read in values.items() if not is_name(read.value()))
+        return f"{wrong} came; write one of the choices of {values[wrong].key_or_group} by name"
     missing = re.search(r"Could not override '([^']+)'", text)
-    if missing is None:
+    if missing is None or OmegaConf.select(config, missing[1]) is not None:  # it is there, and takes something else
         return text
     place, _, key = missing[1].rpartition(".")
     around = OmegaConf.select(config, place) if place else config
     known = [str(name) for name in around] if isinstance(around, DictConfig) else [str(name) for name in config]
     before = f"{place}." if isinstance(around, DictConfig) and place else ""
     nearest = [before + name for name in get_close_matches(key, known, cutoff=0.5) or known]
-    return f"there is no key {missing[1]}; did you mean {' or '.join(nearest)}?"
+    more = f" (another argument of {around._target_} is +{missing[1]}=...)" if before and "_target_" in around else ""
+    return f"there is no key {missing[1]}; did you mean {' or '.join(nearest)}?{more}"

@@ -10,6 +10,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from gram_pyro.harness.build import build_task, choose_device
+from gram_pyro.harness.check_config import check_settings
 from gram_pyro.harness.command import plain_errors
 from gram_pyro.harness.journal import Journal, identity, journal_of
 from gram_pyro.harness.load import Program, build_program, stored_config, weights_file
@@ -52,6 +53,7 @@ def run_study(config: DictConfig, work: Callable[[Study, DictConfig], None]) -> 
     """
     pyro.enable_validation(False)
     with plain_errors():
+        check_settings(config)
         study = open_study(config)
         of = identity(config, weights_file(config.checkpoint))
         try:

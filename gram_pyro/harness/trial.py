@@ -38,7 +38,7 @@ from gram_pyro.evaluation.verdict import (
 from gram_pyro.harness import run_folder, trusted
 from gram_pyro.harness.baseline import MARGINALS, has_baseline, marginals, tune
 from gram_pyro.harness.build import build_learner, choose_device
-from gram_pyro.harness.check_config import check_given, check_numbers
+from gram_pyro.harness.check_config import check_given, check_settings
 from gram_pyro.harness.checkpoint import start_from
 from gram_pyro.harness.command import plain_errors
 from gram_pyro.harness.commit import commit
@@ -218,7 +218,7 @@ def run_trial(config: DictConfig, script: str, work: Callable[[DictConfig], None
         with plain_errors():
             check_given(config)
             config = resumed(config)
-            check_numbers(config)
+            check_settings(config)
             if is_first():
                 run_folder.settle(config)
             with joined(config.run_dir) as config.run_dir:

@@ -1,0 +1,137 @@
+"""The settings of all experiments: what kind of value each key takes, and in what range.
+
+A key is looked up as SCRIPT/KEY, then by its end, the longest first (train.precision), then as PARENT.* for names that
+are free, and at last by its last word (precision). What is below a _target_ are arguments: their annotations say which
+kind they are, and ARGUMENTS, by name, in what range.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+from gram_pyro.training.schedule import schedule
+
+
+class Kind(NamedTuple):
+    """takes(value), whether it is one; write, what to write in place of one that is not."""
+
+    takes: Callable[[object], bool]
+    write: str
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_schedule(value: object) -> bool:
+    try:
+        schedule(value, "")
+    except (ValueError, TypeError):  # TypeError: a list, say
+        return False
+    return True
+
+
+def whole(least: int) -> Kind:
+    return Kind(
+        lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= least, f"a whole number, {least} or more"
+    )
+
+
+def or_null(kind: Kind, meaning: str) -> Kind:
+    return Kind(lambda v: v is None or kind.takes(v), f"{kind.write}, or null {meaning}")
+
+
+def listed(kind: Kind, least: int = 1) -> Kind:
+    """A list of values of a kind, at least so many."""
+    write = f"a list [...], {'not empty, ' if least else ''}each {kind.write}"
+    return Kind(lambda v: isinstance(v, list) and len(v) >= least and all(map(kind.takes, v)), write)
+
+
+COUNT, NATURAL = whole(1), whole(0)
+REAL = Kind(lambda v: is_number(v) and v >= 0, "a number, 0 or more")
+POSITIVE = Kind(lambda v: is_number(v) and v > 0, "a number above 0")
+CLIP = Kind(lambda v: v == math.inf or REAL.takes(v), REAL.write)
+PROBABILITY = Kind(lambda v: is_number(v) and 0 < v < 1, "a probability between 0 and 1")
+SHARE = Kind(lambda v: is_number(v) and 0 <= v <= 1, "a number from 0 to 1")
+TEXT = Kind(lambda v: isinstance(v, str) and v != "", "text")
+TEXT_OR_NULL = or_null(TEXT, "for none")
+FLAG = Kind(lambda v: isinstance(v, bool), "true or false")
+SCHEDULE = Kind(is_schedule, "a number, 0 or more, or: linear from 0 to 1 over 1000 updates")
+SECTION = Kind(lambda v: isinstance(v, Mapping), "keys and their values, {KEY: VALUE}")
+SECTION_OR_NULL = or_null(SECTION, "to leave it out")
+PART = Kind(SECTION.takes, "one of its choices by name, or a part, {_target_: MODULE.CLASS, ...}")
+PART_OR_NAME = Kind(lambda v: PART.takes(v) or TEXT.takes(v), PART.write)
+COUNT_OR_NULL = or_null(COUNT, "for all there are")
+COUNTS = listed(COUNT)
+
+
+
+def by_key(keys: Mapping[Kind, str]) -> dict[str, Kind]:
+    return {key: kind for kind, names in keys.items() for key in names.split()}
+
+
+SCHEMA = by_key(
+    {
+        COUNT: "dim num_transitions num_grad_steps updates num_segments batch_size accumulate rollouts_per_puzzle "
+        "every chunk num_particles num_boards num_images num_inpainted inpainting_depth smc_particles at_once most "
+        "num_views num_weights iwae_width evidence_puzzles repeats width depth size batch count swapped queue "
+        "colours limits.segments limits.particles start.segments start.particles solve/num_hot hard_puzzles/n",
+        NATURAL: "seed warmup guesses",
+        REAL: "free_share learning_rate weight_decay accuracy coverage degree",
+        SCHEDULE: "beta",
+        CLIP: "clip",
+        POSITIVE: "temperature limits.temperature",
+        SHARE: "ema target threshold",
+        PROBABILITY: "scaling/halt_at benchmark/sampling.halt_at",
+        COUNT_OR_NULL: "num_puzzles workers",
+        or_null(COUNT, "for the one it was trained on"): "n",
+        or_null(NATURAL, "for those it was trained with"): "num_test",
+        or_null(PROBABILITY, "to run to full depth"): "halt_at",
+        or_null(listed(POSITIVE, 0), "for no baseline"): "baseline_deviations",
+        COUNTS: "widths depths augmentations frontier/num_hot memory.num_segments batch_sizes dims lengths boards.* "
+        "sudokus graphs",
+        listed(NATURAL, 0): "seeds",
+        listed(POSITIVE): "temperatures",
+        TEXT: "run_dir checkpoint device precision task_name method_name sampler_name puzzles host out name folder "
+        "output about.* examples.*.* companions.*.* table/runs benchmark/weights "
+        "start.board logger.project referees/weights.*",
+        TEXT_OR_NULL: "start resume save puzzle queens graph weights of test task._target_ classifier_cache logger.name "
+        "models/name",
+        listed(TEXT, 0): "guides priors hosts selections baselines demo/weights",
+        listed(TEXT): "verdict/runs datasets",
+        FLAG: "compile cuda_graph trust only_failed halts rules_benchmark/memory",
+        SECTION: "model train watch evaluate rivals own own.* companions companions.* measure evidence boards samplers "
+        "samplers.* limits about examples examples.* strategies strategies.* ways ways.* paper paper.* paper.*.* "
+        "demo/start logger referees/weights",
+        SECTION_OR_NULL: "rivals.* release/task step stages benchmark/precision sampling smc memory products",
+        PART: "task embed core prior readout guide objective rollout_loss peer",
+        PART_OR_NAME: "sampler potential select",
+    }
+)
+ARGUMENTS = by_key(
+    {
+        COUNT: "dim num_layers num_updates num_heads max_solutions n num_particles num_steps num_components rank side "
+        "num_classes max_plate_nesting num_names rows columns patch channels kernel groups num_latents colours num_hot",
+        NATURAL: "seed num_train num_test num_prefix max_clues min_distance",
+        SHARE: "balance several_share test_share blank_share known_share edge_probability wall_probability share "
+        "threshold",
+        POSITIVE: "temperature",
+        PART: "potential sampler resample inner mixer content",
+        FLAG: "_partial_",
+        or_null(COUNT, "to be as wide as dim"): "hidden",
+    }
+)
+
+
+def kind_of(place: str, script: str = "") -> Kind | None:
+    """Of a setting, given by its dotted key, in an experiment."""
+    return next((SCHEMA[name] for name in called(place, script) if name in SCHEMA), None)
+
+
+def called(place: str, script: str) -> Iterator[str]:
+    """What it may be called in SCHEMA, the most special first."""
+    keys = place.split(".")
+    yield f"{script}/{place}"
+    yield from (".".join(keys[i:]) for i in range(len(keys) - 1))
+    yield from (".".join([key, *"*" * (len(keys) - i)]) for i, key in enumerate(keys[:-1], 1))
+    yield keys[-1]

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from scripts import script
 
-from gram_pyro.harness.command import quoted
+from gram_pyro.harness.command import plain_errors, quoted
+from gram_pyro.tasks.base import subset
 
 PARSER = OverridesParser.create()
 
@@ -70,3 +71,17 @@ def test_what_is_quoted_null_or_swept_stays():
 def test_a_mistake_on_the_command_line_is_one_sentence(name, argument, sentence):
     done = script(name, argument, check=False)
     assert done.returncode == 1 and sentence in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("work", "sentence"),
+    [
+        (lambda: subset(None, 0), r"error: got num_puzzles=0; expected at least 1; write null for all there are"),
+        (lambda: open("nowhere", encoding="utf-8"), r"error: \[Errno 2\] No such file or directory: 'nowhere'"),
+        (lambda: max([]), r"error: max\(\) .* \(in .*test_command.py, line \d+; HYDRA_FULL_ERROR=1 shows .*\)"),
+        (lambda: int("x"), r"error: invalid literal .* \(in .*test_command.py, line \d+; .*\)"),
+    ],
+)
+def test_an_error_that_is_no_sentence_of_ours_is_told_with_its_place(work, sentence):
+    with pytest.raises(SystemExit, match=f"^{sentence}$"), plain_errors():
+        work()

@@ -29,7 +29,7 @@ ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 def smoke_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "smoke"
     command = [sys.executable, "experiments/svi_sudoku.py", "experiment=smoke", f"run_dir={folder}"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=ENVIRONMENT, timeout=180)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=ENVIRONMENT, timeout=600)
     assert done.returncode == 0, done.stderr
     return folder, done.stdout
 
@@ -258,7 +258,7 @@ def test_evaluate_names_the_row_of_a_bad_puzzle(smoke_run, tmp_path, row, senten
         ("svi_sudoku", ("experiment=smoke", "train.free_share=1.5"), "free_share=1.5"),
         ("svi_sudoku", ("experiment=smoke", "train.free_share=0.1"), "batch_size=4 rounds to 0 free rows"),
         ("svi_sudoku", ("experiment=smoke", "model.num_grad_steps=3"), "num_grad_steps=3"),
-        ("svi_sudoku", ("experiment=smoke", "task.train=missing.csv", "task.test=missing.csv"), "missing.csv"),
+        ("svi_sudoku", ("experiment=smoke", "+task.train=missing.csv", "+task.test=missing.csv"), "missing.csv"),
         ("svi_sudoku", ("experiment=smoke", "dim=15"), "dim=15"),
         ("svi_sudoku", ("resume=nowhere",), "there is no run in nowhere"),
         ("evaluate", ("checkpoint=nowhere.safetensors",), "nowhere.safetensors"),

@@ -105,3 +105,6 @@ def test_a_gpu_is_taken_where_there_is_one_and_asked_for_in_vain_where_not(monke
     else:
         with pytest.raises(ValueError, match="device=cuda:1 was asked for and torch sees no GPU"):
             choose_device("cuda:1")
+    for name in ("meta", "mps", "abc"):
+        with pytest.raises(ValueError, match=f"device={name} cannot be used here .*; write device=cpu or device=auto"):
+            choose_device(name)

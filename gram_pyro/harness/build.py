@@ -52,7 +52,8 @@ def choose_device(name: str) -> torch.device:
         raise ValueError(f"device={name} was asked for and torch sees no GPU; write device=cpu or device=auto")
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device).item()  # meta, and what this torch was built without, cannot
+        if device.type not in ("cpu", "cuda"):
+            torch.zeros(1, device=device).item()  # meta, and what this torch was built without, cannot
     except (RuntimeError, AssertionError, NotImplementedError) as problem:
         reason = str(problem).partition("\n")[0]
         raise ValueError(f"device={name} cannot be used here ({reason}); write device=cpu or device=auto") from None

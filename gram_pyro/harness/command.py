@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from io import TextIOWrapper
 from pathlib import Path
+from traceback import extract_tb
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -22,12 +23,15 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gram_pyro.harness.check_config import text_keys
 
+ROOT = Path(__file__).parents[2]
+
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Exit with one sentence on a bad value, a file that cannot be read or written, or a number that is not finite.
 
-    What the terminal cannot show is spelt out. HYDRA_FULL_ERROR=1 shows the traceback instead.
+    A ValueError that is no sentence of this package is told with its place. What the terminal cannot show is spelt out.
+    HYDRA_FULL_ERROR=1 shows the traceback instead.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -38,7 +42,20 @@ def plain_errors() -> Iterator[None]:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
-        sys.exit(f"error: {' '.join(str(cause).split())}")
+        sys.exit(f"error: {' '.join(str(cause).split())}{'' if isinstance(cause, OSError) else place_of(cause)}")
+
+
+def place_of(error: BaseException) -> str:
+    """Where an error comes from and how to see more of it, in brackets; nothing if it was raised by this package."""
+    frames = extract_tb(error.__traceback__)
+    if not frames or (is_ours(frames[-1].filename) and str(frames[-1].line).startswith("raise")):
+        return ""
+    return f" (in {frames[-1].filename}, line {frames[-1].lineno}; HYDRA_FULL_ERROR=1 shows the way there)"
+
+
+def is_ours(file: str) -> bool:
+    """Whether a file is one of this package."""
+    return any(Path(file).is_relative_to(ROOT / name) for name in ("gram_pyro", "guides", "experiments"))
 
 
 def plain_arguments() -> None:

@@ -74,7 +74,7 @@ SCHEMA = by_key(
     {
         COUNT: "dim num_transitions num_grad_steps updates num_segments batch_size accumulate rollouts_per_puzzle "
         "every chunk num_particles num_boards num_images num_inpainted inpainting_depth smc_particles at_once most "
-        "num_views num_weights iwae_width evidence_puzzles repeats width depth size batch count swapped queue "
+        "num_views num_weights iwae_width evidence_puzzles repeats width depth products.size batch count swapped queue "
         "colours limits.segments limits.particles start.segments start.particles solve/num_hot hard_puzzles/n",
         NATURAL: "seed warmup guesses",
         REAL: "free_share learning_rate weight_decay accuracy coverage degree",
@@ -95,14 +95,14 @@ SCHEMA = by_key(
         TEXT: "run_dir checkpoint device precision task_name method_name sampler_name puzzles host out name folder "
         "output about.* examples.*.* companions.*.* table/runs benchmark/weights "
         "start.board logger.project referees/weights.*",
-        TEXT_OR_NULL: "start resume save puzzle queens graph weights of test task._target_ classifier_cache logger.name "
-        "models/name",
+        TEXT_OR_NULL: "start resume save puzzle queens graph weights of test task._target_ classifier_cache "
+        "logger.name models/name",
         listed(TEXT, 0): "guides priors hosts selections baselines demo/weights",
         listed(TEXT): "verdict/runs datasets",
         FLAG: "compile cuda_graph trust only_failed halts rules_benchmark/memory",
         SECTION: "model train watch evaluate rivals own own.* companions companions.* measure evidence boards samplers "
         "samplers.* limits about examples examples.* strategies strategies.* ways ways.* paper paper.* paper.*.* "
-        "demo/start logger referees/weights",
+        "demo/start logger size referees/weights",
         SECTION_OR_NULL: "rivals.* release/task step stages benchmark/precision sampling smc memory products",
         PART: "task embed core prior readout guide objective rollout_loss peer",
         PART_OR_NAME: "sampler potential select",
@@ -131,7 +131,8 @@ def kind_of(place: str, script: str = "") -> Kind | None:
 def called(place: str, script: str) -> Iterator[str]:
     """What it may be called in SCHEMA, the most special first."""
     keys = place.split(".")
-    yield f"{script}/{place}"
+    free = [".".join([key, *"*" * (len(keys) - i)]) for i, key in enumerate(keys[:-1], 1)]
+    yield from (f"{script}/{name}" for name in (place, *free))
     yield from (".".join(keys[i:]) for i in range(len(keys) - 1))
-    yield from (".".join([key, *"*" * (len(keys) - i)]) for i, key in enumerate(keys[:-1], 1))
+    yield from free
     yield keys[-1]

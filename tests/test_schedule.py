@@ -7,7 +7,7 @@ import torch
 from omegaconf import OmegaConf
 from tiny_trainer import ragged, trainer_of
 
-from gram_pyro.harness.check_config import check_numbers
+from gram_pyro.harness.check_config import check_settings, shown
 from gram_pyro.training import trainer as trainer_module
 from gram_pyro.training.learner import TrainSettings
 from gram_pyro.training.schedule import schedule
@@ -35,8 +35,9 @@ def test_what_is_no_schedule_is_refused(value):
     sentence = f"beta={value} came; write a number, 0 or more, or: linear from 0 to 1 over 1000 updates"
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         TrainSettings(updates=1, num_segments=1, batch_size=1, beta=value)
+    sentence = sentence.replace(f"={value}", f"={shown(value)}")  # as YAML writes it
     with pytest.raises(ValueError, match=f"^train.{re.escape(sentence)}$"):
-        check_numbers(OmegaConf.create({"train": {"beta": value}, "dim": 8}))
+        check_settings(OmegaConf.create({"train": {"beta": value}, "dim": 8}))
 
 
 def test_every_segment_is_trained_with_the_number_of_its_update(local_params, monkeypatch):

@@ -32,6 +32,7 @@ VALUES = {
     "nan": float("nan"), "1e400": float("inf"), "": "", "???": "???",
 }  # fmt: skip
 NAMES = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem != "svi")
+WRITTEN = ("run_dir", "out", "output", "save", "folder", "task.cache")
 CALLED = {"puzzle": "Sudoku", "num_test": "number of test puzzles"}  # what sentences may call a key
 LIMIT = 300  # seconds; compile=true takes a minute
 TINY = (
@@ -121,8 +122,10 @@ def commands(folder: Path) -> dict[str, list[str]]:
 
 
 def attempt(name: str, command: list[str], override: str, folder: Path) -> Ending:
-    """A small command with one override, in a forked process."""
+    """A small command with one override, in a forked process; where it names what is written, that is in `folder`."""
     key, answer = override.partition("=")[0], folder / "answer"
+    if key in WRITTEN and override.endswith("=abc"):
+        override = f"{key}={folder / 'abc'}"
     given = [word for word in command if word.partition("=")[0] != key and not key.startswith(word[1:])]
     if "run_dir" in plain(name) and key != "run_dir":
         given.append(f"run_dir={folder / 'run'}")

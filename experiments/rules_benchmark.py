@@ -44,7 +44,7 @@ def puzzles(config: DictConfig) -> Iterator[tuple[str, int, Tensor]]:
 
 def measure(config: DictConfig, device: torch.device) -> list[dict[str, object]]:
     """A row per puzzle: pairs, milliseconds, and the peak memory beyond what is held before, of a transition and of a
-    step."""
+    step.  A small puzzle may fit in what is held: then it is 0."""
     torch.manual_seed(config.seed)
     embed = instantiate(config.embed, _partial_=True)(num_symbols=3, dim=config.dim).to(device)
     core = instantiate(config.core, _partial_=True)(dim=config.dim, num_cells=1, relations=None).to(device)
@@ -73,7 +73,7 @@ def measure(config: DictConfig, device: torch.device) -> list[dict[str, object]]
         row |= {f"{way}_ms": round(1e3 * s, 3) for way, s in seconds.items()}
         if config.memory:
             held = peak(lambda: None, device)
-            row |= {f"{way}_mib": round(peak(work, device) - held, 1) for way, work in ways.items()}
+            row |= {f"{way}_mib": max(0.0, round(peak(work, device) - held, 1)) for way, work in ways.items()}
         rows.append(row)
     return rows
 

@@ -13,7 +13,7 @@ torch.set_num_threads(1)
 
 
 def pytest_addoption(parser) -> None:
-    """Check a class of your own: pytest tests/test_contract.py --prior my_module:MyPrior, or --guide, --core, --task"""
+    """Check a class of your own: pytest tests/contract --prior my_module:MyPrior, or --guide, --core, --task"""
     for kind in ("prior", "guide", "core", "task"):
         parser.addoption(f"--{kind}", metavar="MODULE:CLASS", help=f"check this {kind} in place of the package's own")
 

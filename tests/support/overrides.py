@@ -1,6 +1,6 @@
 """Overrides of every key of every experiment by values of every kind; each, in a forked process, as a command.
 
-    python tests/overrides.py [EXPERIMENT ...]      those that the schema takes, of all or some; prints what went wrong
+    python tests/support/overrides.py [EXPERIMENT ...]    those that the schema takes, of all or some; prints faults
 """
 
 import os

@@ -13,6 +13,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
+from scripts import ROOT
 from small_peers import autoregressive, copies, diffusion
 from small_peers import trainer_of as peer_trainer
 from tiny import L, close, shake
@@ -32,7 +33,6 @@ from gram_pyro.training.objectives import Balanced_ELBO
 from gram_pyro.training.parallel import joined, parts
 from gram_pyro.training.rollout_losses import Cover, MultiSample
 
-ROOT = Path(__file__).parents[1]
 D = 8
 
 

@@ -1,6 +1,6 @@
 """A process for test_attacks.py: trains a tiny program once undisturbed, and once killed again and again.
 
-    python tests/killed.py FOLDER KILLS
+    python tests/support/killed.py FOLDER KILLS
 
 Lives are forked after the imports, which take longer than they. FOLDER/whole and FOLDER/broken receive the runs;
 printed is, as JSON, what each kill left. The parent never runs a backward pass: forking is safe as long as nobody has.
@@ -24,7 +24,7 @@ from gram_pyro.harness import checkpoint, trial
 from gram_pyro.harness.build import build_learner
 from gram_pyro.harness.resume import claim_folder
 
-CONF = Path(__file__).parents[1] / "experiments" / "conf"
+CONF = Path(__file__).parents[2] / "experiments" / "conf"
 CPU = torch.device("cpu")
 OPTIONS = ["experiment=smoke", "model.num_transitions=1", "core.num_updates=1", "watch={every: 3, num_puzzles: 2}"]
 OPTIONS += ["train={updates: 90, num_segments: 1, free_share: 0.5}", "task.num_test=2", "rivals.deterministic=null"]

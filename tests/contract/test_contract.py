@@ -1,6 +1,6 @@
 """Every prior, guide, core and task keeps the contract.
 
-pytest tests/test_contract.py --prior my_module:MyPrior    (or --guide, --core, --task) checks a class of your own.
+pytest tests/contract/test_contract.py --prior my_module:MyPrior    (or --guide, --core, --task) checks your own class.
 """
 
 import importlib

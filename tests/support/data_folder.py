@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-DATA = Path(os.environ.get("GRAM_DATA", Path(__file__).parents[2] / "shared" / "data"))
+DATA = Path(os.environ.get("GRAM_DATA", Path(__file__).parents[3] / "shared" / "data"))
 ALL8 = DATA / "graphs" / "n8_3colourable.csv"  # one graph of every 3-colourable class on 8 vertices
 
 

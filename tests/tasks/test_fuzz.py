@@ -10,13 +10,13 @@ import json
 import lzma
 import tarfile
 from itertools import combinations
-from pathlib import Path
 
 import networkx as nx
 import pytest
 import torch
 from fuzzing import fuzz
 from hypothesis import strategies as st
+from scripts import ROOT
 
 from gram_pyro.app import puzzle, reading
 from gram_pyro.harness import checkpoint
@@ -290,4 +290,4 @@ def test_a_checkpoint_is_whole_or_refused(saved, file, data):
 
 
 def test_nothing_is_left_in_the_tree():
-    assert not (Path(__file__).parents[1] / ".hypothesis").exists()
+    assert not (ROOT / ".hypothesis").exists()

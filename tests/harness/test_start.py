@@ -8,12 +8,11 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from scripts import experiment
+from scripts import CONF, experiment
 
 from gram_pyro.harness import checkpoint, trial
 from gram_pyro.harness.build import build_learner, choose_device
 
-CONF = Path(__file__).parents[1] / "experiments" / "conf"
 SMALL = """
     task.num_train=40 task.num_test=6 task.max_solutions=3 +task.cache=null dim=16 core.hidden=16 core.num_layers=1
     core.mixer.num_heads=2 compile=false device=cpu train.num_segments=2 train.batch_size=8 task_name=t method_name=m

@@ -5,11 +5,10 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from scripts import ROOT
 
-TESTS = Path(__file__).parent
 NAMES = ("solve", "evaluate", "scaling", "search", "svi_sudoku")
 TIMES = {"seconds", "run_dir"}  # what differs between two lives
 
@@ -37,7 +36,7 @@ def results(folder):
 
 def check(name, folder, kills, sent):
     done = subprocess.run(
-        [sys.executable, TESTS / "killed_studies.py", name, folder, str(kills), sent],
+        [sys.executable, ROOT / "tests" / "support" / "killed_studies.py", name, folder, str(kills), sent],
         capture_output=True,
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},

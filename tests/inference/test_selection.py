@@ -2,12 +2,12 @@
 
 import math
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
+from scripts import CONF
 
 from gram_pyro.inference.selection import (
     abstain,
@@ -25,7 +25,7 @@ from gram_pyro.inference.selection import (
 )
 from gram_pyro.inference.trajectories import Trajectories
 
-CHOICES = sorted((Path(__file__).parents[1] / "experiments" / "conf" / "select").glob("[!o]*.yaml"))
+CHOICES = sorted((CONF / "select").glob("[!o]*.yaml"))
 
 
 def trajectories(answers, log_weights=None, **fields):

@@ -10,7 +10,6 @@ import resource
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pyro
 import pytest
@@ -19,6 +18,7 @@ from hydra.utils import instantiate
 from killed import CPU, configuration
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
+from scripts import ROOT
 from tiny import L, batch, program
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -31,14 +31,13 @@ from gram_pyro.harness.interrupt import stop_on_signal
 from gram_pyro.harness.resume import claim_folder
 from gram_pyro.inference.sampler import sample
 
-TESTS = Path(__file__).parent
 KILLS = 20
 
 
 def test_a_run_killed_again_and_again_ends_in_the_same_bits(tmp_path):
     """Each life continues from the last checkpoint, whole, of a life before: weights, averages, moments, random states
     and what the table says are those of the run that nobody disturbed."""
-    command = [sys.executable, TESTS / "killed.py", tmp_path, str(KILLS)]
+    command = [sys.executable, ROOT / "tests" / "support" / "killed.py", tmp_path, str(KILLS)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
     assert done.returncode == 0, done.stderr

@@ -1,6 +1,6 @@
 """A process for test_kills.py: an experiment that draws, once undisturbed, and once killed again and again.
 
-    python tests/killed_studies.py NAME FOLDER KILLS SIGNAL
+    python tests/support/killed_studies.py NAME FOLDER KILLS SIGNAL
 
 Lives are forked after the imports, which take longer than they. FOLDER/whole and FOLDER/broken receive the results;
 printed is, as JSON, what each kill left: how many lines of the journal, and whether those of before are the same.

@@ -5,23 +5,20 @@ import json
 import math
 import re
 from collections import Counter
-from contextlib import contextmanager
 from functools import partial
 from types import SimpleNamespace
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
 from PIL import Image
 from plain_rules import queens_solutions, sudoku_is_right
-from scripts import ROOT, experiment, script
+from scripts import experiment, script
+from solving import TWENTY_ONE, configured, needs
 from tiny import close, program, shake
 
 from gram_pyro.app.solver import cell_entropy, judge, open_weights, solve, think
 from gram_pyro.app.watch import Watch
-from gram_pyro.harness.command import quoted
-from gram_pyro.harness.load import Program, released
+from gram_pyro.harness.load import Program
 from gram_pyro.inference.noise import hot_start
 from gram_pyro.inference.potentials import value
 from gram_pyro.inference.sampler import sample
@@ -30,7 +27,6 @@ from gram_pyro.inference.trajectories import Trajectories
 from gram_pyro.networks.heads import Heads
 from gram_pyro.priors.noiseless import Noiseless
 
-TWENTY_ONE = "5..3.6..3..........1........14..2..."
 NONE = "1234.....5.6........................"
 K, N = 5, 4
 X = torch.tensor([1, 0, 2, 0])
@@ -192,21 +188,6 @@ def test_weights_are_a_name_or_a_file(tmp_path):
         open_weights(str(tmp_path / "nowhere.safetensors"))
 
 
-@contextmanager
-def configured(*overrides):
-    """What Hydra makes of a command line, in this process; single precision, as scripts have it."""
-    with initialize_config_dir(str(ROOT / "experiments" / "conf"), version_base=None):
-        written = [quoted(override, ("puzzle", "queens", "weights", "save", "run_dir")) for override in overrides]
-        config = compose("solve", overrides=written, return_hydra_config=True)
-    HydraConfig.instance().set_config(config)
-    torch.set_default_dtype(torch.float32)
-    try:
-        yield config
-    finally:
-        torch.set_default_dtype(torch.float64)
-        HydraConfig.instance().cfg = None
-
-
 @pytest.mark.parametrize(
     "text", ["123434122143432.", "1.30000000000000", "0." + "0" * 34, "1" * 36, "3.......", "true"]
 )
@@ -214,9 +195,6 @@ def test_a_puzzle_is_read_letter_by_letter(text):
     """Hydra reads the first ones as numbers, and would change them."""
     with configured(f"puzzle={text}") as config:
         assert experiment("solve").asked(config) == (text, None)
-
-
-needs = lambda name: pytest.mark.skipif(name not in released(), reason=f"no weights {name} are shipped")  # noqa: E731
 
 
 @needs("sudoku_6x6")

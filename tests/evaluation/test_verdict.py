@@ -3,10 +3,10 @@
 import json
 import math
 from collections import Counter
-from pathlib import Path
 
 import pytest
 import torch
+from scripts import ROOT
 
 from gram_pyro.evaluation.metrics import Tally
 from gram_pyro.evaluation.statistics import Estimate
@@ -31,7 +31,7 @@ from gram_pyro.evaluation.verdict import (
 from gram_pyro.harness.results import read_seed
 
 K, M, TRIALS = 20, 8, 200
-RESULTS = Path(__file__).parents[1] / "experiments" / "results"
+RESULTS = ROOT / "experiments" / "results"
 RUNS = RESULTS / "table" / "runs"
 
 WORLDS = {  # GRAM, baseline, each (probability that an answer is right, how many of M solutions it finds); least, most

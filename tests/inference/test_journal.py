@@ -8,12 +8,11 @@ import pyro
 import pytest
 import torch
 from every_size import write_weights
+from halting import SAMPLERS, Above, problem
 from omegaconf import OmegaConf
 from scripts import experiment, script
 from small_peers import PEERS, PUZZLES
-from test_halting import SAMPLERS, Above, problem
-from test_run_folders import stamped
-from test_solve import TWENTY_ONE, configured, needs
+from solving import TWENTY_ONE, configured, needs, stamped
 
 from gram_pyro.baselines.base import sample_peer
 from gram_pyro.harness.journal import Journal, journal_of, keep_draws_of

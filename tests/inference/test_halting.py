@@ -1,44 +1,24 @@
 """Halting: a trajectory that has arrived keeps its state, is not run again, and says how deep it went."""
 
 import math
-from functools import partial
 
 import pytest
 import torch
-from oracle import linear_gram
+from halting import SAMPLERS, Above, problem
 from tiny import close
-from torch import nn
 
-from gram_pyro.inference.noise import hot_start
 from gram_pyro.inference.particles import Cloud
 from gram_pyro.inference.sampler import sample
-from gram_pyro.inference.smc import sir, smc
+from gram_pyro.inference.smc import smc
 from gram_pyro.networks.core import State
 from gram_pyro.networks.heads import Verdict
 
 N = 3
 
 
-def problem():
-    with torch.random.fork_rng():  # the problem is one, whatever the seed of the draws
-        torch.manual_seed(0)
-        return linear_gram(num_transitions=2, readout_scale=0.5), torch.arange(3)[:, None]
-
-
 def flat(x, state, answers):
     """A potential that prefers nothing."""
     return state.h.new_zeros(len(x))
-
-
-class Above(nn.Module):
-    """A verdict that can be read off the state: the logit of halting is the first coordinate of h, minus `bar`."""
-
-    def __init__(self, bar):
-        super().__init__()
-        self.bar = bar
-
-    def forward(self, state):
-        return Verdict(state.h[..., 0, 0] - self.bar, -state.h[..., 0, 0])
 
 
 def rows_of(model):
@@ -99,15 +79,6 @@ def test_halting_from_the_first_segment_is_one_segment():
         runs.append(sample(model, x, 5, num_segments, **options))
     assert torch.equal(runs[0].answers, runs[1].answers) and (runs[1].depth == 1).all()
     assert torch.equal(runs[0].change, runs[1].change) and (runs[0].change > 0).all()
-
-
-SAMPLERS = {
-    "ancestral": sample,
-    "hot": partial(hot_start, temperature=2.0, num_hot=2),
-    "hot for ever": partial(hot_start, temperature=2.0, num_hot=10**9),
-    "smc": partial(smc, potential=lambda x, state, answers: state.h[:, 0, 0], threshold=1.0),
-    "sir": partial(sir, potential=lambda x, state, answers: state.h[:, 0, 0]),
-}
 
 
 @pytest.mark.parametrize("chunk", [20, 1024])

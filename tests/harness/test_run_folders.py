@@ -12,10 +12,10 @@ from threading import Barrier
 import matplotlib
 import pytest
 import torch
-from hydra.core.utils import setup_globals
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
 from scripts import script
+from solving import stamped
 
 from gram_pyro.harness import checkpoint, run_folder, trial
 from gram_pyro.harness.command import plain_errors
@@ -29,11 +29,6 @@ def train(*overrides, check=True):
 
 
 # ---------------------------------------------------------------------------------------------- unique
-
-
-def stamped(folder):
-    setup_globals()  # Hydra's resolvers
-    return OmegaConf.create({"run_dir": f"{folder}/${{now:%Y-%m-%d}}"})  # of one day, as of one second
 
 
 def test_folders_of_one_second_are_told_apart(tmp_path):

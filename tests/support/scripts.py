@@ -16,7 +16,7 @@ import pyro
 import torch
 from hydra.core.hydra_config import HydraConfig
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CONF = ROOT / "experiments" / "conf"
 
 

@@ -51,14 +51,18 @@ class Candidates(ImplicitTask):
         return y[:, None], torch.tensor([solution is not None for solution in found], device=x.device)[:, None]
 
     def render(self, x: Tensor, y: Tensor | None = None) -> str:
-        """The number of the symbol of every cell, '.' for a blank: the puzzle and, below, the answer."""
-        shape = shape_of(x)
-        lines = []
-        for roles in (x[: shape[0] * shape[1]], y):
-            if roles is not None:
-                chosen = [row.index(True) + 1 if any(row) else "." for row in (roles == IN).view(shape).tolist()]
-                lines.append(" ".join(map(str, chosen)))
-        return "\n".join(lines)
+        return as_text(x, y)
+
+
+def as_text(x: Tensor, y: Tensor | None = None) -> str:
+    """The number of the symbol of every cell, '.' for a blank: the puzzle and, below, the answer."""
+    shape = shape_of(x)
+    lines = []
+    for roles in (x[: shape[0] * shape[1]], y):
+        if roles is not None:
+            chosen = [row.index(True) + 1 if any(row) else "." for row in (roles == IN).view(shape).tolist()]
+            lines.append(" ".join(map(str, chosen)))
+    return "\n".join(lines)
 
 
 def search(rules: Tensor) -> Search:

@@ -17,11 +17,14 @@ from gram_pyro.harness.build import build_learner
 from gram_pyro.networks.core import Flat, Hierarchical
 from gram_pyro.networks.layers import Block
 from gram_pyro.priors.noiseless import Noiseless
+from gram_pyro.tasks.candidates.listed import ListedQueens
+from gram_pyro.tasks.nqueens.task import NQueens
 from gram_pyro.tasks.sudoku.task import Sudoku
 
 METHODS = sorted(f.stem for f in (CONF / "method").glob("*.yaml"))
-COVERING, CANDIDATES = "covering_16", "candidates"
-BASELINES = [m for m in METHODS if m not in (COVERING, CANDIDATES) and not m.startswith("ablation_")]
+COVERING, CANDIDATES, EXACT_COVER = "covering_16", "candidates", "exact_cover"
+OURS = (COVERING, CANDIDATES, EXACT_COVER)
+BASELINES = [m for m in METHODS if m not in OURS and not m.startswith("ablation_")]
 PEERS = {"autoregressive": Autoregressive, "masked_diffusion": MaskedDiffusion, "vae": VAE, "d3pm": D3PM}
 SCRIPTS = ("svi_sudoku", "svi_nqueens", "svi_colouring")
 CPU = torch.device("cpu")
@@ -35,6 +38,11 @@ def table():
 @cache
 def board():
     return Sudoku(n=4, num_train=8, num_test=0, max_solutions=12, cache=None)
+
+
+@cache
+def queens():
+    return ListedQueens(NQueens(n=5, removed=(2, 3)))
 
 
 def composed(script, method, *overrides, **values):
@@ -57,8 +65,9 @@ def test_every_method_composes_and_takes_a_step(script, method, local_params, si
     small = ("dim=16", "core.hidden=16", f"train.batch_size={size}", "train.updates=20", "compile=false")
     config = composed(script, method, *small)
     assert config.get("peer") or method not in PEERS
-    learner = build_learner(config, board(), CPU)
-    record = learner.trajectory(next(board().batches(size, torch.Generator().manual_seed(0))))
+    task = queens() if method == EXACT_COVER else board()
+    learner = build_learner(config, task, CPU)
+    record = learner.trajectory(next(task.batches(size, torch.Generator().manual_seed(0))))
     assert next(iter(record)) == "loss" and all(torch.isfinite(value).all() for value in record.values())
     assert learner.updates == (1 if method in PEERS else config.train.num_segments)
     if method in PEERS:

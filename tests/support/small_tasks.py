@@ -5,6 +5,7 @@ from image_files import write_images
 
 from gram_pyro.tasks.arc.task import Arc
 from gram_pyro.tasks.candidates import families
+from gram_pyro.tasks.candidates.listed import ListedGraphs, ListedQueens
 from gram_pyro.tasks.candidates.task import CandidateMixture, DrawnCandidates
 from gram_pyro.tasks.colouring.canonical import CanonicalColouring
 from gram_pyro.tasks.colouring.task import Colouring
@@ -66,6 +67,8 @@ TASKS = {  # class -> makers from a folder for files
         lambda folder: Colouring(n=5, colours=2, edge_probability=0.3, num_train=20, num_test=4, cache=None),
     ],
     Images: [lambda folder: Images(**write_images(folder)[0])],
+    ListedGraphs: [lambda folder: ListedGraphs(Colouring(n=5, num_train=20, num_test=4, cache=None))],
+    ListedQueens: [lambda folder: ListedQueens(NQueens(n=6, removed=(2, 3, 4)))],
     NQueens: [
         lambda folder: NQueens(n=6, removed=(2, 3, 4)),
         lambda folder: NQueens(n=5, removed=(1, 2), split="input"),

@@ -5,7 +5,7 @@
     python experiments/svi_sudoku.py prior._target_=my_prior.MyPrior  a prior of your own
 
 The run folder receives config.yaml, and per program (GRAM and its deterministic rival) a checkpoint and a metrics
-table; then results.json, results.csv and figures. A run that is interrupted continues with resume=FOLDER.
+table; then results.md, results.json, results.csv and figures. A run that is interrupted continues with resume=FOLDER.
 """
 
 import hydra

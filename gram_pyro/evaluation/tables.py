@@ -1,5 +1,6 @@
 """Tables of evaluations: as Markdown, and as rows of a CSV."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from gram_pyro.evaluation.statistics import rule_of_three
@@ -34,6 +35,27 @@ def cell(table: Mapping[str, Mapping[int, float]], name: str, width: int) -> str
         limit = rule_of_three(table["num_puzzles"])
         return f"{mean:.4f} ({f'> {1 - limit:.4f}' if mean else f'< {limit:.4f}'})"
     return f"{mean:.4f}" + ("" if se is None else f" ± {se:.4f}")
+
+
+def overview(tests: Mapping[str, Mapping[str, Mapping]], width: int) -> str:
+    """What matters of {program: {test set: evaluation}}, for a screen: a line each, per cent of K = width answers, and
+    the standard error over puzzles. Coverage is a share of a perfect sampler's; '-' where solutions are not counted."""
+    rows = [["", "puzzles", "one answer right", f"any of {width}", "vote", f"coverage@{width} / perfect"]]
+    for program, tables in tests.items():
+        for test, table in tables.items():
+            shares = [percent(table, name, width, 1) for name in ("any", "vote", "coverage_share")]
+            rows.append([program, f"{test} ({table['num_puzzles']})", percent(table, "accuracy", width, 2), *shares])
+    widest = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    sides = [str.ljust] * 2 + [str.rjust] * 4
+    lines = [[side(c, w) for side, c, w in zip(sides, row, widest, strict=True)] for row in rows]
+    return "\n".join("  ".join(line).rstrip() for line in lines)
+
+
+def percent(table: Mapping[str, Mapping[int, float]], name: str, width: int, digits: int) -> str:
+    """A share in per cent, with its error if it has one; '-' if it is unknown."""
+    mean, se = table[name][width], table.get(f"{name}_se", {}).get(width)
+    shown = [value for value in (mean, se) if value is not None]
+    return "-" if math.isnan(mean) else " ± ".join(f"{100 * value:.{digits}f}" for value in shown) + " %"
 
 
 def rows_markdown(rows: Sequence[Mapping], columns: Sequence[str] | None = None) -> str:

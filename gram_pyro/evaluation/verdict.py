@@ -29,7 +29,7 @@ from gram_pyro.evaluation.statistics import Estimate, ratio
 THRESHOLD = 3.0  # standard errors
 MIN_SEEDS = 3  # training seeds of a claim
 MARGINS = {"accuracy": 0.01, "coverage": 0.02}  # 1 point; 2 % of the ceiling
-TITLES = {"accuracy": "one answer right", "coverage": "coverage@{}, share of the ceiling"}
+TITLES = {"accuracy": "one answer right", "coverage": "coverage@{}"}
 SUPPORTED, FALSIFIED, NOT_SUPPORTED = "SUPPORTED", "FALSIFIED", "NOT SUPPORTED"
 NOT_ENOUGH_SEEDS, NO_BASELINE = "NOT ENOUGH SEEDS", "NO BASELINE"
 SENTENCES = {
@@ -39,11 +39,7 @@ SENTENCES = {
     NOT_ENOUGH_SEEDS: f"a claim needs {MIN_SEEDS} training seeds",
     NO_BASELINE: "nothing was trained to compare GRAM with",
 }
-SAYS = {
-    "supports": "would support the claim",
-    "opposes": "would not support the claim, it speaks against it",
-    "cannot tell": "would not support the claim, its errors are too large to tell",
-}
+SAYS = {"supports": "speaks for it", "opposes": "speaks against it", "cannot tell": "cannot tell"}
 
 
 class Scores(NamedTuple):
@@ -162,7 +158,7 @@ def verdict(seeds: Sequence[Seed]) -> str:
 
 
 def gains_text(found: Mapping[str, Estimate], width: int) -> str:
-    """Gains in per cent, with their errors."""
+    """Gains in per cent, ± one standard error; of coverage in per cent of a perfect sampler's."""
     return "; ".join(
         f"{TITLES[name].format(width)} {100 * gain.mean:+.2f} ± {100 * gain.se:.2f} %, {standing(name, gain)}"
         for name, gain in found.items()
@@ -170,17 +166,18 @@ def gains_text(found: Mapping[str, Estimate], width: int) -> str:
 
 
 def verdict_text(seeds: Sequence[Seed], width: int, command: str | None = None) -> str:
-    """The verdict in sentences. Args: command, what trains a baseline, told where there is none."""
+    """The verdict in a line, and a line for every seed.
+
+    Args: command, what trains a baseline, told where there is none.
+    """
     word = verdict(seeds)
-    lines = [f"VERDICT: {word} - {SENTENCES[word]}"]
-    for seed in seeds:
-        lines.append(f"  seed {seed.seed} {SAYS[seed.says]}. GRAM over {seed.baseline}, ± one standard error:")
-        lines.append(f"    {gains_text(seed.gains, width)}")
-    if word == NO_BASELINE and command:
-        lines.append(f"  to train a baseline: {command}")
+    head = f"VERDICT: {word} - {SENTENCES[word]}"
     if word == NOT_ENOUGH_SEEDS:
-        lines.append("  to pool seeds: gram-pyro verdict runs=[FOLDER,FOLDER,FOLDER]")
-    return "\n".join(lines)
+        head += "; to pool them: gram-pyro verdict runs=[FOLDER,FOLDER,FOLDER]"
+    told = [f"  seed {s.seed} {SAYS[s.says]}: {gains_text(s.gains, width)}; over {s.baseline}" for s in seeds]
+    if word == NO_BASELINE and command:
+        told = [f"  to train a baseline: {command}"]
+    return "\n".join([head, *told])
 
 
 def diversity(result: Tally, width: int) -> dict[str, Estimate]:

@@ -1,8 +1,8 @@
 """A trial of the claim: train GRAM and its rivals on a task, evaluate them on unseen puzzles, and give the verdict.
 
-The run folder receives config.yaml, and per program a checkpoint and a metrics table; then results.json, results.csv
-and figures. A run that is interrupted continues in the same folder; a finished program is not trained again, and what
-was drawn for its evaluation, which draws.jsonl keeps until the end, is not drawn again.
+The run folder receives config.yaml, and per program a checkpoint and a metrics table; then results.md (all tables),
+results.json, results.csv and figures. A run that is interrupted continues in the same folder; a finished program is
+not trained again, and what was drawn for its evaluation, which draws.jsonl keeps until the end, is not drawn again.
 """
 
 import logging
@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from gram_pyro.evaluation.evaluate import Draw, evaluate
 from gram_pyro.evaluation.metrics import Tally, join
 from gram_pyro.evaluation.statistics import Estimate
-from gram_pyro.evaluation.tables import flat_rows, markdown
+from gram_pyro.evaluation.tables import flat_rows, markdown, overview
 from gram_pyro.evaluation.verdict import (
     Scores,
     Seed,
@@ -36,6 +36,7 @@ from gram_pyro.evaluation.verdict import (
     verdict_text,
 )
 from gram_pyro.harness import run_folder, trusted
+from gram_pyro.harness.atomic import write_atomically
 from gram_pyro.harness.baseline import MARGINALS, has_baseline, marginals, tune
 from gram_pyro.harness.build import build_learner, choose_device
 from gram_pyro.harness.check_config import check_given, check_settings
@@ -55,6 +56,8 @@ from gram_pyro.training.learner import Learner
 from gram_pyro.training.parallel import is_first, joined
 from gram_pyro.training.precision import choose_precision
 from gram_pyro.training.trainer import Trainer
+
+TABLES = "results.md"
 
 log = logging.getLogger(__name__)
 
@@ -143,24 +146,22 @@ def baseline_command() -> str:
     return shlex.join(["gram-pyro", hydra.job.name, *kept, f"rivals.deterministic={BESIDE}"])
 
 
-def judged(results: dict[str, dict], tallies: dict[str, Tally], seed: int, width: int) -> tuple[dict, str]:
-    """The verdict on this seed, for results.json and in sentences."""
+def judged(results: dict[str, dict], tallies: dict[str, Tally], seed: int, width: int) -> tuple[dict, str, str]:
+    """The verdict on this seed: for results.json, in sentences, and what else is to be known beside it."""
     found: dict[str, Scores] = {label: scores(result, width) for label, result in tallies.items()}
     baseline = baseline_name(results)
     over = {label: gains(found["GRAM"], its) for label, its in found.items() if label != "GRAM"}
     seeds = [Seed(seed, named(baseline, results[baseline]["baseline"]), over.pop(baseline))] if baseline else []
     command, several = None if seeds else baseline_command(), diversity(tallies["GRAM"], width)
-    lines = [verdict_text(seeds, width, command)]
-    lines += [f"  beside it, over {label}: {gains_text(gain, width)}" for label, gain in over.items()]
+    beside = [f"  beside it, over {label}: {gains_text(gain, width)}" for label, gain in over.items()]
     summary = {
         "word": verdict(seeds),
         "seeds": [{"baseline": s.baseline, "says": s.says, "gains": as_dicts(s.gains)} for s in seeds],
         "beside": {label: as_dicts(gain) for label, gain in over.items()},
         "diversity": as_dicts(several) | {"collapsed": is_collapsed(several)},
     }
-    return summary | ({"to_train_a_baseline": command} if command else {}), "\n".join(
-        [*lines, diversity_text(several, width)]
-    )
+    summary |= {"to_train_a_baseline": command} if command else {}
+    return summary, verdict_text(seeds, width, command), "\n".join([*beside, diversity_text(several, width)])
 
 
 def as_dicts(estimates: dict[str, Estimate]) -> dict[str, dict]:
@@ -193,20 +194,20 @@ def run(config: DictConfig) -> None:
                         results[label]["per_puzzle"][test] = record(result, max(widths))
                         rows += flat_rows(label, test, table, widths)
                         texts.append(
-                            f"{label} on {table['num_puzzles']} unseen puzzles '{test}', {depth} segments deep\n"
+                            f"{label} on {table['num_puzzles']} unseen puzzles '{test}', {depth} segments deep\n\n"
                             f"{markdown(table, widths)}"
                         )
             write_rows(folder / "results.csv", rows)
         everything = {label: join([by_label[label] for by_label in tallies.values()]) for label in results}
-        summary, text = judged(results, everything, config.seed, max(widths))
+        summary, text, more = judged(results, everything, config.seed, max(widths))
         write_json(folder / run_folder.RESULTS, {"programs": results, "verdict": summary})  # before what may fail
-    for said in [*texts, text]:
-        print(f"\n{said}")
+    write_atomically(folder / TABLES, "\n\n".join([*texts, f"```text\n{text}\n{more}\n```\n"]).encode())
+    print(f"\n{overview({label: result['tests'] for label, result in results.items()}, max(widths))}\n\n{text}")
 
     training_figure({name: folder / f"{name}.csv" for name in programs}, folder / "training.png")
     for test, by_program in tallies.items():
         width_figure(by_program, folder / f"width_{test}.png", f"{test}: {tests[test].num_puzzles} unseen puzzles")
-    print(f"\ntables, figures and checkpoints are in {folder}")
+    print(f"\nevery number, figures and checkpoints: {folder} ({TABLES}, {run_folder.RESULTS}, *.png, *.safetensors)")
 
 
 def run_trial(config: DictConfig, script: str, work: Callable[[DictConfig], None] = run) -> None:

@@ -151,12 +151,14 @@ def test_a_claim_needs_three_seeds_that_agree():
 
 def test_the_verdict_in_sentences():
     text = verdict_text([seed_of(7, (0.1, 0.001), (0.0, 0.001))], 20)
-    head, says, numbers, pool = text.splitlines()
-    assert head == "VERDICT: NOT ENOUGH SEEDS - a claim needs 3 training seeds" and "gram-pyro verdict runs=" in pool
-    assert says.startswith("  seed 7 would support the claim. GRAM over noise")
-    assert "one answer right +10.00 ± 0.10 %, superior" in numbers
-    assert "coverage@20, share of the ceiling +0.00 ± 0.10 %, not inferior" in numbers
-    assert "would not support" in verdict_text([seed_of(7, (0.0, 0.001), None)], 20)
+    head, says = text.splitlines()
+    pool = "to pool them: gram-pyro verdict runs=[FOLDER,FOLDER,FOLDER]"
+    assert head == f"VERDICT: NOT ENOUGH SEEDS - a claim needs 3 training seeds; {pool}"
+    assert says == (
+        "  seed 7 speaks for it: one answer right +10.00 ± 0.10 %, superior; coverage@20 +0.00 ± 0.10 %, not inferior; "
+        "over noise"
+    )
+    assert "seed 7 speaks against it: " in verdict_text([seed_of(7, (0.0, 0.001), None)], 20)
     assert verdict_text([], 20, "do this").splitlines()[1] == "  to train a baseline: do this"
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -36,7 +37,8 @@ def smoke_run(tmp_path_factory):
 
 def test_a_run_leaves_tables_figures_checkpoints_and_a_verdict(smoke_run):
     folder, output = smoke_run
-    for name in "config.yaml results.csv results.json training.png width_minimal.png width_several.png".split():
+    figures = "training.png width_minimal.png width_several.png"
+    for name in f"config.yaml results.csv results.json results.md {figures}".split():
         assert (folder / name).stat().st_size > 0
     summary = json.loads((folder / "results.json").read_text())
     _, _, baseline, drawn = summary["programs"]
@@ -51,9 +53,25 @@ def test_a_run_leaves_tables_figures_checkpoints_and_a_verdict(smoke_run):
             and program["precision"] in ("bf16", "fp32")
         )
         assert set(program["tests"]["several"]["coverage"]) == {"1", "2"}
-    assert "VERDICT: NOT ENOUGH SEEDS" in output and "one standard error" in output
     header = (folder / "GRAM.csv").read_text().splitlines()[0]
     assert header == "updates,seconds,loss,kl_0,kl_1,set_loss,heads_loss,prior_accuracy"
+
+
+def test_what_a_run_says_fits_on_a_screen(smoke_run):
+    """One table, a verdict of two lines, where everything is; what was printed before is in the folder."""
+    folder, output = smoke_run
+    *training, head, rest = output.strip().partition("\n\n")
+    table, verdict, place = rest.split("\n\n")
+    programs = json.loads((folder / "results.json").read_text())["programs"]
+    assert training[0].count("\n") <= 3 and len(table.splitlines()) == 1 + 2 * len(programs)
+    word, seed = verdict.splitlines()
+    assert word.startswith("VERDICT: NOT ENOUGH SEEDS - ") and re.fullmatch(r"  seed 0 .+ of deviation [\d.]+", seed)
+    assert place.count("\n") == 0 and str(folder) in place and len(output.splitlines()) < 24
+    right = programs["GRAM"]["tests"]["several"]["accuracy"]["2"]
+    (line,) = (line for line in table.splitlines() if line.startswith("GRAM") and " several (" in line)
+    assert f" {100 * right:.2f} ± " in line
+    whole = (folder / "results.md").read_text()
+    assert whole.count("| K | ") == 2 * len(programs) and whole.count("beside it, over ") == 2 and verdict in whole
 
 
 def test_the_deterministic_rival_gives_one_answer_however_wide(smoke_run):

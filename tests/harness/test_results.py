@@ -83,7 +83,7 @@ def test_three_seeds_make_a_claim(tmp_path):
     runs = [write(tmp_path / str(seed), seed) for seed in range(3)]
     output = script("verdict", f"runs=[{','.join(map(str, runs))}]").stdout
     assert output.startswith("VERDICT: SUPPORTED - in every seed GRAM beats the baseline")
-    assert output.count("would support the claim. GRAM over deterministic, random starts of deviation 0.2") == 3
+    assert output.count(" speaks for it: ") == output.count("; over deterministic, random starts of deviation 0.2") == 3
     assert "NOT ENOUGH SEEDS" in script("verdict", f"runs=[{runs[0]},{runs[1]}]").stdout
     worse = [write(tmp_path / f"worse{seed}", seed, gram=0.8) for seed in range(3)]
     assert "VERDICT: FALSIFIED" in script("verdict", f"runs=[{','.join(map(str, worse))}]").stdout

@@ -5,7 +5,7 @@
     cell marginals  y_i ~ p(y_i | h_N), every cell apart          nothing to tune; reported beside, as valid as it is
 
 The kind and the deviation of the first two are chosen on tuning puzzles with K = 5: the largest sum of accuracy and
-share of the ceiling. Tuning puzzles are unseen ones that the evaluation leaves over, if there are FEWEST or more.
+share of the ceiling. Tuning puzzles are unseen ones that the evaluation leaves over, if there are NUM_TUNING or more.
 Otherwise the test set is used up, and they are training puzzles. The recursion has seen those, so it may look surer on
 them than it is and be given too much noise; results.json says which they were.
 """
@@ -26,7 +26,7 @@ from gram_pyro.training.trainer import Trainer
 
 KINDS = {"random starts": random_start, "fixed noise": ptrm}
 MARGINALS = "cell marginals"
-MOST, FEWEST, WIDTH = 100, 50, 5  # tuning puzzles, and K
+NUM_TUNING, WIDTH = 50, 5  # tuning puzzles, and K
 
 
 class Baseline(NamedTuple):
@@ -45,9 +45,9 @@ def tuning_puzzles(task: Task, tested: int | None) -> tuple[Puzzles, str]:
         if tested is not None and puzzles.num_puzzles > tested:
             order = torch.randperm(puzzles.num_puzzles, generator=torch.Generator().manual_seed(0))  # as in `subset`
             left.append(puzzles.select(order[tested:]))
-    if left and (unseen := concatenate(left)).num_puzzles >= FEWEST:
-        return subset(unseen, MOST), "unseen"
-    return subset(task.train, MOST), "train"
+    if left and (unseen := concatenate(left)).num_puzzles >= NUM_TUNING:
+        return subset(unseen, NUM_TUNING), "unseen"
+    return subset(task.train, NUM_TUNING), "train"
 
 
 def tuning_score(result: Tally) -> float:

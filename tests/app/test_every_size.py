@@ -9,6 +9,7 @@ from hydra import compose, initialize_config_dir
 from scripts import CONF, experiment, script
 
 import gram_pyro
+from gram_pyro.app import puzzle as puzzle_module
 from gram_pyro.app.puzzle import Board, best_weights, read_sudoku
 from gram_pyro.app.solver import open_weights
 from gram_pyro.harness.load import serves_every_size, stored_config, weights_file
@@ -52,7 +53,7 @@ def test_weights_of_one_size_do_not_fit_another(single):
 
 
 def test_the_best_weights_for_a_board(monkeypatch):
-    monkeypatch.setattr("gram_pyro.app.puzzle.released", lambda: ["nqueens_8", "sudoku", "sudoku_6x6", "sudoku_9x9"])
+    monkeypatch.setattr(puzzle_module, "released", lambda: ["nqueens_8", "sudoku", "sudoku_6x6", "sudoku_9x9"])
     chosen = {n: best_weights(Board("sudoku", n)) for n in (4, 6, 9, 16)}
     assert chosen == {4: "sudoku", 6: "sudoku_6x6", 9: "sudoku", 16: "sudoku"}
     assert best_weights(Board("queens", 8)) == "nqueens_8" and best_weights(Board("queens", 9)) is None

@@ -14,6 +14,7 @@ from gram_pyro.app.puzzle import as_text, check_puzzle, shipped_weights
 from gram_pyro.app.reading import read_puzzles
 from gram_pyro.app.solution_count import count_solutions
 from gram_pyro.app.solver import open_weights
+from gram_pyro.tasks.colouring import graphs
 
 TRIANGLE = nx.complete_graph(3)
 PETERSEN = nx.petersen_graph()
@@ -109,7 +110,7 @@ def test_colourings_are_counted_up_to_names(graph, colours):
 def test_many_are_counted_up_to_a_thousand_and_a_long_search_is_given_up(monkeypatch):
     assert count_solutions(as_puzzle(nx.empty_graph(12), 3), None) == 1001
     assert count_solutions(as_puzzle(MYCIEL3, 3), None) == 0
-    monkeypatch.setattr("gram_pyro.tasks.colouring.graphs.MAX_STEPS", 5)
+    monkeypatch.setattr(graphs, "MAX_STEPS", 5)
     assert count_solutions(as_puzzle(MYCIEL3, 3), None) is None
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
+from gram_pyro.app import puzzle as puzzle_module
 from gram_pyro.app.puzzle import as_text, check_puzzle, one_of, read_queens, read_sudoku, shipped_weights
 from gram_pyro.app.reading import read_file, read_puzzles
 from gram_pyro.harness.load import RELEASED, load, released
@@ -76,7 +77,7 @@ def test_clues_and_weights_must_fit():
 
 
 def test_a_size_without_weights_gets_those_there_are_and_a_recipe(monkeypatch):
-    monkeypatch.setattr("gram_pyro.app.puzzle.released", lambda: ["colouring_8", "nqueens_8", "sudoku_6x6"])
+    monkeypatch.setattr(puzzle_module, "released", lambda: ["colouring_8", "nqueens_8", "sudoku_6x6"])
     assert (
         shipped_weights(read_sudoku("." * 36)) == "sudoku_6x6" and shipped_weights(read_queens("." * 8)) == "nqueens_8"
     )

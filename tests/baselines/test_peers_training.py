@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 import torch
 from small_peers import PEERS, PUZZLES, L, V, copies, trainer_of, twice
-from tiny import close
+from tiny import close, products_of
 
 from gram_pyro.baselines.base import Peer, sample_peer
 from gram_pyro.harness import checkpoint
@@ -75,12 +75,15 @@ def test_peer_trainer_learns_to_copy(make):
     assert (trainer.sample(x, 8, 1).answers == y).all(-1).double().mean() > 0.9
 
 
-def test_peer_trainer_in_bf16():
+@pytest.mark.parametrize(("precision", "dtype"), [("bf16", torch.bfloat16), ("fp32", torch.float32)])
+def test_peer_trainer_in_a_precision(precision, dtype):
     torch.set_default_dtype(torch.float32)
     try:
         for make in PEERS:
-            loss = trainer_of(make(4, 3), precision="bf16").trajectory(copies())["loss"]
-            assert torch.isfinite(loss) and loss.dtype == torch.float32
+            trainer = trainer_of(make(4, 3), precision=precision)
+            with products_of(trainer.peer) as dtypes:
+                loss = trainer.trajectory(copies())["loss"]
+            assert dtypes == {dtype} and torch.isfinite(loss) and loss.dtype == torch.float32
     finally:
         torch.set_default_dtype(torch.float64)
 

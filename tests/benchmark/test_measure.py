@@ -7,6 +7,7 @@ import pytest
 import torch
 from tiny_trainer import ragged, trainer_of
 
+from gram_pyro.benchmark import clock as clock_module
 from gram_pyro.benchmark import stages, step
 from gram_pyro.benchmark.clock import compared, now, take_turns
 from gram_pyro.benchmark.memory import peak
@@ -27,7 +28,7 @@ def test_waiting_counts_on_several_threads_only(monkeypatch, threads, counts):
 
 def test_ways_take_turns_under_the_same_seeds_and_medians_are_of_what_follows_the_warmup(monkeypatch):
     clock, log = [0.0], []
-    monkeypatch.setattr("gram_pyro.benchmark.clock.now", lambda device: clock[0])
+    monkeypatch.setattr(clock_module, "now", lambda device: clock[0])
 
     def way(name, seconds):
         def work():
@@ -67,7 +68,7 @@ def test_ways_that_do_other_maths_are_not_compared(local_params, monkeypatch):
 
 def test_a_stage_within_another_stops_its_clock(monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr("gram_pyro.benchmark.stages.now", lambda device: clock[0])
+    monkeypatch.setattr(stages, "now", lambda device: clock[0])
 
     def wait(seconds):
         clock[0] += seconds

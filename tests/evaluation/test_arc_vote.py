@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from scripts import CONF, experiment
 from tiny import close
 
+from gram_pyro.evaluation import arc_vote
 from gram_pyro.evaluation.arc_vote import Answers, Guesses, answer_copies, draw_copies, score, score_all, vote
 from gram_pyro.harness.build import build_guide, build_learner, build_model
 from gram_pyro.inference.trajectories import Trajectories
@@ -95,7 +96,7 @@ def test_misuse_of_the_vote_and_the_experiment_is_one_sentence(small):
 def test_inputs_in_groups_are_inputs_together(small, monkeypatch):
     ask = partial(answer_copies, draw_by(lambda x: x[:, NAME_CELLS:].flip(1)), small, small.test["asked"])
     together = ask(5, 2, 1, 0, torch.device("cpu"))
-    monkeypatch.setattr("gram_pyro.evaluation.arc_vote.COPIES_AT_ONCE", 7)
+    monkeypatch.setattr(arc_vote, "COPIES_AT_ONCE", 7)
     for one, other in zip(together, ask(5, 2, 1, 0, torch.device("cpu")), strict=True):
         assert one.equal(other)
 

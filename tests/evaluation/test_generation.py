@@ -25,6 +25,7 @@ from gram_pyro.tasks.base import ImplicitTask
 from gram_pyro.tasks.sudoku.boards import SudokuBoards, draw_boards
 from gram_pyro.tasks.sudoku.classes import BoardClasses
 from gram_pyro.tasks.sudoku.task import Sudoku
+from gram_pyro.training import trainer as trainer_module
 from gram_pyro.training.objectives import Balanced_ELBO
 from gram_pyro.training.rollout_losses import set_loss
 from gram_pyro.training.trainer import Trainer, TrainSettings
@@ -79,7 +80,7 @@ def test_heads_of_an_implicit_task_learn_from_its_rules(monkeypatch):
         seen.append(right)
         return heads(states[0]).halt.sum() * 0
 
-    monkeypatch.setattr("gram_pyro.training.trainer.heads_loss", heads_loss)
+    monkeypatch.setattr(trainer_module, "heads_loss", heads_loss)
     model, guide = program()
     settings = TrainSettings(updates=2, num_segments=2, batch_size=8, free_share=0.5, precision="fp32")
     trainer = Trainer(model, guide, Heads(8), Balanced_ELBO(max_plate_nesting=1), settings, implicit=Anything())

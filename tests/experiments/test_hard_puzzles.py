@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 from plain_sudoku import backtrack
 from scripts import experiment
 
+from gram_pyro.tasks.sudoku import neighbours
 from gram_pyro.tasks.sudoku.files import read_puzzles
 from gram_pyro.tasks.sudoku.generator import minimal, symmetry_hash
 from gram_pyro.tasks.sudoku.neighbours import guesses, hard_puzzle, neighbour
@@ -99,7 +100,7 @@ def test_what_cannot_be_made_is_told(tmp_path):
 
 
 def test_a_hardness_that_is_never_met_ends_with_a_sentence(monkeypatch):
-    monkeypatch.setattr("gram_pyro.tasks.sudoku.neighbours.TRIES", 5)
+    monkeypatch.setattr(neighbours, "TRIES", 5)
     with pytest.raises(
         ValueError, match="of 5 puzzles drawn none needs guesses=99; write a smaller number, or of=FILE"
     ):

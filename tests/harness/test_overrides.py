@@ -3,7 +3,7 @@
 import pyro
 import pytest
 import torch
-from fuzzing import fuzz
+from fuzzing import fuzz_reader
 from hydra import compose, initialize_config_dir
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
@@ -82,12 +82,19 @@ def task():
     return instantiate(PLAIN.task)
 
 
-VALUE = st.one_of(
-    st.integers(-3, 6), st.sampled_from(["nan", "inf", "-inf", "null", "true", "text", "1e-9", "0.5", "-0.5", "1.5"])
+WORDS = ["nan", "inf", "-inf", "null", "true", "text", "1e-9", "0.5", "-0.5", "1.5"]
+VALUE = st.one_of(st.integers(1, 6), st.integers(1, 6), st.integers(-3, 6), st.sampled_from(WORDS))
+
+
+NONSENSE = {"nan", "inf", "-inf", "text", "-0.5", *map(str, range(-3, 0))}  # for every number there is
+
+
+@fuzz_reader(
+    24,
+    read=0.25,
+    refused=0.25,
+    overrides=st.dictionaries(st.sampled_from(sorted(NUMBERS)), VALUE, min_size=1, max_size=2),
 )
-
-
-@fuzz(24, overrides=st.dictionaries(st.sampled_from(sorted(NUMBERS)), VALUE, min_size=1, max_size=2))
 def test_any_override_of_numbers_runs_or_is_refused(task, overrides):
     """From the command line to an answer, as an experiment does."""
     torch.set_default_dtype(torch.float32)
@@ -104,11 +111,12 @@ def test_any_override_of_numbers_runs_or_is_refused(task, overrides):
             assert all(torch.isfinite(value).all() for value in record.values())
             x = task.train.x[:2]
             answers = learner.sample(x, 2, config.evaluate.num_segments, chunk=config.evaluate.chunk).answers
-            assert answers.shape == (2, *x.shape)
-    except ValueError:
-        pass
-    except InstantiationException as problem:
-        assert isinstance(problem.__cause__, ValueError), problem.__cause__
+            assert answers.shape == (2, *x.shape) and NONSENSE.isdisjoint(map(str, overrides.values())), overrides
+            return True
+    except (ValueError, InstantiationException) as problem:
+        told = problem.__cause__ if isinstance(problem, InstantiationException) else problem
+        assert isinstance(told, ValueError) and any(place.rpartition(".")[2] in str(told) for place in overrides), told
+        return False
     finally:
         torch.set_default_dtype(torch.float64)
         pyro.enable_validation(True)

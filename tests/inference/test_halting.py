@@ -7,6 +7,7 @@ import torch
 from halting import SAMPLERS, Above, problem
 from tiny import close
 
+from gram_pyro.inference import chunks
 from gram_pyro.inference.particles import Cloud
 from gram_pyro.inference.sampler import sample
 from gram_pyro.inference.smc import smc
@@ -103,7 +104,7 @@ def test_sampling_stops_when_all_have_halted(name, chunk):
 
 @pytest.mark.parametrize("patience, shown", [(0.0, True), (3.0, False)])
 def test_a_bar_where_depth_takes_long(monkeypatch, capsys, patience, shown):
-    monkeypatch.setattr("gram_pyro.inference.chunks.PATIENCE", patience)
+    monkeypatch.setattr(chunks, "PATIENCE", patience)
     model, x = problem()
     sample(model, x, 2, 7)
     assert ("/7 " in capsys.readouterr().err) == shown

@@ -14,6 +14,7 @@ from scripts import experiment, script
 from small_peers import PEERS, PUZZLES
 from solving import TWENTY_ONE, configured, needs, stamped
 
+from gram_pyro.app import solver
 from gram_pyro.baselines.base import sample_peer
 from gram_pyro.harness.journal import Journal, journal_of, keep_draws_of
 from gram_pyro.harness.study import run_study
@@ -198,6 +199,6 @@ def test_two_files_in_one_second_are_two_results(tmp_path):
 @needs("sudoku_6x6")
 def test_a_folder_that_cannot_be_written_to_is_found_before_anything_is_solved(tmp_path, monkeypatch):
     (tmp_path / "a.txt").write_text(TWENTY_ONE)
-    monkeypatch.setattr("gram_pyro.app.solver.draw", lambda *args, **options: pytest.fail("it was drawn"))
+    monkeypatch.setattr(solver, "draw", lambda *args, **options: pytest.fail("it was drawn"))
     done = script("solve", f"puzzle=@{tmp_path / 'a.txt'}", f"run_dir={tmp_path / 'a.txt' / 'run'}", check=False)
     assert done.returncode == 1 and "cannot hold a run (Not a directory); choose a run_dir" in done.stderr

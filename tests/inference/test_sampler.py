@@ -5,6 +5,7 @@ import torch
 from oracle import LinearReadout, law_of_y, linear_gram
 from tiny import MIXERS, B, L, V, batch, program
 
+from gram_pyro.inference import chunks
 from gram_pyro.inference.sampler import sample
 from gram_pyro.priors.noiseless import Noiseless
 
@@ -29,7 +30,7 @@ def test_chunks_do_not_change_a_deterministic_answer(chunk):
 
 @pytest.mark.parametrize("patience, shown", [(0.0, True), (3.0, False)])
 def test_a_bar_where_sampling_takes_long(monkeypatch, capsys, patience, shown):
-    monkeypatch.setattr("gram_pyro.inference.chunks.PATIENCE", patience)
+    monkeypatch.setattr(chunks, "PATIENCE", patience)
     model, _ = program()
     x, _ = batch()
     sample(model, x, num_particles=5, num_segments=2, chunk=1)

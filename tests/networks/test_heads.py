@@ -13,6 +13,7 @@ from gram_pyro.inference import potentials
 from gram_pyro.networks.core import State
 from gram_pyro.networks.heads import Heads, heads_loss
 from gram_pyro.training import trainer as train
+from gram_pyro.training import trainer as trainer_module
 from gram_pyro.training.trainer import TrainSettings, is_solution
 
 
@@ -245,6 +246,6 @@ def test_heads_see_a_bounded_number_of_states_and_the_last(local_params, monkeyp
         given.append(torch.stack([s.h for s in states]))
         return heads_loss(heads, states, right)
 
-    monkeypatch.setattr("gram_pyro.training.trainer.heads_loss", watch)
+    monkeypatch.setattr(trainer_module, "heads_loss", watch)
     trainer.trajectory(ragged(8))
     assert torch.equal(given[0], torch.stack([ends[n - 1].h.detach() for n in seen]))

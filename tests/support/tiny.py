@@ -1,7 +1,10 @@
 """A tiny program of the package's own parts: 4 cells on a 2 x 2 board, 8 channels, 5 symbols."""
 
+from contextlib import contextmanager
+
 import pyro.distributions as dist
 import torch
+from torch import nn
 
 from gram_pyro.model import GRAM
 from gram_pyro.networks.core import Hierarchical
@@ -57,6 +60,18 @@ def shake(module, size=0.1):
         for p in module.parameters():
             p += size * torch.randn_like(p)
     return module
+
+
+@contextmanager
+def products_of(module):
+    """The dtypes of what the linear layers of a module give, as a set that grows."""
+    seen, layers = set(), [part for part in module.modules() if isinstance(part, nn.Linear)]
+    hooks = [layer.register_forward_hook(lambda layer, given, out: seen.add(out.dtype)) for layer in layers]
+    try:
+        yield seen
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def program(

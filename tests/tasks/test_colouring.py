@@ -15,6 +15,7 @@ from plain_graphs import brute_force, edges_of, graph_of, hashes_of, pairs_of, r
 
 from gram_pyro.tasks.base import Batch, draw_batch
 from gram_pyro.tasks.colouring import graphs
+from gram_pyro.tasks.colouring import task as colouring_task
 from gram_pyro.tasks.colouring.canonical import CanonicalColouring
 from gram_pyro.tasks.colouring.graphs import class_hash, draw_split, find_colourings
 from gram_pyro.tasks.colouring.task import OKABE_ITO, RED, Colouring
@@ -223,7 +224,7 @@ def test_generated_task(tmp_path, monkeypatch, caplog):
     batch = next(first.batches(8, torch.Generator().manual_seed(0)))
     assert first.is_solved(batch.x, batch.y).all() and first.is_solved(batch.x[:, None], batch.solutions).all()
     (file,) = tmp_path.iterdir()  # and no partial file
-    monkeypatch.setattr("gram_pyro.tasks.colouring.task.draw_split", None)  # drawing again would fail
+    monkeypatch.setattr(colouring_task, "draw_split", None)  # drawing again would fail
     second = Colouring(**arguments)
     for a, b in ((first.train, second.train), (first.test["graphs"], second.test["graphs"])):
         assert all(torch.equal(s, t) and s.dtype == t.dtype for s, t in zip(a, b, strict=True))

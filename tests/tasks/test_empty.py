@@ -9,6 +9,7 @@ from scripts import script
 
 from gram_pyro.tasks.base import NO_TESTS, Puzzles, Task, concatenate, subset, unseen
 from gram_pyro.tasks.colouring.task import Colouring
+from gram_pyro.tasks.nqueens import task as nqueens_task
 from gram_pyro.tasks.nqueens.task import NQueens
 from gram_pyro.tasks.sudoku.mixture import SudokuMixture
 from gram_pyro.tasks.sudoku.sizes import SudokuSizes
@@ -76,7 +77,7 @@ def test_graphs_that_are_all_of_train(tmp_path):
 
 
 def test_diagonals_that_leave_no_place_for_a_queen(tmp_path, monkeypatch):
-    monkeypatch.setattr("gram_pyro.tasks.nqueens.task.read_excluded", lambda path, board: NOTHING)
+    monkeypatch.setattr(nqueens_task, "read_excluded", lambda path, board: NOTHING)
     with pytest.raises(ValueError, match="got no puzzle in the set 'excluded_diagonals'"):
         _ = NQueens(5, removed=(2,), excluded=tmp_path).test
 

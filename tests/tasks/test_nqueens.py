@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 from plain_queens import board_of, brute, everything
 from scripts import ROOT
 
+from gram_pyro.tasks.nqueens import rules as nqueens_rules
 from gram_pyro.tasks.nqueens.rules import Board
 from gram_pyro.tasks.nqueens.task import BLACK, BLUE, RED, NQueens
 
@@ -66,7 +67,7 @@ def test_puzzles_and_their_solutions_by_brute_force(n, removed):
 
 def test_completion_of_any_puzzle(monkeypatch):
     """Queens and empty cells given at random, also with no solution; several chunks."""
-    monkeypatch.setattr("gram_pyro.tasks.nqueens.rules.CHUNK", 30)
+    monkeypatch.setattr(nqueens_rules, "CHUNK", 30)
     rng, board = Random(0), Board(6)
     x = [[rng.choices([0, 1, 2], [40, 6, 1])[0] for _ in range(36)] for _ in range(70)] + [[0] * 36]
     puzzles = board.complete(torch.tensor(x))

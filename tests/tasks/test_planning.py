@@ -27,6 +27,7 @@ from plain_maps import (
 )
 
 from gram_pyro.tasks.base import Batch, draw_batch
+from gram_pyro.tasks.planning import task as planning_task
 from gram_pyro.tasks.planning.grids import Grid, draw_split
 from gram_pyro.tasks.planning.task import Planning
 
@@ -246,7 +247,7 @@ def test_generated_task(tmp_path, monkeypatch, caplog):
     batch = next(first.batches(8, torch.Generator().manual_seed(0)))
     assert first.is_solved(batch.x, batch.y).all() and first.is_solved(batch.x[:, None], batch.solutions).all()
     (file,) = tmp_path.iterdir()  # and no partial file
-    monkeypatch.setattr("gram_pyro.tasks.planning.task.draw_split", None)  # drawing again would fail
+    monkeypatch.setattr(planning_task, "draw_split", None)  # drawing again would fail
     second = Planning(**arguments)
     for a, b in ((first.train, second.train), (first.test["maps"], second.test["maps"])):
         assert all(torch.equal(s, t) and s.dtype == t.dtype for s, t in zip(a, b, strict=True))

@@ -15,6 +15,7 @@ import torch
 
 from gram_pyro.app.puzzle import as_text, read_queens, read_sudoku
 from gram_pyro.app.reading import read_file
+from gram_pyro.tasks import cache as cache_module
 from gram_pyro.tasks.arc.files import read_tasks
 from gram_pyro.tasks.base import Puzzles
 from gram_pyro.tasks.cache import AUTO, cached, cached_tensors
@@ -198,8 +199,8 @@ def test_what_cannot_be_kept_is_made(tmp_path, caplog, place):
 def test_a_folder_that_may_not_be_read_is_no_cache(tmp_path, monkeypatch, caplog):
     """As root, whom the tests may run as, any folder can be read."""
     denied = PermissionError(13, "Permission denied")
-    monkeypatch.setattr("gram_pyro.tasks.cache.safe_open", Mock(side_effect=denied))
-    monkeypatch.setattr("pathlib.Path.mkdir", Mock(side_effect=denied))
+    monkeypatch.setattr(cache_module, "safe_open", Mock(side_effect=denied))
+    monkeypatch.setattr(Path, "mkdir", Mock(side_effect=denied))
     with caplog.at_level(logging.WARNING):
         assert cached_tensors(tmp_path, "a", lambda: {"w": torch.ones(2)})["w"].tolist() == [1, 1]
     assert "cannot be read" in caplog.text and "cannot be written" in caplog.text and not os.listdir(tmp_path)

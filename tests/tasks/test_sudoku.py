@@ -11,6 +11,7 @@ from draws import chi_square
 from plain_sudoku import backtrack, judge
 
 from gram_pyro.tasks.base import draw_batch
+from gram_pyro.tasks.sudoku import task as sudoku_task
 from gram_pyro.tasks.sudoku.files import parse
 from gram_pyro.tasks.sudoku.generator import draw_bound, generate, symmetry_hash, thin
 from gram_pyro.tasks.sudoku.rules import Geometry
@@ -172,7 +173,7 @@ def test_cache(tmp_path, monkeypatch, caplog):
     first = Sudoku(num_train=10, num_test=5, cache=tmp_path)
     assert first.train.num_puzzles == 10
     (file,) = tmp_path.iterdir()  # and no partial file
-    monkeypatch.setattr("gram_pyro.tasks.sudoku.task.generate_split", None)  # generating again would fail
+    monkeypatch.setattr(sudoku_task, "generate_split", None)  # generating again would fail
     second = Sudoku(num_train=10, num_test=5, cache=tmp_path)
     for a, b in zip([first.train, *first.test.values()], [second.train, *second.test.values()], strict=True):
         assert all(torch.equal(s, t) for s, t in zip(a, b, strict=True))

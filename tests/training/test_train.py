@@ -4,14 +4,15 @@ import pyro
 import pytest
 import torch
 from pyro.infer import SVI, Trace_ELBO, TraceMeanField_ELBO
-from tiny import MIXERS, D, L, V, close, parameters, program, shake
+from tiny import MIXERS, D, L, V, close, parameters, products_of, program, shake
 from tiny_trainer import ragged, trainer_of
 
 from gram_pyro.networks.readout import CategoricalReadout
 from gram_pyro.tasks.sudoku.boards import SudokuBoards
+from gram_pyro.training import trainer as trainer_module
 from gram_pyro.training.learner import decay_groups
 from gram_pyro.training.objectives import Balanced_ELBO, Surrogate, segment_loss
-from gram_pyro.training.rollout_losses import Cover, cover_loss, set_loss
+from gram_pyro.training.rollout_losses import Cover, cover_loss, set_likelihood, set_loss
 from gram_pyro.training.trainer import Trainer
 
 OBJECTIVES = [Balanced_ELBO(), TraceMeanField_ELBO(), Trace_ELBO(), Surrogate(Balanced_ELBO()), Surrogate(Trace_ELBO())]
@@ -101,8 +102,8 @@ def test_segments_are_chained_through_the_detached_state(local_params, monkeypat
 
         return watched
 
-    monkeypatch.setattr("gram_pyro.training.trainer.segment_loss", watch("guided", segment_loss, 5))
-    monkeypatch.setattr("gram_pyro.training.rollout_losses.set_likelihood.set_loss", watch("free", set_loss, 4))
+    monkeypatch.setattr(trainer_module, "segment_loss", watch("guided", segment_loss, 5))
+    monkeypatch.setattr(set_likelihood, "set_loss", watch("free", set_loss, 4))
     trainer.trajectory(ragged(8))
     for kind, rows in (("guided", 6), ("free", 2)):
         assert len(starts[kind]) == 3 and starts[kind][0] is None
@@ -145,11 +146,14 @@ def test_covering_that_cannot_be(local_params):
         Trainer(t.model, t.guide, t.heads, t.objective, t.settings, Cover(), SudokuBoards())
 
 
-def test_bf16_step_keeps_laws_in_full_precision(local_params):
+@pytest.mark.parametrize(("precision", "dtype"), [("bf16", torch.bfloat16), ("fp32", torch.float32)])
+def test_networks_run_in_the_precision_and_laws_in_full(local_params, precision, dtype):
     torch.set_default_dtype(torch.float32)
     try:
-        trainer = trainer_of(precision="bf16")
-        record = trainer.trajectory(ragged(8))
+        trainer = trainer_of(precision=precision)
+        with products_of(trainer.model.core) as dtypes:
+            record = trainer.trajectory(ragged(8))
+        assert dtypes == {dtype} and {p.dtype for p in trainer.program.parameters()} == {torch.float32}
         assert all(torch.isfinite(value).all() and value.dtype == torch.float32 for value in record.values())
         site = trainer.guide.trace.nodes["z_1"]
         assert site["value"].dtype == site["fn"].base_dist.scale.dtype == torch.float32

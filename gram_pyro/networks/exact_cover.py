@@ -1,6 +1,6 @@
 """Rules are an input: candidates hear from each other through the groups that come with each puzzle.
 
-    s_g    = 1/3 sum_{j in g} x_j,   m_g = SwiGLU(s_g + kind_g),   mix_j = sum_{g: j in g} m_g
+    s_g    = 1/3 sum_{j in g} x_j,   m_g = SwiGLU(n(s_g + kind_g)),   mix_j = sum_{g: j in g} m_g
     p(y | h, x) = prod_cells softmax_{j in cell}(w . h_j)                            a clue keeps its candidate
 
 A group says "exactly one of these", as that of a cell does, or "at most one of these": kind_g is one of two vectors and
@@ -104,7 +104,7 @@ class GroupMixer(nn.Module):
         wide = x.reshape(-1, num_candidates, dim).transpose(0, 1)  # [B N, K, D]
         there, back = groups.by_group, groups.by_candidate
         gathered = list_sums(wide.flatten(1).contiguous(), *there, *back).unflatten(1, (-1, dim))
-        said = self.message(SCALE * gathered + self.kind(groups.kind)[:, None].to(x.dtype))
+        said = self.message(normalise(SCALE * gathered + self.kind(groups.kind)[:, None].to(x.dtype)))
         heard = list_sums(said.flatten(1).to(x.dtype), *back, *there)
         return heard.unflatten(1, (-1, dim)).transpose(0, 1).reshape(x.shape)
 

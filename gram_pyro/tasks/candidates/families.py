@@ -87,6 +87,26 @@ class Scattered(Family):
         return make_puzzle(map(str, range(self.num_cells)), map(str, range(width)), groups)
 
 
+@dataclass(frozen=True)
+class Different(Family):
+    """Sets of 2 to `num_symbols` cells that differ, at random around a hidden answer."""
+
+    num_cells: int
+    num_symbols: int
+    num_sets: int
+
+    def __call__(self, rng: Random) -> CandidatePuzzle:
+        width = self.num_symbols
+        held = [[] for _ in range(width)]
+        for place, cell in enumerate(rng.sample(range(self.num_cells), self.num_cells)):
+            held[place % width].append(cell)
+        groups = []
+        for _ in range(self.num_sets):
+            cells = [rng.choice(mates) for mates in rng.sample(held, rng.randint(2, width))]
+            groups += different(cells, width)
+        return make_puzzle(map(str, range(self.num_cells)), map(str, range(width)), groups)
+
+
 @cache
 def _sudoku(n: int) -> CandidatePuzzle:
     return importers.sudoku([0] * (n * n))

@@ -1,11 +1,13 @@
 """Puzzles of candidates to train on, of one shape each, and a mixture of shapes and kinds.
 
-    rules ~ family,   y = first solution in a random order of the candidates,   k ~ uniform{0 .. L - 1} cells given
+    rules ~ family,   y = first solution in a random order of the candidates,   k ~ uniform{0 .. ceil(a L) - 1} cells
+    given, none of a share b of the puzzles
 
 A batch is of one shape; its puzzles may have different rules. Solutions are not listed: a free row is trained on one
 near to where it ended, see `Search.near`.  Source: ours.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from functools import cached_property, lru_cache
 from random import Random
@@ -81,13 +83,25 @@ class DrawnCandidates(Candidates):
     """Puzzles of one family and one shape. `num_train` rules with a solution each are drawn; in training a number of
     cells, drawn uniformly, are given. The test set "completions" has `num_test` others, with clues.
 
+    Args: blank_share b, of puzzles without a clue; most_given a, the largest share of cells that are given.
     Raises: ValueError on arguments out of range, if the family has several shapes, and if TRIES rules have no solution.
     """
 
-    def __init__(self, family: Family, num_train: int = 1000, num_test: int = 100, seed: int = 0) -> None:
+    def __init__(
+        self,
+        family: Family,
+        num_train: int = 1000,
+        num_test: int = 100,
+        seed: int = 0,
+        blank_share: float = 0.1,
+        most_given: float = 0.7,
+    ) -> None:
         if min(num_train, num_test) < 1:
             raise ValueError(f"got num_train={num_train}, num_test={num_test}; expected 1 or more of each")
+        if not (0 <= blank_share <= 1 and 0 <= most_given <= 1):
+            raise ValueError(f"got blank_share={blank_share}, most_given={most_given}; expected shares, 0 to 1")
         self.family, self.num_train, self.num_test, self.seed = family, num_train, num_test, seed
+        self.blank_share, self.most_given = blank_share, most_given
 
     @cached_property
     def _drawn(self) -> Puzzles:
@@ -111,12 +125,15 @@ class DrawnCandidates(Candidates):
     @cached_property
     def test(self) -> dict[str, Puzzles]:
         chosen = self._drawn.select(torch.arange(self.num_train, self.num_train + self.num_test))
-        x = give_some(chosen.x, chosen.solutions, torch.Generator().manual_seed(self.seed))
+        x = self._clues(chosen.x, chosen.solutions, torch.Generator().manual_seed(self.seed))
         return {"completions": chosen._replace(x=x)}
+
+    def _clues(self, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
+        return give_some(x, y, generator, self.blank_share, self.most_given)
 
     def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
         for batch in super().batches(batch_size, generator):
-            yield batch._replace(x=give_some(batch.x, batch.y, generator))
+            yield batch._replace(x=self._clues(batch.x, batch.y, generator))
 
 
 def draw(family: Family, rng: Random) -> tuple[CandidatePuzzle, list[int]]:
@@ -130,10 +147,14 @@ def draw(family: Family, rng: Random) -> tuple[CandidatePuzzle, list[int]]:
     raise ValueError(f"got {TRIES} rules without a solution that is found; expected one; write looser rules")
 
 
-def give_some(x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
-    """Give k cells, drawn, their candidate, k uniform from 0 to L - 1.  Shapes: [B, W], [B, N] -> [B, W]."""
+def give_some(
+    x: Tensor, y: Tensor, generator: torch.Generator, blank_share: float = 0.0, most_given: float = 1.0
+) -> Tensor:
+    """Give k cells, drawn, their candidate, k uniform from 0 up to most_given L, exclusively, but 0 in a share
+    `blank_share` of the rows.  Shapes: [B, W], [B, N] -> [B, W]."""
     num_cells, num_symbols = shape_of(x)
-    counts = torch.randint(num_cells, (len(x), 1), generator=generator)
+    counts = torch.randint(max(1, math.ceil(most_given * num_cells)), (len(x), 1), generator=generator)
+    counts = counts.where(torch.rand(len(x), 1, generator=generator) >= blank_share, 0)
     given = torch.rand(len(x), num_cells, generator=generator).argsort(1).argsort(1) < counts
     roles = torch.where(given.repeat_interleave(num_symbols, 1), y, x[:, : y.shape[1]])
     return torch.cat([roles, x[:, y.shape[1] :]], 1)

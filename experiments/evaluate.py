@@ -3,6 +3,7 @@
     python experiments/evaluate.py checkpoint=runs/.../GRAM.safetensors task.test=FILE num_segments=32
     python experiments/evaluate.py checkpoint=sudoku task.n=12 task.num_test=100
     python experiments/evaluate.py checkpoint=sudoku +task=boards_16
+    python experiments/evaluate.py checkpoint=constraints task.test=FOLDER     # of puzzles that state their rules
     python experiments/evaluate.py checkpoint=... sampler=smc potential=violation select=best_value halt_at=0.9
 
 A checkpoint is the path of a file, or the name of shipped weights. Weights that serve every size (embed=candidates) are

@@ -4,6 +4,7 @@
     python experiments/solve.py puzzle=3....... save=thinking.gif        # a board of queens
     python experiments/solve.py puzzle=puzzles.txt      # or .csv, .jsonl, also .gz, .xz; - is the standard input
     python experiments/solve.py queens=boards.txt       # where the symbols do not tell what they are
+    python experiments/solve.py puzzle=timetable.yaml   # it states its own rules; or a folder of such files
     python experiments/solve.py graph=myciel3.col colours=3 save=answers.png     # or graph6, or edges 1-2,2-3,1-3
 
 How many solutions there are is said where an exact solver can count them at once; if there are none, nothing is drawn.
@@ -26,8 +27,8 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 from tqdm import tqdm
 
-from gram_pyro.app.puzzle import Board, Puzzle, as_text, check_puzzle, shipped_weights
-from gram_pyro.app.reading import is_file, read_puzzles
+from gram_pyro.app.puzzle import Board, Puzzle, as_text, check_puzzle, shipped_weights, with_rules
+from gram_pyro.app.reading import holds_one, is_file, read_puzzles
 from gram_pyro.app.solution_count import count_solutions, in_words
 from gram_pyro.app.solver import Outcome, open_weights, solve, think
 from gram_pyro.harness.check_config import check_settings
@@ -38,6 +39,8 @@ from gram_pyro.harness.results import write_json, write_rows
 from gram_pyro.harness.run_folder import open_folder
 from gram_pyro.inference.noise import hot_start
 from gram_pyro.tasks.base import Task
+from gram_pyro.tasks.candidates.task import Candidates
+from gram_pyro.tasks.candidates.written import WrittenPuzzle
 
 COLUMNS = ("line", "puzzle", "solutions", "exist", "drawn", "right", "votes", "confidence", "seconds", "solution")
 ABSTENTION = "no trajectory found a solution; give a larger most= or num_segments="
@@ -52,8 +55,11 @@ def asked(config: DictConfig) -> tuple[str, str | None]:
     return texts[0]
 
 
-def open_for(puzzles: list[Puzzle], weights: str | None, trust: bool) -> tuple[list[tuple[Task, Program]], list[Path]]:
-    """Task and program for every puzzle, each loaded once, and their files.
+def open_for(
+    puzzles: list[Puzzle], weights: str | None, trust: bool
+) -> tuple[list[tuple[Puzzle, Task, Program]], list[Path]]:
+    """Every puzzle with its task and program, each loaded once, and their files. Where weights take rules as an input,
+    the puzzle states them.
 
     Raises: ValueError, with the line, if one does not fit.
     """
@@ -64,10 +70,14 @@ def open_for(puzzles: list[Puzzle], weights: str | None, trust: bool) -> tuple[l
             key = weights or shipped_weights(puzzle), puzzle.board
             if key not in loaded:
                 loaded[key] = open_weights(*key, trust)
-            check_puzzle(puzzle, loaded[key][0])
+            task, program = loaded[key]
+            if isinstance(task, Candidates):
+                puzzle = with_rules(puzzle)
+                task = WrittenPuzzle(puzzle.rules)
+            check_puzzle(puzzle, task)
         except ValueError as problem:
             raise ValueError(f"line {line}: {problem}" if len(puzzles) > 1 else str(problem)) from None
-        chosen.append(loaded[key])
+        chosen.append((puzzle, task, program))
     return chosen, [weights_file(name) for name, _ in loaded]
 
 
@@ -146,7 +156,7 @@ def print_table(tables: list[list[dict[str, object]]], folder: Path) -> None:
 
 
 def solve_all(
-    puzzles: list[Puzzle], programs: list[tuple[Task, Program]], weights: list[Path], size: tuple, config: DictConfig
+    puzzles: list[tuple[Puzzle, Task, Program]], weights: list[Path], size: tuple, config: DictConfig
 ) -> bool:
     """Solve the puzzles of a file, one after the other.  Returns: whether all are solved."""
     folder, tables = open_folder(config), []
@@ -160,7 +170,7 @@ def solve_all(
 
     try:
         with journal_of(folder / "solve.jsonl", identity(config, *weights)) as journal:
-            for line, (puzzle, parts) in enumerate(zip(tqdm(puzzles, unit="puzzle"), programs, strict=True), 1):
+            for line, (puzzle, *parts) in enumerate(tqdm(puzzles, unit="puzzle"), 1):
                 key = f"{line} {as_text(puzzle, puzzle.x)}"
                 tables.append(journal.once(key, partial(rows, line, puzzle, *parts)))
             write_tables(folder, [row for table in tables for row in table], config)
@@ -175,14 +185,14 @@ def run(config: DictConfig) -> bool:
     start = time.monotonic()
     text, kind = asked(config)
     puzzles = read_puzzles(text, kind, config.colours)
-    several = is_file(text) or len(puzzles) > 1
+    several = len(puzzles) > 1 or (is_file(text) and not holds_one(text))
     if several and config.save is not None:
         raise ValueError(f"save={config.save} shows one puzzle; write it in place of {text}")
-    programs, weights = open_for(puzzles, config.weights, config.trust)
+    chosen, weights = open_for(puzzles, config.weights, config.trust)
     hot = {"temperature": config.temperature, "num_hot": config.num_hot, "halt_at": config.halt_at}
     size = (partial(hot_start, **hot), config.num_particles, config.num_segments)
     if not several:
-        (puzzle,), ((task, program),) = puzzles, programs
+        ((puzzle, task, program),) = chosen
         print(task.render(puzzle.x))
         exist = count_solutions(puzzle, task)
         if exist == 0:
@@ -199,7 +209,7 @@ def run(config: DictConfig) -> bool:
                 draw(task, puzzle, outcome, Path(config.save))
         show(task, puzzle, outcome, exist, time.monotonic() - start)
         return bool(outcome.solutions)
-    return solve_all(puzzles, programs, weights, size, config)
+    return solve_all(chosen, weights, size, config)
 
 
 @hydra.main(version_base=None, config_path="conf", config_name="solve")

@@ -45,7 +45,8 @@ COMMANDS = {
         "All solutions of a puzzle that trained weights find, how many agree on each, how sure the model is.\n"
         "A puzzle is a Sudoku, row by row with '.' for a blank; a board of queens, for every row the column of its\n"
         "queen, from 0, or '.'; or a graph to colour, as graph6 or as edges 1-2,2-3. A file is text, .csv, .jsonl,\n"
-        ".g6, .col (DIMACS) or .edges; '-' is the standard input.",
+        ".g6, .col (DIMACS), .edges, or .yaml: a puzzle that states its rules; a folder is all of its files; '-' is\n"
+        "the standard input.",
     ),
     "evaluate": Command(
         "WEIGHTS [FILE]",
@@ -53,7 +54,8 @@ COMMANDS = {
         "evaluate",
         "How good trained weights are, on their own unseen puzzles or on those of a file.\n"
         "WEIGHTS is a shipped name, see gram-pyro models, or the .safetensors file of a run. FILE is .csv with the\n"
-        "columns question and, if you have it, answer; .jsonl; text; for colouring .g6, .col (DIMACS) or .csv.",
+        "columns question and, if you have it, answer; .jsonl; text; for colouring .g6, .col (DIMACS) or .csv; for\n"
+        "weights that take rules .yaml, or a folder.",
     ),
     "demo": Command("", (), "demo", "Serves a page on this machine: type a puzzle, watch the trajectories."),
     "train": Command(

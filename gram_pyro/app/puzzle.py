@@ -3,6 +3,7 @@
     sudoku   5..3.6..3...    row by row, '.' or 0 for a blank, A, B, ... from 10 on; the size is that of the text
     queens   3.......        for every row the column of its queen, from 0, or '.'
     graph    see `gram_pyro.app.graph`
+    rules    YAML, which states its own rules, see `gram_pyro.tasks.candidates.text`
 
 Spaces, bars, rules and line breaks between the symbols do not matter, and '_', '*', 'x' and '-' are blanks too, see
 `gram_pyro.tasks.tidy`.  Source: ours.
@@ -17,6 +18,13 @@ from torch import Tensor, tensor
 
 from gram_pyro.harness.load import released
 from gram_pyro.tasks.base import Task
+from gram_pyro.tasks.candidates import importers, shorthands
+from gram_pyro.tasks.candidates.marked import Misplaced
+from gram_pyro.tasks.candidates.packed import pack
+from gram_pyro.tasks.candidates.puzzle import CandidatePuzzle
+from gram_pyro.tasks.candidates.task import Candidates
+from gram_pyro.tasks.candidates.text import read_text
+from gram_pyro.tasks.candidates.written import WrittenPuzzle
 from gram_pyro.tasks.colouring.task import EDGE, FIRST, Colouring
 from gram_pyro.tasks.nqueens.rules import BLANK, QUEEN
 from gram_pyro.tasks.nqueens.task import NQueens
@@ -25,9 +33,10 @@ from gram_pyro.tasks.sudoku.rules import DEFAULT_BOXES
 from gram_pyro.tasks.sudoku.task import NAMES, Sudoku
 from gram_pyro.tasks.tidy import tidy
 
-TASKS = {"sudoku": Sudoku, "queens": NQueens, "graph": Colouring}
+TASKS = {"sudoku": Sudoku, "queens": NQueens, "graph": Colouring, "rules": Candidates}
 WEIGHTS = {"sudoku": "sudoku_{n}x{n}", "queens": "nqueens_{n}", "graph": "colouring_{n}"}  # for one size of board
 WEIGHTS_OF_EVERY_SIZE = {"sudoku": "sudoku", "graph": "colouring_8"}
+WEIGHTS_OF_EVERY_KIND = "constraints"
 COLOURS = 3  # of the shipped weights for graphs
 COLUMNS = "0123456789"  # a column is one character: boards up to 10x10
 SUDOKU_RECIPES = {
@@ -43,6 +52,8 @@ class Board(NamedTuple):
     colours: int = 0
 
     def __str__(self) -> str:
+        if self.kind == "rules":
+            return "puzzle that states its rules"
         if self.kind == "graph":
             return f"graph of {self.n} vertices in {self.colours} colours"
         return f"{self.n}x{self.n} Sudoku" if self.kind == "sudoku" else f"{self.n}x{self.n} board of queens"
@@ -50,16 +61,20 @@ class Board(NamedTuple):
 
 BOARDS = [Board("sudoku", n) for n in DEFAULT_BOXES] + [Board("queens", n) for n in range(4, len(COLUMNS) + 1)]
 BOARDS += [Board("graph", 8, COLOURS)]
+ANY_RULES = Board("rules", 0)
 OWN_WEIGHTS_ARE_BETTER = {Board("sudoku", 4), Board("sudoku", 6)}  # than those of every size
 
 
 class Puzzle(NamedTuple):
-    """kind and side n of the board (of a graph, vertices and colours); cells x [L] int64, as its task has them."""
+    """kind and side n of the board (of a graph, vertices and colours); cells x [L] int64, as its task has them; of one
+    that states its rules, these and where it was read."""
 
     kind: str
     n: int
     x: Tensor
     colours: int = 0
+    rules: CandidatePuzzle | None = None
+    name: str = ""
 
     @property
     def board(self) -> Board:
@@ -110,12 +125,38 @@ def read_queens(text: str) -> Puzzle:
     return Puzzle("queens", n, tensor(cells))
 
 
-READERS: dict[str, Callable[[str], Puzzle]] = {"sudoku": read_sudoku, "queens": read_queens}
+def read_rules(text: str) -> Puzzle:
+    """A puzzle that states its rules.  Raises: ValueError, with the line, on any mistake."""
+    try:
+        return of_rules(read_text(text))
+    except Misplaced as problem:
+        raise ValueError(f"line {problem.line}: {problem}") from None
+
+
+def of_rules(rules: CandidatePuzzle, name: str = "puzzle") -> Puzzle:
+    return Puzzle("rules", 0, pack(rules), rules=rules, name=name)
+
+
+def with_rules(puzzle: Puzzle) -> Puzzle:
+    """The same puzzle with its rules stated."""
+    if puzzle.kind == "rules":
+        return puzzle
+    name = as_text(puzzle, puzzle.x)
+    if puzzle.kind == "sudoku":
+        return of_rules(importers.sudoku(puzzle.x.tolist()), name)
+    if puzzle.kind == "queens":
+        return of_rules(shorthands.queens(puzzle.n, puzzle.x.tolist()), name)
+    return of_rules(importers.colouring(as_graph(puzzle), puzzle.colours), name)
+
+
+READERS: dict[str, Callable[[str], Puzzle]] = {"sudoku": read_sudoku, "queens": read_queens, "rules": read_rules}
 
 
 def as_text(puzzle: Puzzle, cells: Tensor) -> str:
     """Clues, or an answer that obeys the rules, [L], as they would be typed: a graph as graph6, its answer as
-    the colour of every vertex."""
+    the colour of every vertex; where rules are stated the name of the puzzle, and what is in."""
+    if puzzle.kind == "rules":
+        return puzzle.name if len(cells) == len(puzzle.x) else answer_in_words(puzzle.rules, cells)
     if puzzle.kind == "graph":
         colours = cells[-puzzle.n :] - (FIRST - 1)
         return as_graph6(puzzle) if (colours < 1).all() else "".join(NAMES[c] for c in colours.tolist())
@@ -125,15 +166,27 @@ def as_text(puzzle: Puzzle, cells: Tensor) -> str:
     return "".join(str(row.index(True)) if True in row else "." for row in rows.tolist())
 
 
-def as_graph6(puzzle: Puzzle) -> str:
-    """The graph of a puzzle on one line."""
+def answer_in_words(rules: CandidatePuzzle, answer: Tensor) -> str:
+    """The symbols row by row where each is one character and there is a grid, else CELL=SYMBOL for every cell."""
+    symbols = WrittenPuzzle(rules).symbols(answer)
+    if rules.grid and max(map(len, rules.symbols)) == 1:
+        return "".join(symbols)
+    return " ".join(f"{cell}={symbol}" for cell, symbol in zip(rules.cells, symbols, strict=True))
+
+
+def as_graph(puzzle: Puzzle) -> nx.Graph:
     graph = nx.empty_graph(puzzle.n)
     graph.add_edges_from(
         pair
         for pair, symbol in zip(combinations(range(puzzle.n), 2), puzzle.x.tolist(), strict=False)
         if symbol == EDGE
     )
-    return nx.to_graph6_bytes(graph, header=False).decode().strip()
+    return graph
+
+
+def as_graph6(puzzle: Puzzle) -> str:
+    """The graph of a puzzle on one line."""
+    return nx.to_graph6_bytes(as_graph(puzzle), header=False).decode().strip()
 
 
 def check_puzzle(puzzle: Puzzle, task: Task) -> None:
@@ -157,6 +210,8 @@ def board_of(task: Task) -> Board | None:
 
 def best_weights(board: Board) -> str | None:
     """The name of the best shipped weights for this board; None if there are none."""
+    if board.kind == "rules":
+        return WEIGHTS_OF_EVERY_KIND if WEIGHTS_OF_EVERY_KIND in released() else None
     if board.colours not in (0, COLOURS):
         return None
     own, every = WEIGHTS[board.kind].format(n=board.n), WEIGHTS_OF_EVERY_SIZE.get(board.kind)
@@ -165,8 +220,11 @@ def best_weights(board: Board) -> str | None:
 
 
 def shipped_weights(puzzle: Puzzle) -> str:
-    """The same for a puzzle.  Raises: ValueError, with the boards that have weights and how to train some, if none."""
-    name = best_weights(puzzle.board)
+    """The same for a puzzle; those of every kind where no others are for it.
+
+    Raises: ValueError, with the boards that have weights and how to train some, if none.
+    """
+    name = best_weights(puzzle.board) or best_weights(ANY_RULES)
     if name is None:
         raise ValueError(no_weights(puzzle.board, [other for other in BOARDS if best_weights(other)]))
     return name
@@ -175,7 +233,9 @@ def shipped_weights(puzzle: Puzzle) -> str:
 def no_weights(board: Board, there: Iterable[Board]) -> str:
     """The sentence for a board that nothing was trained on; `there` are those that something was."""
     n = board.n
-    if board.kind == "sudoku":
+    if board.kind == "rules":
+        recipe = "train constraints"
+    elif board.kind == "sudoku":
         recipe = f"train sudoku {SUDOKU_RECIPES.get(n, f'task.n={n}')}"
     elif board.kind == "graph":
         recipe = f"train colouring task.n={n} task.colours={board.colours}"

@@ -3,6 +3,8 @@
     PUZZLE            of a kind that its symbols tell: a graph; a board of queens has 10 at most, a Sudoku more
     PUZZLE;PUZZLE     several
     FILE, @FILE, -    all of a file, or of the standard input
+    FOLDER            all of the files in it
+    YAML              a puzzle that states its rules, also as the text itself
 Source: ours.
 """
 
@@ -12,17 +14,33 @@ from functools import partial
 from pathlib import Path
 
 from gram_pyro.app.graph import is_graph, is_graph_file, read_graph, read_graph_file
-from gram_pyro.app.puzzle import COLOURS, COLUMNS, READERS, Puzzle
-from gram_pyro.tasks.files import locate
+from gram_pyro.app.puzzle import COLOURS, COLUMNS, READERS, Puzzle, of_rules
+from gram_pyro.tasks.candidates.importers import TEXTS
+from gram_pyro.tasks.candidates.text import KEYS
+from gram_pyro.tasks.candidates.text import read_file as read_rules_file
+from gram_pyro.tasks.files import kind_of, locate
 from gram_pyro.tasks.sudoku.files import read_records
 from gram_pyro.tasks.tidy import tidy
 
-NAMED_AS_A_FILE = re.compile(r"@.*|-|[^\n;]*\.(txt|csv|jsonl|g6|s6|col|edges)(\.xz|\.gz)?", re.IGNORECASE)
+NAMED_AS_A_FILE = re.compile(r"@.*|-|[^\n;]*\.(txt|csv|jsonl|g6|s6|col|edges|yaml|yml|json)(\.xz|\.gz)?", re.IGNORECASE)
+
+
+RULES = re.compile(rf"""^[\s{{]*["']?({"|".join(KEYS)})["']?\s*:""", re.MULTILINE)
 
 
 def is_file(text: str) -> bool:
-    """Whether a text is the name of a file and no puzzle."""
-    return bool(NAMED_AS_A_FILE.fullmatch(text)) or (len(text) < 256 and Path(text).is_file())
+    """Whether a text is the name of a file or folder and no puzzle."""
+    return bool(NAMED_AS_A_FILE.fullmatch(text)) or (len(text) < 256 and bool(text.strip(".")) and Path(text).exists())
+
+
+def states_rules(text: str) -> bool:
+    """Whether a text is a puzzle that states its rules, or would be one."""
+    return bool(RULES.search(text))
+
+
+def holds_one(text: str) -> bool:
+    """Whether a text is the name of a file for one puzzle."""
+    return is_file(text) and kind_of(Path(text.removeprefix("@"))) in TEXTS
 
 
 def read_puzzles(text: str, kind: str | None = None, colours: int = COLOURS) -> list[Puzzle]:
@@ -31,21 +49,36 @@ def read_puzzles(text: str, kind: str | None = None, colours: int = COLOURS) -> 
 
     Raises: FileNotFoundError; ValueError, with the line, on anything that is no puzzle, and on a file that holds none.
     """
+    if is_file(text) and Path(text).is_dir():
+        return read_folder(kind, Path(text), colours)
     if is_file(text):
         return read_file(kind, text.removeprefix("@"), colours)
+    if states_rules(text):
+        return [READERS["rules"](text)]
     return [reader(kind, part, colours)(part) for part in text.split(";")]
 
 
 def reader(kind: str | None, text: str, colours: int) -> Callable[[str], Puzzle]:
     """What reads a puzzle of a kind; of the kind that its symbols tell if that is None."""
+    if kind is None and states_rules(text):
+        return READERS["rules"]
     if kind == "graph" or (kind is None and is_graph(text)):
         return partial(read_graph, colours=colours)
     return READERS[kind or ("queens" if 0 < len(tidy(text)) <= len(COLUMNS) else "sudoku")]
 
 
+def read_folder(kind: str | None, folder: Path, colours: int) -> list[Puzzle]:
+    """The puzzles of all files of a folder.  Raises: as `read_file`; ValueError if there is no file of puzzles."""
+    files = sorted(file for file in folder.iterdir() if NAMED_AS_A_FILE.fullmatch(file.name))
+    if not files:
+        raise ValueError(f"the folder {folder} holds no file of puzzles; write the name of one that does")
+    return [puzzle for file in files for puzzle in read_file(kind, str(file), colours)]
+
+
 def read_file(kind: str | None, path: str, colours: int = COLOURS) -> list[Puzzle]:
     """The puzzles of a text file, or of the column question of a .csv or .jsonl, see `gram_pyro.tasks.sudoku.files`; or
-    graphs, see `gram_pyro.app.graph`. Boards of queens and graphs stand one a line where they are asked for.
+    graphs, see `gram_pyro.app.graph`; or one that states its rules, in YAML. Boards of queens and graphs stand one a
+    line where they are asked for.
 
     Raises: FileNotFoundError; ValueError, with the line, on anything that is no puzzle, and on a file that holds none.
     """
@@ -53,6 +86,8 @@ def read_file(kind: str | None, path: str, colours: int = COLOURS) -> list[Puzzl
         file = locate(path)
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no file {path}; write @FILE, a text file of one puzzle a line") from None
+    if kind_of(file) in TEXTS:
+        return [of_rules(read_rules_file(file), file.name)]
     if is_graph_file(path) or (kind == "graph" and file.suffix == ".csv"):
         puzzles = read_graph_file(file, colours)
     else:

@@ -7,15 +7,20 @@ from itertools import islice
 
 from gram_pyro.app.puzzle import Puzzle
 from gram_pyro.tasks.base import Task
+from gram_pyro.tasks.candidates.puzzle import CandidatePuzzle
+from gram_pyro.tasks.candidates.search import GivenUp, Search
 from gram_pyro.tasks.colouring.graphs import colourings
 from gram_pyro.tasks.colouring.task import EDGE
 
 MOST = 1000  # solutions that are counted
 MOST_GUESSES = 3000  # of the search
+SECONDS = 5.0  # of the exact referee
 
 
 def count_solutions(puzzle: Puzzle, task: Task) -> int | None:
     """The number of solutions; MOST + 1 if there are more than MOST; None if the search was given up."""
+    if puzzle.kind == "rules":
+        return count_of_rules(puzzle.rules)
     if puzzle.kind == "queens":
         return min(int(task.board.complete(puzzle.x[None]).num_solutions), MOST + 1)
     if puzzle.kind == "graph":
@@ -40,6 +45,20 @@ def count_colourings(puzzle: Puzzle) -> int | None:
     try:
         return sum(1 for _ in islice(found, MOST + 1))
     except ValueError:  # it takes too many steps
+        return None
+
+
+def count_of_rules(rules: CandidatePuzzle) -> int | None:
+    """The same where rules are stated: the exact referee counts, or a search where OR-tools is not installed."""
+    try:
+        from gram_pyro.tasks.candidates.referee import Referee  # an extra
+    except ImportError:
+        Referee = None
+    try:
+        if Referee:
+            return Referee(rules, SECONDS).count(MOST + 1)
+        return sum(1 for _ in islice(Search.of(rules).solutions(rules.roles, MOST_GUESSES), MOST + 1))
+    except GivenUp:
         return None
 
 

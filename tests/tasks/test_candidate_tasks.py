@@ -17,11 +17,13 @@ from gram_pyro.tasks.candidates.puzzle import BLANK, IN, OUT
 from gram_pyro.tasks.candidates.referee import Referee
 from gram_pyro.tasks.candidates.task import CandidateMixture, DrawnCandidates, draw, give_some
 
+DIFFERENT = families.Different(num_cells=9, num_symbols=3, num_sets=6)
 
-@pytest.mark.parametrize("name", ["sudoku", "latin", "queens", "graphs", "scattered"])
+
+@pytest.mark.parametrize("name", ["sudoku", "latin", "queens", "graphs", "scattered", "different"])
 def test_what_is_drawn_is_solved(name):
     """By an exact solver that was not asked when it was drawn."""
-    family = candidates().parts[name].family
+    family = DIFFERENT if name == "different" else candidates().parts[name].family
     rng = Random(0)
     for _ in range(5):
         puzzle, y = draw(family, rng)
@@ -45,6 +47,23 @@ def test_some_cells_are_given():
     assert ((roles == y.view(-1, 5, 5)) | ~whole[..., None]).all()
     counts = whole.sum(1).bincount(minlength=6)
     assert counts[5] == 0 and counts[:5].min() > 20
+
+
+def test_shares_of_cells_that_are_given_and_of_blanks():
+    task = drawn(families.Queens, n=5, num_train=200)
+    x, y = task.train.x, task.train.solutions
+    roles = give_some(x, y, torch.Generator().manual_seed(0), blank_share=0.5, most_given=0.5)[:, :25].view(-1, 5, 5)
+    counts = (roles != BLANK).all(-1).sum(1).bincount(minlength=6)
+    assert counts[3:].sum() == 0 and 90 < counts[0] < 170 and counts[1:3].min() > 15
+    given = give_some(x, y, torch.Generator().manual_seed(0), blank_share=1.0)
+    assert given.equal(x)
+    with pytest.raises(ValueError, match="got blank_share=2, most_given=0.7; expected shares, 0 to 1"):
+        DrawnCandidates(families.Queens(5), blank_share=2)
+
+
+def test_the_size_of_a_task_is_known_before_its_puzzles():
+    task = DrawnCandidates(families.Queens(5), num_train=10**9)
+    assert CandidateMixture({"queens": task}).num_cells == 25
 
 
 def test_excluded_candidates_stay_out():

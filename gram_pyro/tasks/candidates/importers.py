@@ -63,6 +63,21 @@ def excluded_diagonals(path: str | Path, n: int) -> list[CandidatePuzzle]:
     return [queens(n, squares) for squares in read_excluded(path, Board(n)).x.tolist()]
 
 
+def read_folder(path: str | Path, num_colours: int | None = None, n: int | None = None) -> list[CandidatePuzzle]:
+    """The puzzles of all files of a folder, or of one file.
+
+    Raises: ValueError if the folder holds no file of a known kind; as `read_puzzles`.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        return read_puzzles(path, num_colours, n)
+    kinds = (*TEXTS, *GRAPHS, *ARCHIVES, *SUDOKUS)
+    files = sorted(file for file in folder.iterdir() if kind_of(file) in kinds)
+    if not files:
+        raise ValueError(f"the folder {path} holds no file of puzzles; expected one of {' '.join(kinds)}")
+    return [puzzle for file in files for puzzle in read_puzzles(file, num_colours, n)]
+
+
 def read_puzzles(path: str | Path, num_colours: int | None = None, n: int | None = None) -> list[CandidatePuzzle]:
     """The puzzles of a file, by its suffix. Graphs need `num_colours`; an archive of boards needs n, their side.
 

@@ -11,6 +11,7 @@ Source: OR-tools CP-SAT, Perron and Didier; pip install "gram_pyro[exact]".
 from collections.abc import Sequence
 
 from gram_pyro.tasks.candidates.puzzle import BLANK, IN, OUT, CandidatePuzzle
+from gram_pyro.tasks.candidates.search import GivenUp
 
 try:
     from ortools.sat.python import cp_model
@@ -19,10 +20,6 @@ except ImportError as problem:  # an extra
 
 UNIT = 1_000_000  # a score is rounded to this part of a nat
 LOWEST = -1_000.0  # scores below it, -inf among them, count as this
-
-
-class GivenUp(TimeoutError):
-    """The time was over before the search was."""
 
 
 class Referee:

@@ -8,9 +8,15 @@ lexicographic order of the ranking, as `Geometry.nearest` finds for Sudoku. The 
 counting and for the best solution. Source: ours; the choice of the narrowest group: Knuth, Dancing Links (2000).
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 from gram_pyro.tasks.candidates.puzzle import IN, OUT, CandidatePuzzle
+
+
+class GivenUp(TimeoutError):
+    """The search was not over when it had to end."""
+
 
 Groups = Sequence[tuple[bool, Sequence[int]]]  # exact, candidates
 
@@ -34,10 +40,13 @@ class Search:
     def of(cls, puzzle: CandidatePuzzle) -> "Search":
         return cls(len(puzzle.roles), puzzle.all_groups)
 
-    def solutions(self, roles: Sequence[int]) -> Iterator[list[int]]:
-        """Every solution y [N] of the clues x = `roles` [N]."""
-        stack = [self._start(roles)]
+    def solutions(self, roles: Sequence[int], limit: float = math.inf) -> Iterator[list[int]]:
+        """Every solution y [N] of the clues x = `roles` [N].  Raises: GivenUp after `limit` steps."""
+        stack, steps = [self._start(roles)], 0
         while stack:
+            steps += 1
+            if steps > limit:
+                raise GivenUp(f"no answer after {limit} steps; give more")
             possible, placed = self._propagate(*stack.pop())
             if possible == placed:
                 if possible:

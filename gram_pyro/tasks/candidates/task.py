@@ -8,8 +8,9 @@ near to where it ended, see `Search.near`.  Source: ours.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
+from pathlib import Path
 from random import Random
 
 import torch
@@ -17,17 +18,20 @@ from torch import Tensor
 
 from gram_pyro.tasks.base import Batch, ImplicitTask, Puzzles
 from gram_pyro.tasks.candidates.families import Family
+from gram_pyro.tasks.candidates.importers import read_folder
 from gram_pyro.tasks.candidates.packed import groups_of, pack, shape_of, stack, violations, widen
 from gram_pyro.tasks.candidates.puzzle import IN, CandidatePuzzle
-from gram_pyro.tasks.candidates.search import Search
+from gram_pyro.tasks.candidates.search import GivenUp, Search
 
 ROLES = 3  # symbols of a candidate: unknown, out, in
+MOST_STEPS = 100_000  # of the search for a solution of a puzzle in a file
 TRIES = 1000  # rules drawn for some that have a solution
 
 
 class Candidates(ImplicitTask):
     """What every task of candidates does: rules, clues and shape are read from x, see `packed`."""
 
+    n = 0  # boards of no one side
     num_symbols = ROLES
     relations = None
     tests_are_unseen = False
@@ -115,7 +119,7 @@ class DrawnCandidates(Candidates):
 
     @cached_property
     def num_cells(self) -> int:
-        return self._drawn.solutions.shape[-1]
+        return len(self.family(Random(0)).roles)
 
     @cached_property
     def train(self) -> Puzzles:
@@ -162,17 +166,27 @@ def give_some(
 
 class CandidateMixture(Candidates):
     """Several families, so that one set of weights learns from all: each batch comes from one of them, drawn by
-    `shares` (relative; None: all alike).  The test sets are those of all parts, "NAME, TEST SET".
+    `shares` (relative; None: all alike).  The test sets are those of all parts, "NAME, TEST SET"; or those of `test`, a
+    file or folder (see `importers`), one for each shape.
 
-    Raises: ValueError if there is no part, or shares are not one above 0 for each.
+    Args: num_colours, of graphs in `test`; n, the side of boards in archives there.
+    Raises: ValueError if there is no part, or shares are not one above 0 for each; as `read_folder`, `of_shapes`.
     """
 
-    def __init__(self, parts: Mapping[str, DrawnCandidates], shares: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self,
+        parts: Mapping[str, DrawnCandidates],
+        shares: Mapping[str, float] | None = None,
+        test: str | Path | None = None,
+        num_colours: int | None = None,
+        n: int | None = None,
+    ) -> None:
         self.parts = dict(parts)
         shares = dict.fromkeys(self.parts, 1.0) if shares is None else dict(shares)
         if not parts or shares.keys() != self.parts.keys() or min(shares.values()) <= 0:
             raise ValueError(f"got parts={list(self.parts)}, shares={shares}; expected a share above 0 for each part")
         self.shares = torch.tensor([float(shares[name]) for name in self.parts])
+        self.file, self.num_colours, self.side = test, num_colours, n
 
     @cached_property
     def num_cells(self) -> int:
@@ -184,6 +198,8 @@ class CandidateMixture(Candidates):
 
     @cached_property
     def test(self) -> dict[str, Puzzles]:
+        if self.file is not None:
+            return told_apart(of_shapes(read_folder(self.file, self.num_colours, self.side)))
         sets = {f"{name}, {test}": s for name, part in self.parts.items() for test, s in part.test.items()}
         return told_apart(sets)
 
@@ -191,6 +207,32 @@ class CandidateMixture(Candidates):
         streams = [part.batches(batch_size, generator) for part in self.parts.values()]
         while True:
             yield next(streams[int(torch.multinomial(self.shares, 1, generator=generator))])
+
+
+def of_shapes(puzzles: Sequence[CandidatePuzzle]) -> dict[str, Puzzles]:
+    """Puzzles as sets of one shape, each with the solution that a search finds first.
+
+    Raises: ValueError if one has no solution, or none is found.
+    """
+    sets: dict[tuple[int, int], list[CandidatePuzzle]] = {}
+    for puzzle in puzzles:
+        sets.setdefault((len(puzzle.cells), len(puzzle.symbols)), []).append(puzzle)
+    return {f"{cells} cells, {symbols} symbols": listed(some) for (cells, symbols), some in sets.items()}
+
+
+def listed(puzzles: Sequence[CandidatePuzzle]) -> Puzzles:
+    """Puzzles of one shape, each with one solution.  Raises: as `of_shapes`."""
+    solutions = []
+    for number, puzzle in enumerate(puzzles, 1):
+        try:
+            solutions.append(next(Search.of(puzzle).solutions(puzzle.roles, MOST_STEPS)))
+        except (StopIteration, GivenUp):
+            raise ValueError(
+                f"got a puzzle of {len(puzzle.cells)} cells, number {number} of its shape, and found no solution "
+                "of it; leave it out"
+            ) from None
+    x = stack([pack(puzzle) for puzzle in puzzles])
+    return Puzzles(x, torch.tensor(solutions), torch.arange(len(x) + 1))
 
 
 def told_apart(sets: Mapping[str, Puzzles]) -> dict[str, Puzzles]:

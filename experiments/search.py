@@ -6,7 +6,7 @@
 Trajectories are drawn `at_once` for every puzzle without a right answer; the rules are the judge, so the answer of a
 solved puzzle needs no vote and no head. The run folder receives, after every round: search.csv, a row per limit K with
 the share of puzzles solved by their first K trajectories and the mean number needed, K where that did not do;
-puzzles.csv, what became of every puzzle; search.json, with the mean number drawn in whole rounds and the law of a
+puzzles.csv, what became of every puzzle; search.json, with the mean number drawn in whole rounds and the laws of a
 search that forgets, fitted and tested (gram_pyro/evaluation/hazard.py); search.png. An interrupted search leaves those
 of its last round.
 """
@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 from tqdm import tqdm
 
-from gram_pyro.evaluation.hazard import Law, fit
+from gram_pyro.evaluation.hazard import LAWS, Law, fit, of_tries
 from gram_pyro.evaluation.metrics import standard_error
 from gram_pyro.evaluation.tables import rows_markdown
 from gram_pyro.harness.build import build_sampler
@@ -54,12 +54,13 @@ def curve(found: Found, most: int) -> list[dict[str, float]]:
     return rows
 
 
-def law_of(found: Found) -> Law | None:
-    """The law that fits best, where unsolved puzzles had equally many trajectories; None if any would do."""
+def laws_of(found: Found) -> list[Law]:
+    """The laws of a search that forgets, fitted where unsolved puzzles had equally many trajectories; [] if any would
+    do."""
     try:
-        return fit(found.tries, found.solved)
+        return [fit(name, of_tries(found.tries, found.solved)) for name in LAWS]
     except ValueError:
-        return None
+        return []
 
 
 def puzzle_rows(puzzles: Puzzles, found: Found, difficulty: tuple[str, Tensor] | None) -> list[dict[str, object]]:
@@ -88,9 +89,9 @@ def save(
     title = f"{name}: {puzzles.num_puzzles} unseen puzzles"
     write_rows(study.folder / f"{prefix}puzzles.csv", puzzle_rows(puzzles, found, hard))
     extra = {"drawn": found.drawn.double().mean().item(), "num_puzzles": puzzles.num_puzzles, "seconds": seconds}
-    law = law_of(found)
-    save_study(study, config, f"{prefix}search", rows, rows=rows, law=law and law._asdict(), **extra)
-    search_figure(rows, found, hard, law, title, study.folder / f"{prefix}search.png")
+    laws = laws_of(found)
+    save_study(study, config, f"{prefix}search", rows, rows=rows, laws=[law._asdict() for law in laws], **extra)
+    search_figure(rows, found, hard, laws, title, study.folder / f"{prefix}search.png")
     return rows
 
 

@@ -1,13 +1,18 @@
-"""The law of a search that forgets: all trajectories of a puzzle are right with one probability, its own.
+"""Laws of a search that forgets: all trajectories of a puzzle are right with one probability p, the puzzle's own.
 
-    P(tries > K | p) = (1 - p)^K,   p ~ Beta(a, b)        P(tries > K) = B(a, b + K) / B(a, b)
+    P(tries > K | p) = (1 - p)^K
 
-Small a: puzzles that hardly ever come out right, so the curve of what is solved flattens. The law is fitted to the
-tries of all puzzles by maximum likelihood, those of unsolved ones being known from below, and put to a test.
-Source: the beta-geometric law; that a search of trajectories should follow it is ours.
+    one rate     p is the same for all puzzles
+    beta         p ~ Beta(a, b)                      P(tries > K) = B(a, b + K) / B(a, b)
+    two rates    p = fast with probability share,    P(tries > K) = share (1 - fast)^K + (1 - share) (1 - slow)^K
+                 else slow
+
+A law is fitted by maximum likelihood to how many puzzles were solved between two limits K, and put to Pearson's test.
+So a curve of what was solved at most will do, and puzzles that were given up are known from below.
+Source: geometric and beta-geometric laws; that a search of trajectories should follow one is ours.
 """
 
-import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -15,66 +20,118 @@ from scipy import optimize, stats
 from torch import Tensor
 
 LEAST = 5  # expected puzzles in a bin of the test
+LIMIT = 12.0  # of |log| and |logit| of a parameter
+
+
+class Curve(NamedTuple):
+    """counts [J + 1] of puzzles solved after more than limits[j] and at most limits[j + 1] trajectories, then of those
+    that are not; limits [J + 1] start at 0."""
+
+    limits: Tensor
+    counts: Tensor
 
 
 class Law(NamedTuple):
-    """The parameters of p ~ Beta(a, b), and the p-value of the test that tries follow it (None: too few puzzles)."""
+    """name, of LAWS; its parameters; log_likelihood, nats; p_value of the test (None: too few puzzles)."""
 
-    a: float
-    b: float
+    name: str
+    parameters: Mapping[str, float]
+    log_likelihood: float
     p_value: float | None
 
     def unsolved(self, limit: Tensor) -> Tensor:
         """P(tries > K) for K >= 0."""
-        return log_unsolved(limit, self.a, self.b).exp()
+        return LAWS[self.name].unsolved(limit.double(), **self.parameters)
 
 
-def log_unsolved(limit: Tensor, a: float, b: float) -> Tensor:
-    """log B(a, b + K) / B(a, b)."""
-    limit, total = limit.double(), torch.tensor(a + b, dtype=torch.float64)
-    start = torch.lgamma(total) - torch.lgamma(torch.tensor(b, dtype=torch.float64))
-    return start + torch.lgamma(b + limit) - torch.lgamma(total + limit)
+class Kind(NamedTuple):
+    """unsolved(K, parameters); from what a parameter is computed, a number without bounds; where fits begin."""
+
+    unsolved: Callable[..., Tensor]
+    scales: Mapping[str, Callable[[Tensor], Tensor]]
+    starts: Sequence[Sequence[float]]
 
 
-def fit(tries: Tensor, solved: Tensor) -> Law:
-    """The law of highest likelihood.
+def one_rate(limit: Tensor, p: float) -> Tensor:
+    return (1 - torch.as_tensor(p, dtype=torch.float64)) ** limit
 
-    Shapes: tries [B] int64, up to the right trajectory, or all there were where `solved` [B] is false.
+
+def beta(limit: Tensor, a: float, b: float) -> Tensor:
+    a, b = (torch.as_tensor(value, dtype=torch.float64) for value in (a, b))
+    return (torch.lgamma(a + b) - torch.lgamma(b) + torch.lgamma(b + limit) - torch.lgamma(a + b + limit)).exp()
+
+
+def two_rates(limit: Tensor, share: float, fast: float, slow: float) -> Tensor:
+    return share * one_rate(limit, fast) + (1 - share) * one_rate(limit, slow)
+
+
+LAWS = {
+    "one rate": Kind(one_rate, {"p": torch.sigmoid}, [[-2.0]]),
+    "beta": Kind(beta, {"a": torch.exp, "b": torch.exp}, [[0.0, 0.0]]),
+    "two rates": Kind(
+        two_rates, dict.fromkeys(("share", "fast", "slow"), torch.sigmoid), [[0.0, 0.0, -4.0], [-1.0, -1.0, -3.0]]
+    ),
+}
+
+
+def of_tries(tries: Tensor, solved: Tensor) -> Curve:
+    """Shapes: tries [B] int64, up to the right trajectory, or all there were where `solved` [B] is false."""
+    most = int(tries.max())
+    return Curve(torch.arange(most + 1), torch.where(solved, tries, most + 1).bincount(minlength=most + 2)[1:])
+
+
+def of_rows(rows: Sequence[Mapping[str, float]], num_puzzles: int) -> Curve:
+    """From the rows of a search.json, with the keys limit and solved, a share."""
+    solved = torch.tensor([0] + [round(num_puzzles * row["solved"]) for row in rows] + [num_puzzles])
+    return Curve(torch.tensor([0] + [row["limit"] for row in rows]), solved.diff())
+
+
+def fit(name: str, curve: Curve) -> Law:
+    """The law of that name of highest likelihood.
+
     Raises: ValueError if no puzzle is solved, or all at their first try: any law near 0 or 1 would do.
     """
-    if not solved.any() or (solved.all() and tries.eq(1).all()):
-        which = "none" if not solved.any() else "all at the first try"
-        raise ValueError(f"got {len(tries)} puzzles of which {which} came out right; expected some of both")
-    before = tries - solved.long()  # wrong trajectories
+    if curve.counts[-1] == (total := curve.counts.sum()) or (curve.limits[1] == 1 and curve.counts[0] == total):
+        which = "none" if curve.counts[-1] == total else "all at the first try"
+        raise ValueError(f"got {int(total)} puzzles of which {which} came out right; expected some of both")
+    kind = LAWS[name]
 
-    def loss(logs: list[float]) -> float:
-        a, b = math.exp(logs[0]), math.exp(logs[1])
-        survived = log_unsolved(before, a, b)
-        now = torch.log(a / (a + b + before.double()))  # P(right next | wrong so far) = a / (a + b + K)
-        return -(survived + now.where(solved, 0.0)).sum().item()
+    def parameters(free: Sequence[float]) -> dict[str, float]:
+        values = torch.as_tensor(free, dtype=torch.float64)
+        return {key: scale(value).item() for (key, scale), value in zip(kind.scales.items(), values, strict=True)}
 
-    found = optimize.minimize(loss, [0.0, 0.0], method="Nelder-Mead", bounds=[(-12, 12)] * 2)
-    a, b = (math.exp(value) for value in found.x)
-    return Law(a, b, goodness(Law(a, b, None), tries, solved))
+    def loss(free: Sequence[float]) -> float:
+        expected = shares(kind.unsolved(curve.limits.double(), **parameters(free)))
+        return -torch.xlogy(curve.counts, expected.clamp(min=1e-300)).sum().item()
+
+    bounds, options = [(-LIMIT, LIMIT)] * len(kind.scales), {"maxiter": 5000, "maxfev": 5000}
+    found = [optimize.minimize(loss, s, method="Nelder-Mead", bounds=bounds, options=options) for s in kind.starts]
+    best = min(found, key=lambda trial: trial.fun)
+    law = Law(name, parameters(best.x), -best.fun, None)
+    return law._replace(p_value=goodness(law, curve))
 
 
-def goodness(law: Law, tries: Tensor, solved: Tensor) -> float | None:
-    """p-value of Pearson's chi-square over bins of tries, two parameters being fitted; None without a bin to spare.
+def shares(unsolved: Tensor) -> Tensor:
+    """Of the puzzles between two limits, and beyond the last."""
+    return torch.cat([-unsolved.diff(), unsolved[-1:]])
 
-    Puzzles that were given up are the last bin, so all unsolved ones must have had as many tries.
+
+def goodness(law: Law, curve: Curve) -> float | None:
+    """p-value of Pearson's chi-square, as many parameters being fitted as the law has; None without a bin to spare.
+
+    Bins are joined, from the left, until LEAST puzzles are expected in each.
     """
-    most = int(tries.max())
-    edges, left = [0], law.unsolved(torch.arange(most + 1))
-    for limit in range(1, most + 1):
-        if len(tries) * (left[edges[-1]] - left[limit]) >= LEAST:
-            edges.append(limit)
-    if len(edges) > 1 and len(tries) * left[edges[-1]] < LEAST:
-        edges.pop()
-    edges = torch.tensor(edges)
-    expected = len(tries) * torch.cat([left[edges[:-1]] - left[edges[1:]], left[edges[-1:]]])
-    bins = torch.bucketize(torch.where(solved, tries, most + 1), edges) - 1
-    observed = torch.bincount(bins, minlength=len(expected)).double()
-    spare = len(expected) - 3
+    expected = curve.counts.sum() * shares(law.unsolved(curve.limits))
+    bins, filled = [[0.0, 0.0]], False
+    for count, mean in zip(curve.counts.tolist(), expected.tolist(), strict=True):
+        if filled:
+            bins.append([0.0, 0.0])
+        bins[-1] = [bins[-1][0] + count, bins[-1][1] + mean]
+        filled = bins[-1][1] >= LEAST
+    if not filled and len(bins) > 1:
+        last = bins.pop()
+        bins[-1] = [bins[-1][0] + last[0], bins[-1][1] + last[1]]
+    spare = len(bins) - 1 - len(law.parameters)
     if spare < 1:
         return None
-    return float(stats.chi2.sf(((observed - expected).square() / expected).sum().item(), spare))
+    return float(stats.chi2.sf(sum((count - mean) ** 2 / mean for count, mean in bins), spare))

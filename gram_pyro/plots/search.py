@@ -16,24 +16,23 @@ def search_figure(
     rows: Sequence[Mapping],
     found: Found,
     difficulty: tuple[str, Tensor] | None,
-    law: Law | None,
+    laws: Sequence[Law],
     title: str,
     path: Path,
 ) -> None:
     """Share solved against the limit and against the mean number drawn; tries of every puzzle against its difficulty.
 
     Args: rows with keys limit, solved, solved_se, trajectories; difficulty: its name and numbers [B], or None;
-    law, drawn beside the first, or None.
+    laws, drawn beside the first.
     """
     figure, axes = plt.subplots(1, 1 + (difficulty is not None), figsize=(9, 3.6), layout="constrained", squeeze=False)
     first, shares, errors = axes[0, 0], [r["solved"] for r in rows], [2 * r["solved_se"] for r in rows]
     first.errorbar([r["limit"] for r in rows], shares, errors, fmt="o-", color=BLUE, capsize=2, label="at most K")
     first.plot([r["trajectories"] for r in rows], shares, "s--", color=GREEN, label="on average, until solved or K")
-    if law is not None:
-        limits = torch.arange(1, max(r["limit"] for r in rows) + 1)
-        tested = "" if law.p_value is None else f", p = {law.p_value:.2g}"
-        label = f"a search that forgets: p ~ Beta({law.a:.2g}, {law.b:.2g}){tested}"
-        first.plot(limits, 1 - law.unsolved(limits), color=RED, lw=1, label=label)
+    limits = torch.arange(1, max(r["limit"] for r in rows) + 1)
+    for law, style in zip(laws, ("-", "--", ":"), strict=False):
+        tested = "" if law.p_value is None else f", p = {law.p_value:.1g}"
+        first.plot(limits, 1 - law.unsolved(limits), style, color=RED, lw=1, label=f"forgets, {law.name}{tested}")
     first.set(xscale="log", ylim=(-0.03, 1.03), xlabel="trajectories per puzzle", ylabel="share of puzzles solved")
     first.legend(fontsize=8, loc="lower right")
     if difficulty is not None:

@@ -9,6 +9,9 @@ experiments/results/tables.yaml says what each table holds; it is written betwee
     over    another place, to divide by         plus    another place, to add if it is there
     times   a factor                            digits  decimals               error   false: not shown
 
+A column that asks for the verdict of K = 20 (word, accuracy, coverage, says) needs rows that name files of GRAM and,
+where it was evaluated apart, `against`: files of the noise it is compared with, one for each of the first seeds.
+
 Of several files (training seeds) the mean ± standard error over them is shown; of one, ± what stands in NAME_se beside
 NAME, which is the standard error over puzzles.
 """
@@ -22,9 +25,12 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from gram_pyro.evaluation.statistics import over_seeds
+from gram_pyro.evaluation.verdict import Seed, verdict
+from gram_pyro.harness.results import read_seed
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments" / "results"
+WIDTH = 20  # K of a verdict
 TABLE = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -56,6 +62,8 @@ def cell(row: Mapping, head: str, column: Mapping | None) -> str:
     """What stands in the column `head`.  Raises: ValueError if there are no files, or nothing at the place."""
     if head in row or column is None:
         return str(row.get(head, ""))
+    if "verdict" in column:
+        return of_verdict(row, column["verdict"])
     files = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob(row["files"]))]
     if not files:
         raise ValueError(f"got files={row['files']}; expected files below {RESULTS}; write a path or a pattern")
@@ -75,6 +83,20 @@ def cell(row: Mapping, head: str, column: Mapping | None) -> str:
     return " ± ".join(rounded(scale * value, column.get("digits", 0)) for value in shown)
 
 
+def of_verdict(row: Mapping, asked: str) -> str:
+    """What the verdict on the runs of a row says; gains are in per cent, one for each seed, ± their standard errors."""
+    runs = sorted(RESULTS.glob(row["files"]))
+    others = sorted(RESULTS.glob(row["against"])) if "against" in row else [None] * len(runs)
+    read = [read_seed(run, WIDTH, other) for run, other in zip(runs, others, strict=False)]
+    seeds: list[Seed] = [seed for seed in read if seed]
+    if asked == "word":
+        return verdict(seeds)
+    if asked == "says":
+        return ", ".join(seed.says for seed in seeds)
+    gains = [seed.gains[asked] for seed in seeds if asked in seed.gains]
+    return ", ".join(f"{100 * gain.mean:+.2f} ± {100 * gain.se:.2f}" for gain in gains)
+
+
 def rounded(value: float, digits: int) -> str:
     """With so many decimals; halves, which floats hardly ever hit, go away from zero."""
     return f"{value + math.copysign(1e-9, value):.{digits}f}"
@@ -90,7 +112,7 @@ def optional(data: object, place: str) -> float:
 
 def written(table: Mapping) -> str:
     """A table as Markdown."""
-    columns, each = table["columns"], table["each"]
+    columns, each = table["columns"], table.get("each", {})
     rows = [[cell(each | row, head, column) for head, column in columns.items()] for row in table["rows"]]
     return "".join(f"| {' | '.join(line)} |\n" for line in [list(columns), ["---"] * len(columns), *rows])
 

@@ -3,16 +3,21 @@
 import math
 
 import pyro
+import pyro.distributions as dist
 import pytest
 import torch
 from oracle import Affine, Exact, Scaled, law_from_start, linear_gram, log_evidence
 from pyro import poutine
-from tiny import close, program
+from tiny import DoubleReadout, close, program
 from torch import nn
 
 from gram_pyro.evaluation.evidence import bound, guided_filter, log_weights, smc_evidence
 from gram_pyro.inference.resampling import multinomial, residual, stratified, systematic
 from gram_pyro.inference.weights import pareto_k
+from gram_pyro.model import GRAM
+from gram_pyro.networks.core import Core, State
+from gram_pyro.networks.embed import TokenEmbedding
+from gram_pyro.priors.base import Prior
 from guides.bootstrap import Bootstrap
 
 SCHEMES = [multinomial, stratified, systematic, residual]
@@ -181,3 +186,53 @@ def test_the_affine_guide_of_the_oracle_is_the_exact_one():
     model, x, y = problem(3)
     affine = Affine(model, x[1:2])
     close(log_weights(model, affine, x[1:2], y[1:2], 5, 1), log_evidence(model, x[1:2], y[1:2]).expand(5, 1), 1e-9)
+
+
+class Bent(Core):
+    def init(self, e):
+        return State(torch.full_like(e, 0.4), torch.zeros_like(e))
+
+    def predict(self, e, state):
+        return State(torch.tanh(1.5 * state.h + e), state.l)
+
+
+class Wavering(Prior):
+    """Neither its mean nor its width is linear in u."""
+
+    def forward(self, u, t):
+        return dist.Normal(torch.sin(2 * u), 0.3 + 0.9 * torch.sigmoid(3 * u)).to_event(2)
+
+
+def by_quadrature(model, x, y, num_nodes=400):
+    """p(y | x) of two transitions, one cell and one channel: trapezoids over z_1, and over z_2 at every node.
+
+    Everything is written out again here; only the numbers of embedding and readout are the model's.
+    """
+    nodes = torch.linspace(-9, 9, num_nodes, dtype=torch.float64)
+    weights = (-nodes.square() / 2).softmax(0)
+    e, w = model.embed(x).detach()[:, 0], model.readout.logits.weight.detach()[:, 0]
+
+    def after(h):
+        u = torch.tanh(1.5 * h + e[:, :, None])
+        return u[..., None] + torch.sin(2 * u)[..., None] + (0.3 + 0.9 / (1 + torch.exp(-3 * u)))[..., None] * nodes
+
+    first = after(torch.full((len(x), 1, 1), 0.4))[:, :, 0]  # [B, 1, N]
+    second = after(first)  # [B, 1, N, N]
+    p = (second[:, 0, ..., None] * w).softmax(-1)
+    chosen = p[torch.arange(len(x)), :, :, y[:, 0]]
+    return torch.einsum("bij,i,j->b", chosen, weights, weights)
+
+
+def test_evidence_is_that_of_quadrature():
+    """Where nothing is linear, so that no closed form helps: weights and the particle filter are unbiased."""
+    torch.manual_seed(0)
+    readout = DoubleReadout(1, 3)
+    torch.nn.init.normal_(readout.logits.weight, std=2.0)
+    model = GRAM(TokenEmbedding(3, 1), Bent(), Wavering(), readout, 2)
+    x, y = torch.tensor([[0], [1], [2]]), torch.tensor([[1], [2], [0]])
+    truth = by_quadrature(model, x, y)
+    close(truth, by_quadrature(model, x, y, 600), 1e-8)
+    draws = log_weights(model, Bootstrap(model), x, y, 8000, 1, chunk=24_000).exp()
+    assert ((draws.mean(0) - truth).abs() < 4 * draws.std(0) / 8000**0.5).all()
+    runs = torch.stack([smc_evidence(model, Bootstrap(model), x, y, 20, 1).exp() for _ in range(60)])
+    assert ((runs.mean(0) - truth).abs() < 4 * runs.std(0) / 60**0.5).all()

@@ -90,7 +90,7 @@ def test_a_page_of_results_keeps_to_the_template(page):
     assert len(re.findall(r"^\| ---", text, re.MULTILINE)) == 1 and 1 <= len(table_rows(text)) <= 8
     assert blocks(page, "bash") and "## Caveats" in text
     figures = [link for link in links(page) if link.endswith(".png")]
-    assert len(figures) == 1 or page.stem in ("sudoku_candidates", "nqueens_10_coverage")
+    assert len(figures) == 1 or page.stem in ("sudoku_candidates", "nqueens_10_coverage", "verdicts")
 
 
 def test_the_index_is_short_and_names_every_page():
@@ -124,3 +124,14 @@ def test_a_page_without_the_place_of_a_table_is_refused(pages):
 
 def test_halves_go_up(pages):
     assert pages.rounded(80.55, 1) == "80.6" and pages.rounded(-0.125, 2) == "-0.13" and pages.rounded(0.0, 1) == "0.0"
+
+
+def test_a_verdict_is_that_of_the_runs_a_row_names(pages):
+    """Against the command `verdict`, and where there is no baseline."""
+    runs = "table/runs/nqueens_8_input"
+    row = {"files": f"{runs}/gram/*/results.json", "against": f"{runs}/trm_random_start_0.2/*/results.json"}
+    said = {asked: pages.of_verdict(row, asked) for asked in ("word", "accuracy", "coverage", "says")}
+    assert said == {
+        "word": "NOT ENOUGH SEEDS", "accuracy": "+0.14 ± 0.20", "coverage": "+0.71 ± 0.48", "says": "cannot tell"
+    }  # fmt: skip
+    assert pages.of_verdict({"files": f"{runs}/gram/*/results.json"}, "word") == "NO BASELINE"

@@ -206,8 +206,20 @@ def test_what_was_called_a_failure_in_prose_and_supported_by_its_run_is_not_supp
 
 
 def test_no_recorded_run_is_supported_without_a_baseline():
-    files = [file for file in RESULTS.glob("**/*.json") if '"verdict"' in file.read_text()]
+    texts = {file: file.read_text() for file in RESULTS.glob("**/*.json")}
+    files = [file for file, text in texts.items() if '"verdict"' in text and '"baseline"' not in text]
     assert len(files) > 5 and all(read_seed(file, K) is None for file in files)
+
+
+def test_a_recorded_run_says_again_what_it_said():
+    """From its numbers per puzzle, rounded; the baseline has no way to tell one colour from another."""
+    for file in (RESULTS / "colouring_8").glob("listed_seed*.json"):
+        (then,) = json.loads(file.read_text())["verdict"]["seeds"]
+        now = read_seed(file, K)
+        assert (now.baseline, now.says) == (then["baseline"], then["says"]) == (now.baseline, "supports")
+        for name, gain in now.gains.items():
+            assert gain.mean == pytest.approx(then["gains"][name]["mean"], abs=1e-4)
+            assert gain.se == pytest.approx(then["gains"][name]["se"], abs=1e-4)
 
 
 def test_recorded_nqueens_ties_with_random_starts_and_plans_do_not():

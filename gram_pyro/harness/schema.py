@@ -98,7 +98,8 @@ SCHEMA = by_key(
         TEXT_OR_NULL: "start resume save puzzle queens graph weights of test task._target_ classifier_cache "
         "logger.name models/name",
         listed(TEXT, 0): "guides priors hosts selections baselines demo/weights",
-        listed(TEXT): "verdict/runs datasets",
+        listed(TEXT): "verdict/runs datasets sets",
+        listed(SECTION): "files",
         FLAG: "compile cuda_graph trust only_failed halts rules_benchmark/memory",
         SECTION: "model train watch evaluate rivals own own.* companions companions.* measure evidence boards samplers "
         "samplers.* limits about examples examples.* strategies strategies.* ways ways.* paper paper.* paper.*.* "

@@ -18,23 +18,26 @@ from gram_pyro.tasks.base import Batch, Puzzles, Task
 from gram_pyro.tasks.files import PuzzleFileError, read_bytes
 
 UNKNOWN, BLACK, WHITE = range(3)
-IDX_OF_BYTES = b"\0\0\x08\x01"
+IDX_OF_BYTES, IDX_OF_IMAGES = b"\0\0\x08\x01", b"\0\0\x08\x03"
 SIDES = ("top", "bottom", "left", "right")
 
 
 def read_images(path: str | Path, num_pixels: int) -> Tensor:
-    """Images [N, L] of BLACK and WHITE from a file of packed bits, ceil(L / 8) bytes each, the first pixel the highest
-    bit and the bits after the last pixel 0; .xz or .gz may follow.
+    """Images [N, L] of BLACK and WHITE from an IDX file of three dimensions of bytes, WHITE from 128 on; or from a file
+    of packed bits, ceil(L / 8) bytes each, the first pixel the highest bit and the bits after the last pixel 0. Either
+    may be packed as .xz or .gz.
 
     Without .xz or .gz the format cannot tell a pixel that was changed.
     Raises: FileNotFoundError; PuzzleFileError if it is damaged, of another size, or has bits after the last pixel.
     """
-    width = -(-num_pixels // 8)
-    data = np.frombuffer(read_bytes(path), np.uint8)
+    width, content = -(-num_pixels // 8), read_bytes(path)
+    if content[:4] == IDX_OF_IMAGES:
+        return torch.from_numpy(idx_images(path, content, num_pixels) >= 128).long() + BLACK
+    data = np.frombuffer(content, np.uint8)
     if not len(data) or len(data) % width:
         raise PuzzleFileError(
-            f"{path} holds {len(data)} bytes, and images of {num_pixels} pixels take {width} bytes each: give a file "
-            "of np.packbits(image >= threshold, axis=1)"
+            f"{path} holds {len(data)} bytes, and images of {num_pixels} pixels take {width} bytes each: give an IDX "
+            "file of such images, or one of np.packbits(image >= threshold, axis=1)"
         )
     bits = np.unpackbits(data.reshape(-1, width), axis=1)
     if bits[:, num_pixels:].any():
@@ -44,6 +47,17 @@ def read_images(path: str | Path, num_pixels: int) -> Tensor:
             "the rows and columns of its images"
         )
     return torch.from_numpy(bits[:, :num_pixels]).long() + BLACK
+
+
+def idx_images(path: str | Path, content: bytes, num_pixels: int) -> np.ndarray:
+    """Images [N, L] of bytes, from IDX.  Raises: PuzzleFileError if they are of another size, or not all there."""
+    count, rows, columns = (int.from_bytes(content[start : start + 4], "big") for start in (4, 8, 12))
+    if rows * columns != num_pixels or len(content) != 16 + count * num_pixels or not count:
+        raise PuzzleFileError(
+            f"{path} declares {count} images of {rows} x {columns} pixels and holds {max(0, len(content) - 16)} bytes "
+            f"of them; expected images of {num_pixels} pixels, a byte each; fetch it again, or write its rows, columns"
+        )
+    return np.frombuffer(content[16:], np.uint8).reshape(count, num_pixels)
 
 
 def read_labels(path: str | Path) -> Tensor:

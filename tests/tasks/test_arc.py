@@ -8,7 +8,7 @@ import lzma
 import numpy as np
 import pytest
 import torch
-from arc_files import make_file, random_grid, small_task
+from arc_files import make_file, pair, random_grid, small_task
 from data_folder import DATA, needs
 
 from gram_pyro.tasks.arc.canvas import SAME, Canvas, draw_recolourings, inverse
@@ -226,3 +226,21 @@ def test_the_real_mixtures(caplog):
                    for k in ("input", "output"))]  # fmt: skip
     assert len(fits) == 13 and {t.name for t in official.tasks if t.source == "arc1_evaluation"} == set(fits)
     assert official.test["arc1_evaluation"].num_puzzles == sum(len(tasks[n]["test"]) for n in fits) == 16
+
+
+def test_a_folder_of_public_files_is_read_as_one_file_of_them(tmp_path, monkeypatch):
+    entry = {"train": [pair(np.array([[1]]), np.array([[2]]))], "test": [pair(np.array([[3]]), np.array([[4]]))]}
+    folder = tmp_path / "data" / "training"
+    (folder / "more").mkdir(parents=True)
+    (folder / "b.json").write_text(json.dumps(entry | {"name": "B"}))
+    (folder / "more" / "a.json").write_text(json.dumps(entry))
+    (tmp_path / "training.json").write_text(json.dumps({"a": entry, "b": entry}))
+    assert read_tasks(folder) == read_tasks(tmp_path / "training.json")
+    monkeypatch.setenv("GRAM_DATA", str(tmp_path))
+    assert [task.name for task in read_tasks("data/training")] == ["a", "b"]
+    (folder / "a.json").write_text(json.dumps(entry))
+    with pytest.raises(PuzzleFileError, match="'a' is there twice"):
+        read_tasks(folder)
+    (folder / "a.json").write_text("{")
+    with pytest.raises(PuzzleFileError, match=r"training is no file of ARC tasks \(a.json: Expecting property name"):
+        read_tasks(folder)

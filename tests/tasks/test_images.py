@@ -4,6 +4,7 @@ import csv
 import json
 import lzma
 
+import numpy as np
 import pyro
 import pytest
 import torch
@@ -85,6 +86,20 @@ def test_files_that_are_not_what_they_should_be(files, tmp_path):
         read_images(tmp_path / "cut.xz", L)
     with pytest.raises(ValueError, match="known_share=1.5 came"):
         Images(**arguments, known_share=1.5)
+
+
+def test_public_idx_files_of_images_are_read(tmp_path):
+    """Of other sizes, or cut, they are not taken for packed bits of another number of images."""
+    pixels = np.random.default_rng(0).integers(0, 256, (5, L), dtype=np.uint8)
+    pixels[0, :2] = 127, 128
+    head = b"".join(number.to_bytes(4, "big") for number in (0x803, 5, ROWS, COLUMNS))
+    (tmp_path / "images-idx3-ubyte").write_bytes(head + pixels.tobytes())
+    expected = [[WHITE if value >= 128 else BLACK for value in image] for image in pixels.tolist()]
+    assert read_images(tmp_path / "images-idx3-ubyte", L).tolist() == expected
+    (tmp_path / "cut").write_bytes(head + pixels.tobytes()[:-1])
+    for name, size in (("cut", L), ("images-idx3-ubyte", L + 1)):
+        with pytest.raises(ValueError, match=f"declares 5 images of 4 x 6 pixels and holds .* images of {size} pixels"):
+            read_images(tmp_path / name, size)
 
 
 # ---------------------------------------------------------------------------------------------- the experiment

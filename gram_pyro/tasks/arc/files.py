@@ -1,4 +1,5 @@
-"""ARC tasks from files: {name: {"train": [{"input", "output"}, ...], "test": [...]}}, as .json, also .xz or .gz.
+"""ARC tasks from files: {name: {"train": [{"input", "output"}, ...], "test": [...]}}, as .json, also .xz or .gz; or
+from a folder of NAME.json, each {"train": ..., "test": ...}, as the public repositories have them.
 
 A grid is a list of rows of colours 0 .. 9. Of a file `arc/arc1_training.json.xz` the stem, arc1_training, is the name
 of the set. What the format cannot tell: a colour that became another one, a name that became another one.
@@ -6,6 +7,7 @@ of the set. What the format cannot tell: a colour that became another one, a nam
 
 import json
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -40,17 +42,15 @@ class ArcTask(NamedTuple):
 
 
 def read_tasks(path: str | Path) -> list[ArcTask]:
-    """The tasks of a file, in order.
+    """The tasks of a file, in order; of a folder and those in it, by name.
 
     Raises: FileNotFoundError; PuzzleFileError if it is no JSON, a name is there twice, or a task lacks pairs or has a
     grid that is none.
     """
-    path = locate(path)
+    path = folder_at(path) or locate(path)
     source = path.name.split(".")[0]
-    with open_text(path) as file:
-        text = file.read()
     try:
-        entries = json.loads(text, object_pairs_hook=unique)
+        entries = in_folder(path) if path.is_dir() else read_json(path)
         if not entries:
             raise ValueError("it holds no task")
         return [
@@ -58,11 +58,35 @@ def read_tasks(path: str | Path) -> list[ArcTask]:
             for name, entry in entries.items()
             if check_entry(name, entry)
         ]
+    except PuzzleFileError:
+        raise
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
         raise PuzzleFileError(
             f"{path} is no file of ARC tasks ({problem}); expected "
             '{name: {"train": [{"input": rows, "output": rows}, ...], "test": [...]}}'
         ) from None
+
+
+def folder_at(path: str | Path) -> Path | None:
+    """`path`, or `path` under $GRAM_DATA, if that is a folder."""
+    places = Path(path), Path(os.environ.get("GRAM_DATA", ".")) / path
+    return next((place for place in places if place.is_dir()), None)
+
+
+def in_folder(folder: Path) -> dict[str, object]:
+    """{name: its task} of every NAME.json.  Raises: ValueError if a name is there twice; as `read_json`."""
+    files = sorted(folder.rglob("*.json"), key=lambda file: file.stem)
+    return unique([(file.stem, read_json(file)) for file in files])
+
+
+def read_json(path: Path) -> object:
+    """Raises: ValueError if it is no JSON, or a name is there twice in an object; PuzzleFileError if it is damaged."""
+    with open_text(path) as file:
+        text = file.read()
+    try:
+        return json.loads(text, object_pairs_hook=unique)
+    except ValueError as problem:
+        raise ValueError(f"{path.name}: {problem}") from None
 
 
 def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

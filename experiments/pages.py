@@ -1,4 +1,4 @@
-"""Write the tables of README.md and of the results pages from committed JSON.
+"""Write the tables of README.md and of the results pages from committed JSON, or CSV: {"rows": [a row each]}.
 
     python experiments/pages.py
 
@@ -16,6 +16,7 @@ Of several files (training seeds) the mean ± standard error over them is shown;
 NAME, which is the standard error over puzzles.
 """
 
+import csv
 import json
 import math
 import re
@@ -34,12 +35,27 @@ WIDTH = 20  # K of a verdict
 TABLE = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
+def read(path: Path) -> object:
+    """What a file holds; of a CSV its rows, what is a number as one."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".csv":
+        return json.loads(text)
+    return {"rows": [{key: number(value) for key, value in row.items()} for row in csv.DictReader(text.splitlines())]}
+
+
+def number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def find(data: object, place: str) -> float | str:
     """The value at a place of JSON.  Raises: ValueError, with the place, if there is none."""
     for key in place.split("/"):
         try:
             if isinstance(data, list):
-                wanted = dict(part.split("=") for part in key.split("&"))
+                wanted = dict(part.split("=", 1) for part in key.split("&"))
                 (data,) = (each for each in data if wanted.items() <= {k: str(v) for k, v in each.items()}.items())
             else:
                 data = data[key]
@@ -64,7 +80,7 @@ def cell(row: Mapping, head: str, column: Mapping | None) -> str:
         return str(row.get(head, ""))
     if "verdict" in column:
         return of_verdict(row, column["verdict"])
-    files = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob(row["files"]))]
+    files = [read(path) for path in sorted(RESULTS.glob(row["files"]))]
     if not files:
         raise ValueError(f"got files={row['files']}; expected files below {RESULTS}; write a path or a pattern")
     at, over, plus = (column.get(key, "").format(**row) for key in ("at", "over", "plus"))
@@ -77,8 +93,9 @@ def cell(row: Mapping, head: str, column: Mapping | None) -> str:
     if plus:
         values = [value + optional(file, plus) for value, file in zip(values, files, strict=True)]
     mean, error, _ = over_seeds(values)
-    if len(files) == 1 and not over:
+    if len(files) == 1:
         error = error_beside(files[0], at)
+        error = error / find(files[0], over) if error and over else error
     shown = [mean, error] if error and column.get("error", True) else [mean]
     return " ± ".join(rounded(scale * value, column.get("digits", 0)) for value in shown)
 

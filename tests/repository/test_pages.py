@@ -89,6 +89,9 @@ def test_a_page_of_results_keeps_to_the_template(page):
     assert re.match(r"# .+\n\n\*\*[^*]+\*\*", text)
     assert len(re.findall(r"^\| ---", text, re.MULTILINE)) == 1 and 1 <= len(table_rows(text)) <= 8
     assert blocks(page, "bash") and "## Caveats" in text
+    assert len(page.read_text(encoding="utf-8").splitlines()) <= 80
+    by_script = len(re.findall("^<!-- table", page.read_text(encoding="utf-8"), re.MULTILINE))
+    assert by_script == 1 or page.stem == "sudoku_candidates"  # most of whose runs left no JSON
     figures = [link for link in links(page) if link.endswith(".png")]
     assert len(figures) == 1 or page.stem in ("sudoku_candidates", "nqueens_10_coverage", "verdicts")
 
@@ -109,12 +112,23 @@ def test_a_number_of_one_file_has_the_error_beside_it(pages, tmp_path, monkeypat
     assert pages.cell({"files": "a?.json", "k": 1}, "head", column) == "3.0 ± 1.0"
     assert pages.cell({"files": "a?.json", "k": 1}, "head", column | {"error": False}) == "3.0"
     assert pages.cell({"files": "a2.json"}, "head", {"at": "acc/20", "over": "acc/20", "times": 100}) == "100"
+    per_ceiling = {"at": "t/k=1/x", "over": "acc/20", "digits": 1}
+    assert pages.cell({"files": "a1.json"}, "head", per_ceiling) == "8.0 ± 2.0"  # both over 0.25
     assert pages.cell({"files": "a2.json"}, "head", {"at": "acc/20", "plus": "none", "times": 2, "digits": 1}) == "1.0"
     assert pages.cell({"files": "a2.json", "head": "text"}, "head", column) == "text"
     with pytest.raises(ValueError, match="got the place t/k=2/x; nothing, or more than one thing, stands at k=2"):
         pages.cell({"files": "a1.json", "k": 2}, "head", column)
     with pytest.raises(ValueError, match="got files=b.json; expected files below"):
         pages.cell({"files": "b.json", "k": 1}, "head", column)
+
+
+def test_rows_of_a_csv_are_read_as_those_of_json(pages, tmp_path, monkeypatch):
+    monkeypatch.setattr(pages, "RESULTS", tmp_path)
+    (tmp_path / "a.csv").write_text('method,x,x_se\n"a, way = 2",2.5,0.5\nb,3,\n')
+    column = {"at": "rows/method={m}/x", "digits": 1}
+    assert pages.cell({"files": "a.csv", "m": "a, way = 2"}, "head", column) == "2.5 ± 0.5"
+    with pytest.raises(ValueError, match="nothing, or more than one thing, stands at method=c"):
+        pages.cell({"files": "a.csv", "m": "c"}, "head", column)
 
 
 def test_a_page_without_the_place_of_a_table_is_refused(pages):

@@ -4,7 +4,8 @@
     python experiments/demo.py port=0 weights=[runs/.../GRAM.safetensors]
 
     GET /boards   -> the boards there are weights for, the samplers and the limits
-    POST /read    {"text": "5 . | . 3 ..."} -> {"kind": "sudoku", "n": 6, "text": one line}, however it was pasted
+    POST /read    {"text": "5 . | . 3 ..."} -> {"kind": "sudoku", "n": 6, "text": one line}, however it was pasted; of a
+                  puzzle that states its rules (YAML) the text as it came and "spec": cells, symbols, grid, clues
     POST /solve   {"kind": "sudoku", "text": "5..3.6...", "sampler": "hot_start", "temperature": 2.0,
                    "num_particles": 12, "num_segments": 10, "seed": 0}
                   -> lines of JSON: {"done": 0, "of": 10} when its turn comes, another after every segment, and last
@@ -34,11 +35,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
-from torch import Tensor
 
 from gram_pyro.app.door import Queue, door, forget
 from gram_pyro.app.lines import Lines, Note
 from gram_pyro.app.puzzle import (
+    ANY_RULES,
     COLOURS,
     TASKS,
     Board,
@@ -51,19 +52,18 @@ from gram_pyro.app.puzzle import (
     one_of,
 )
 from gram_pyro.app.reading import reader
-from gram_pyro.app.solver import Outcome, open_weights, think
-from gram_pyro.app.watch import Thoughts
+from gram_pyro.app.shown import describe, spec
+from gram_pyro.app.solver import open_weights, think
 from gram_pyro.harness.build import build_sampler, build_task
 from gram_pyro.harness.check_config import check_settings
 from gram_pyro.harness.command import plain_arguments, plain_errors
 from gram_pyro.harness.load import Program, serves_every_size, stored_config
 from gram_pyro.tasks.base import Task
-from gram_pyro.tasks.sudoku.files import SYMBOLS
+from gram_pyro.tasks.candidates.written import WrittenPuzzle
 
 PAGE = Path(__file__).parent / "page"
-MOST_BYTES = 4096  # of a request
+MOST_BYTES = 32768  # of a request
 MOST_SEED = 2**32 - 1
-DIGITS = "".join(SYMBOLS)[:-1]  # 0, the blank, to 9, A to Z
 FIELDS = {"kind", "text", "sampler", "num_particles", "num_segments", "seed"}
 
 Boards = dict[Board, tuple[Task, Program]]
@@ -106,6 +106,7 @@ def read_wish(body: bytes, config: DictConfig, boards: Boards) -> Wish:
     if puzzle.board not in boards:
         raise ValueError(no_weights(puzzle.board, boards))
     check_puzzle(puzzle, boards[puzzle.board][0])
+    spec(puzzle)
     temperature = number(fields, "temperature", 0, config.limits.temperature, (int, float)) if has_temperature else None
     num_particles = number(fields, "num_particles", 1, config.limits.particles)
     num_segments = number(fields, "num_segments", 1, config.limits.segments)
@@ -164,6 +165,8 @@ def answer(wish: Wish, config: DictConfig, boards: Boards, note: Note) -> dict[s
     """Solve, noting segments, and say what the page needs to show it."""
     start = time.monotonic()
     task, program = boards[wish.puzzle.board]
+    if wish.puzzle.rules:
+        task = WrittenPuzzle(wish.puzzle.rules)
     sampler = build_sampler(config.samplers[wish.sampler], task, program.heads)
     if wish.temperature is not None:
         sampler = partial(sampler, temperature=wish.temperature)
@@ -171,33 +174,6 @@ def answer(wish: Wish, config: DictConfig, boards: Boards, note: Note) -> dict[s
     size = (wish.num_particles, wish.num_segments)
     outcome, thoughts = think(task, program, x, sampler, *size, seed=wish.seed, note=note)
     return describe(wish.puzzle, task, outcome, thoughts) | {"seconds": round(time.monotonic() - start, 3)}
-
-
-def describe(puzzle: Puzzle, task: Task, outcome: Outcome, thoughts: Thoughts) -> dict[str, Any]:
-    """Outcome and thoughts as JSON; a board is a string of L symbols, numbered as its task does, A for 10 and so on."""
-    solutions = [
-        {"board": symbols(s.answer), "text": as_text(puzzle, s.answer), "votes": s.votes}
-        | {"weight": round(s.weight, 4), "confidence": round(s.confidence, 4)}
-        for s in outcome.solutions
-    ]
-    return {
-        "kind": puzzle.kind,
-        "n": puzzle.n,
-        "clues": symbols(puzzle.x),
-        "answers": [[symbols(board) for board in frame] for frame in task.canonical(thoughts.answers)],
-        "right": task.is_solved(puzzle.x, thoughts.answers).tolist(),
-        "halt": rounded(thoughts.halt),
-        "solutions": solutions,
-        "entropy": rounded(outcome.entropy),
-    }
-
-
-def symbols(board: Tensor) -> str:
-    return "".join(DIGITS[symbol] for symbol in board.tolist())
-
-
-def rounded(values: Tensor) -> list:
-    return values.double().round(decimals=4).tolist()
 
 
 def catalogue(config: DictConfig, boards: Boards) -> dict[str, Any]:
@@ -243,6 +219,7 @@ def build_app(config: DictConfig) -> Starlette:
     """The page and the two addresses behind it."""
     colours = {"graph": COLOURS}
     offered = [Board(kind, n, colours.get(kind, 0)) for kind, sides in config.boards.items() for n in sides]
+    offered.append(ANY_RULES)
     boards = open_boards(offered, list(config.weights), config.trust)
     queue = Queue(config.queue)
 
@@ -256,7 +233,8 @@ def build_app(config: DictConfig) -> Starlette:
     async def read(request: Request) -> Response:
         text = text_of(read_fields(await read_body(request)))
         puzzle = reader(None, text, COLOURS)(text)
-        return JSONResponse({"kind": puzzle.kind, "n": puzzle.n, "text": as_text(puzzle, puzzle.x)})
+        tidy = text if puzzle.rules else as_text(puzzle, puzzle.x)
+        return JSONResponse({"kind": puzzle.kind, "n": puzzle.n, "text": tidy, "spec": spec(puzzle)})
 
     def refuse(request: Request, problem: ValueError) -> Response:
         return JSONResponse({"error": str(problem)}, 400)

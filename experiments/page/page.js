@@ -4,6 +4,7 @@ import { ask, think } from "./ask.js";
 import { Editor } from "./editor.js";
 import { GraphEditor } from "./graph_editor.js";
 import { markStale, showOutcome } from "./results.js";
+import { RulesEditor } from "./rules_editor.js";
 
 const at = (id) => document.getElementById(id);
 const say = (sentence) => { at("error").textContent = sentence; };
@@ -13,10 +14,12 @@ function start({ boards, samplers, limits, start: first }) {
   let board, editor, running = null, solved = null; // the wish of the outcome shown, as text
   const edited = (text) => { at("text").value = text; say(""); refresh(); };
   const [grids, graphs] = [new Editor(at("editor"), edited, say), new GraphEditor(at("editor"), edited)];
+  const rules = new RulesEditor(at("editor"), show, say);
 
   function openBoard(chosen, text = Object.values(chosen.examples)[0] ?? "") {
     board = chosen;
-    editor = board.kind === "graph" ? graphs : grids;
+    editor = { graph: graphs, rules }[board.kind] ?? grids;
+    at("text").rows = board.kind === "rules" ? 12 : 2;
     at("board").value = board.name;
     editor.open(board);
     at("editor-hint").textContent = editor.hint;
@@ -110,7 +113,7 @@ function start({ boards, samplers, limits, start: first }) {
     try {
       const outcome = await think(asked, ({ done, of }) => tell(`Thinking: step ${done} of ${of}`, done / of), running.signal);
       solved = JSON.stringify(asked);
-      showOutcome(outcome, boards.find(({ kind, n }) => kind === outcome.kind && n === outcome.n));
+      showOutcome(outcome, { ...boards.find(({ kind, n }) => kind === outcome.kind && n === outcome.n), ...outcome.spec });
       refresh();
     } catch (problem) {
       say(problem.name === "AbortError" ? "Cancelled." : problem.message);
@@ -136,7 +139,7 @@ function start({ boards, samplers, limits, start: first }) {
   }
 
   at("text").addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" || event.shiftKey) return;
+    if (event.key !== "Enter" || event.shiftKey || board.kind === "rules") return;
     event.preventDefault();
     at("form").requestSubmit();
   });

@@ -2,13 +2,14 @@
 
 import * as board from "./board.js";
 import * as graph from "./graph.js";
+import * as rules from "./rules.js";
 
 const at = (id) => document.getElementById(id);
 const MILLISECONDS = 700; // per segment
 const percent = (share) => `${Math.floor(100 * share)} % sure`; // 100 is not said of 0.999
 const count = (number, noun, ending = "s") => `${number} ${noun}${number === 1 ? "" : ending}`;
 
-const drawn = ({ kind }) => (kind === "graph" ? graph : board); // what draws boards of a kind
+const drawn = ({ kind }) => ({ graph, rules })[kind] ?? board; // what draws boards of a kind
 
 let player = null; // of the outcome shown now
 
@@ -22,8 +23,9 @@ export function showOutcome(outcome, spec) {
     : `No solution found: none of ${count(width, "guess", "es")} obeys the rules. ${outcome.seconds.toFixed(1)} s`;
   at("empty").hidden = true;
   at("found").hidden = false;
-  at("found").style.setProperty("--n", spec.kind === "graph" ? 1 : spec.n);
+  at("found").style.setProperty("--n", { graph: 1, rules: spec.grid?.[1] ?? 8 }[spec.kind] ?? spec.n);
   at("found").classList.toggle("of-graph", spec.kind === "graph");
+  at("found").classList.toggle("of-rules", spec.kind === "rules");
   showSolutions(outcome, spec, width);
   showEntropy(outcome, spec);
   if (matchMedia("(max-width: 56rem)").matches) at("results").scrollIntoView(); // below the form there
@@ -80,6 +82,7 @@ const SYMBOLS = { // how many a cell may hold, and what that means
   sudoku: ({ n }) => [n, `all ${n} digits equally often`],
   queens: () => [2, "a queen as often as none"],
   graph: ({ colours }) => [colours, `all ${colours} colours equally often`],
+  rules: ({ symbols }) => [symbols.length, `all ${symbols.length} symbols equally often`],
 };
 
 function showEntropy({ clues, entropy }, spec) {

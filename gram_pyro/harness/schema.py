@@ -90,22 +90,23 @@ SCHEMA = by_key(
         or_null(listed(POSITIVE, 0), "for no baseline"): "baseline_deviations",
         COUNTS: "widths depths augmentations frontier/num_hot memory.num_segments batch_sizes dims lengths boards.* "
         "sudokus graphs",
-        listed(NATURAL, 0): "seeds",
+        listed(NATURAL, 0): "seeds given",
         listed(POSITIVE): "temperatures",
         TEXT: "run_dir checkpoint device precision task_name method_name sampler_name puzzles host out name folder "
-        "output about.* examples.*.* companions.*.* table/runs benchmark/weights "
+        "output about.* examples.*.* companions.*.* table/runs benchmark/weights kinds/weights table "
         "start.board logger.project referees/weights.*",
         TEXT_OR_NULL: "start resume save puzzle queens graph weights of test task._target_ classifier_cache "
         "logger.name models/name",
         listed(TEXT, 0): "guides priors hosts selections baselines demo/weights",
         listed(TEXT): "verdict/runs datasets sets",
         listed(SECTION): "files",
+        or_null(listed(TEXT), "for all"): "only",
         FLAG: "compile cuda_graph trust only_failed halts rules_benchmark/memory",
         SECTION: "model train watch evaluate rivals own own.* companions companions.* measure evidence boards samplers "
         "samplers.* limits about examples examples.* strategies strategies.* ways ways.* paper paper.* paper.*.* "
-        "demo/start logger size referees/weights",
+        "demo/start logger size referees/weights kinds/sets kinds/sets.*",
         SECTION_OR_NULL: "rivals.* release/task step stages benchmark/precision sampling smc memory products",
-        PART: "task embed core prior readout guide objective rollout_loss peer",
+        PART: "task embed core prior readout guide objective rollout_loss peer family file",
         PART_OR_NAME: "sampler potential select",
     }
 )
@@ -114,8 +115,8 @@ ARGUMENTS = by_key(
         COUNT: "dim num_layers num_updates num_heads max_solutions n num_particles num_steps num_components rank side "
         "num_classes max_plate_nesting num_names rows columns patch channels kernel groups num_latents colours num_hot",
         NATURAL: "seed num_train num_test num_prefix max_clues min_distance",
-        SHARE: "balance several_share test_share blank_share known_share edge_probability wall_probability share "
-        "threshold",
+        SHARE: "balance several_share test_share blank_share most_given known_share edge_probability "
+        "wall_probability share threshold",
         POSITIVE: "temperature",
         PART: "potential sampler resample inner mixer content",
         FLAG: "_partial_",

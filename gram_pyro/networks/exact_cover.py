@@ -1,12 +1,14 @@
 """Rules are an input: candidates hear from each other through the groups that come with each puzzle.
 
-    s_g    = 1/3 sum_{j in g} x_j,   m_g = SwiGLU(n(s_g + kind_g)),   mix_j = sum_{g: j in g} m_g
+    s_g    = 1/3 sum_{j in g} x_j,   m_g = SwiGLU(n(s_g + kind_g)),   mix_j = 2/3 n_j^-1/2 sum_{g: j in g} m_g
     p(y | h, x) = prod_cells softmax_{j in cell}(w . h_j)                            a clue keeps its candidate
 
 A group says "exactly one of these", as that of a cell does, or "at most one of these": kind_g is one of two vectors and
 all weights are shared by all groups. So nothing depends on how many candidates, cells or groups there are, nor on what
 the rules are called; the network commutes with every permutation of the candidates that maps groups to groups. The
-cost is linear in pairs (candidate, group), and the puzzles of a batch may have different groups.
+cost is linear in pairs (candidate, group), and the puzzles of a batch may have different groups. A message is bounded
+(n is `normalise`), and all that a candidate hears from its n_j groups is no louder than what it knows; three and more
+times as loud, learning a mixture of small puzzles takes more than three times as many updates.
 
 Shapes: N = L C candidates as tokens, [..., B, N, D]; x [B, W] holds clues and groups, see `tasks.candidates.packed`.
 Source: ours; messages between variables and factors: belief propagation, NeuroSAT (arXiv:1802.03685).
@@ -29,6 +31,7 @@ from gram_pyro.tasks.candidates.puzzle import IN, OUT
 
 ROLES = 3  # nothing known, out, in
 SCALE = 1 / 3  # of a sum; one for all sizes, so that two candidates look like two in a group of any size
+HEARD = 2 / 3  # of what is heard
 
 
 class Seen(NamedTuple):
@@ -106,7 +109,8 @@ class GroupMixer(nn.Module):
         gathered = list_sums(wide.flatten(1).contiguous(), *there, *back).unflatten(1, (-1, dim))
         said = self.message(normalise(SCALE * gathered + self.kind(groups.kind)[:, None].to(x.dtype)))
         heard = list_sums(said.flatten(1).to(x.dtype), *back, *there)
-        return heard.unflatten(1, (-1, dim)).transpose(0, 1).reshape(x.shape)
+        loudness = HEARD * back.starts.diff().to(x.dtype).rsqrt()
+        return (loudness[:, None, None] * heard.unflatten(1, (-1, dim))).transpose(0, 1).reshape(x.shape)
 
 
 class CoverBlock(nn.Module):

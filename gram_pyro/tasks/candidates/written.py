@@ -44,11 +44,14 @@ class WrittenPuzzle(Candidates):
         rows = [names[start : start + across] for start in range(0, len(names), across)]
         return "\n".join(" ".join(f"{name:>{widest}}" for name in row) for row in rows)
 
+    def numbers(self, roles: Tensor) -> Tensor:
+        """The symbol of every cell, counted from 1; 0 where none is in.  Shapes: [..., N], or packed -> [..., L]."""
+        chosen = roles[..., : self.num_cells].unflatten(-1, (-1, len(self.puzzle.symbols))) == IN
+        return (chosen.long().argmax(-1) + 1).where(chosen.any(-1), 0)
+
     def symbols(self, roles: Tensor) -> list[str]:
-        """What is in every cell; '.' where nothing is known, '?' where it is several.  Shapes: [N] or more -> L."""
-        width, names = len(self.puzzle.symbols), self.puzzle.symbols
-        each = (roles[: self.num_cells].view(-1, width) == IN).tolist()
-        return ["." if not any(row) else names[row.index(True)] if sum(row) == 1 else "?" for row in each]
+        """The same by name, '.' for none.  Shapes: [N], or packed."""
+        return [self.puzzle.symbols[number - 1] if number else "." for number in self.numbers(roles).tolist()]
 
     def draw(self, axes: Axes, x: Tensor, y: Tensor | None = None) -> None:
         """Clues black and the rest of answer y blue, or red if y is against the rules; regions have thick lines."""

@@ -1,0 +1,135 @@
+"""One set of weights on kinds and sizes of puzzles that they were trained on, and that they were not, beside CP-SAT.
+
+    python experiments/kinds.py weights=runs/.../GRAM.safetensors
+    python experiments/kinds.py 'only=[jigsaw]' +sets.jigsaw.num_puzzles=100
+    python experiments/kinds.py 'only=[diag-8]'                               # of CSPLib; needs GRAM_DATA
+
+A set is a family of puzzles with a number of clues, or puzzles of a file (conf/kinds.yaml). A row says how many of
+`width` trajectories are right; `share` is the mean share of the solutions that they find over that of a perfect
+sampler, of puzzles with `most` solutions at most. Every answer that our rules call right is put to CP-SAT, which has to
+agree (`refused`). `cp_sat_ms` is what CP-SAT takes for one solution. The run folder receives kinds.json and kinds.csv;
+the same command with that run_dir goes on with the set that was interrupted.
+"""
+
+import time
+from random import Random
+
+import hydra
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
+
+from gram_pyro.evaluation.metrics import ceiling, standard_error
+from gram_pyro.evaluation.tables import rows_markdown
+from gram_pyro.harness.build import choose_device
+from gram_pyro.harness.check_config import check_settings
+from gram_pyro.harness.command import plain_arguments, plain_errors
+from gram_pyro.harness.journal import identity, journal_of
+from gram_pyro.harness.load import Program, build_program, stored_config, weights_file
+from gram_pyro.harness.results import write_json, write_rows
+from gram_pyro.harness.run_folder import open_folder
+from gram_pyro.inference.sampler import sample
+from gram_pyro.tasks.candidates.packed import pack_all, violations
+from gram_pyro.tasks.candidates.puzzle import IN, CandidatePuzzle, make_puzzle
+from gram_pyro.tasks.candidates.task import draw
+from gram_pyro.tasks.candidates.written import WrittenPuzzle
+from gram_pyro.training.precision import AUTO, autocast
+
+
+def puzzles(chosen: DictConfig, seed: int) -> list[CandidatePuzzle]:
+    """The puzzles of a set."""
+    if chosen.get("file"):
+        return list(instantiate(chosen.file))[: chosen.num_puzzles]
+    rng, family = Random(f"kinds/{seed}"), instantiate(chosen.family)
+    return [with_clues(*draw(family, rng), rng.randint(*chosen.given), rng) for _ in range(chosen.num_puzzles)]
+
+
+def with_clues(puzzle: CandidatePuzzle, y: list[int], count: int, rng: Random) -> CandidatePuzzle:
+    """The puzzle with `count` of its cells given as in the solution y."""
+    width = len(puzzle.symbols)
+    symbol = {c // width: c % width for c, role in enumerate(y) if role == IN}
+    given = {cell: symbol[cell] for cell in rng.sample(range(len(puzzle.cells)), count)}
+    return make_puzzle(puzzle.cells, puzzle.symbols, puzzle.groups, given, grid=puzzle.grid)
+
+
+def judged_by_cp_sat(
+    puzzle: CandidatePuzzle, answers: set[tuple[int, ...]], most: int
+) -> tuple[float, int | None, int]:
+    """Milliseconds for one solution; the number of solutions, None if above `most`; answers that are none."""
+    from gram_pyro.tasks.candidates.referee import Referee
+
+    start = time.monotonic()
+    Referee(puzzle).solutions(1)
+    milliseconds = 1e3 * (time.monotonic() - start)
+    count = Referee(puzzle).count(most + 1)
+    wrong = sum(not Referee(puzzle._replace(roles=answer)).count(1) for answer in answers)
+    return milliseconds, count if count <= most else None, wrong
+
+
+def measure(name: str, chosen: DictConfig, program: Program, config: DictConfig) -> dict[str, object]:
+    """The row of a set."""
+    found, device = puzzles(chosen, config.seed), choose_device(config.device)
+    x = pack_all(found)
+    torch.manual_seed(config.seed)
+    start = time.monotonic()
+    with autocast(AUTO, device):
+        answers = sample(
+            program.model, x.to(device), config.width, config.num_segments,
+            heads=program.heads, halt_at=config.halt_at, chunk=chosen.get("chunk", config.chunk),
+        ).answers.cpu()  # fmt: skip
+    seconds = time.monotonic() - start
+    right = violations(x, answers) == 0  # [K, B]
+    milliseconds, wrong, shares = 0.0, 0, []
+    for b, puzzle in enumerate(found):
+        distinct = {tuple(answer.tolist()) for answer in answers[right[:, b], b]}
+        took, count, unlike = judged_by_cp_sat(puzzle, distinct, config.most)
+        milliseconds, wrong = milliseconds + took, wrong + unlike
+        if count:
+            shares.append(len(distinct) / count / ceiling(torch.tensor(count), config.width).item())
+    one, some = right.double().mean(0), right.any(0).double()
+    return {
+        "table": chosen.table,
+        "kind": name,
+        "puzzles": len(found),
+        "cells": len(found[0].cells),
+        "symbols": len(found[0].symbols),
+        "right": one.mean().item(),
+        "right_se": standard_error(one),
+        "any": some.mean().item(),
+        "any_se": standard_error(some),
+        "share": sum(shares) / len(shares) if shares else None,
+        "seconds": seconds / right.numel(),
+        "cp_sat_ms": milliseconds / len(found),
+        "refused": wrong,
+    }
+
+
+def run(config: DictConfig) -> None:
+    folder = open_folder(config)
+    names = list(config.sets) if config.only is None else list(config.only)
+    if unknown := [name for name in names if name not in config.sets]:
+        raise ValueError(f"got only={unknown}; expected names among {', '.join(config.sets)}")
+    stored = stored_config(config.weights, config.trust)
+    program = build_program(stored, WrittenPuzzle(make_puzzle(["a"], ["b"], ())), config.weights, config.device)
+    with journal_of(folder / "kinds.jsonl", identity(config, weights_file(config.weights))) as journal:
+        rows = [
+            journal.once(name, lambda name=name: measure(name, config.sets[name], program, config))
+            for name in tqdm(names, unit="set")
+        ]
+    write_rows(folder / "kinds.csv", rows)
+    write_json(folder / "kinds.json", {"config": OmegaConf.to_container(config, resolve=True), "rows": rows})
+    print(rows_markdown(rows))
+    print(f"\ntables are in {folder}")
+
+
+@hydra.main(version_base=None, config_path="conf", config_name="kinds")
+def main(config: DictConfig) -> None:
+    with plain_errors():
+        check_settings(config)
+        run(config)
+
+
+if __name__ == "__main__":
+    plain_arguments()
+    main()

@@ -73,6 +73,26 @@ def test_images_of_a_board_are_one_observation():
     assert task.groups(x).equal(task.task.groups(task.task.test["completions"].x))
 
 
+def test_boards_are_eased_beyond_those_of_the_split():
+    """With fewer queens missing than on any test board, and with all solutions that are left."""
+    plain = NQueens(n=6, removed=(4, 5))
+    batches = ListedQueens(plain, eased_share=0.5).batches(40, torch.Generator().manual_seed(0))
+    counts = []
+    for _ in range(10):
+        x, y, solutions, valid = next(batches)
+        squares = torch.where(x[:, :36] == IN, IN, BLANK)
+        every = plain.board.complete(squares)
+        assert valid.sum(1).equal(every.num_solutions)
+        for i in range(40):
+            listed = {tuple(row) for row in solutions[i][valid[i]].tolist()}
+            assert listed == {tuple(row) for row in every.solutions_of(i).tolist()} and tuple(y[i].tolist()) in listed
+        counts += (6 - (squares == IN).sum(1)).tolist()
+    shares = torch.tensor(counts).bincount(minlength=6) / len(counts)
+    assert abs(shares[1:4].sum() - 0.5) < 4 * (0.25 / len(counts)) ** 0.5 and shares[1:4].min() > 0.1 and shares[0] == 0
+
+
 def test_a_split_that_shares_images_is_refused():
     with pytest.raises(ValueError, match="got split='input', by which images of test puzzles are trained on, .* write"):
         ListedQueens(NQueens(n=6, removed=(2,), split="input"))
+    with pytest.raises(ValueError, match="got eased_share=1.5; expected a share from 0 to 1; write 0.5, say"):
+        ListedQueens(NQueens(n=6, removed=(2,)), eased_share=1.5)

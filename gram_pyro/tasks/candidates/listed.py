@@ -59,8 +59,13 @@ class ListedTask(Task, ABC):
         return {name: self.with_rules(puzzles) for name, puzzles in self.task.test.items()}
 
     def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
-        for x, y, solutions, valid in self.task.batches(batch_size, generator):
+        for batch in self.task.batches(batch_size, generator):
+            x, y, solutions, valid = self.eased(batch, generator)
             yield Batch(self.puzzle(x), self.answer(y), self.answer(solutions), valid)
+
+    def eased(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """A batch of the task with some of its puzzles made easier; here none."""
+        return batch
 
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
         """The batch as it is: a core of candidates knows no order to be freed of."""
@@ -80,11 +85,17 @@ class ListedTask(Task, ABC):
 class ListedQueens(ListedTask):
     """Boards of queens: cells are the rows, symbols the columns.
 
-    Raises: ValueError if the split of `task` shares symmetry classes.
+    In training a share `eased_share` of the boards is shown with more queens of the drawn solution, so many that fewer
+    are missing than on any board of the split: they teach the rules, and none of them can be a test board.
+
+    Raises: ValueError if the split of `task` shares symmetry classes, or eased_share is not from 0 to 1.
     """
 
-    def __init__(self, task: NQueens) -> None:
+    def __init__(self, task: NQueens, eased_share: float = 0.0) -> None:
         super().__init__(task)
+        if not 0 <= eased_share <= 1:
+            raise ValueError(f"got eased_share={eased_share}; expected a share from 0 to 1; write 0.5, say")
+        self.eased_share, self.most_missing = eased_share, min(task.removed) - 1
         if task.split != "class":
             raise ValueError(
                 f"got split={task.split!r}, by which images of test puzzles are trained on, and to candidates an image "
@@ -92,6 +103,19 @@ class ListedQueens(ListedTask):
             )
         self.num_cells = task.num_cells
         self._rules = pack(queens(task.n))[self.num_cells :]
+
+    def eased(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """1 to `most_missing` queens are missing, uniformly, on a share of the boards."""
+        x, y, solutions, valid = batch
+        if not self.eased_share or not self.most_missing:
+            return batch
+        kept = torch.randint(1, self.most_missing + 1, (len(x), 1), generator=generator)
+        missing = (y == IN) & (x != IN)
+        place = torch.rand(x.shape, generator=generator).masked_fill(~missing, 2).argsort(1).argsort(1)
+        chosen = torch.rand(len(x), 1, generator=generator) < self.eased_share
+        given = missing & (place >= kept) & chosen
+        valid = valid & ((solutions == IN) | ~given[:, None]).all(-1)
+        return Batch(torch.where(given, IN, x), y, solutions, valid)
 
     def puzzle(self, x: Tensor) -> Tensor:
         """The other squares of a row with a queen are out, as `make_puzzle` has it."""

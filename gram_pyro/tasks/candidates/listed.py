@@ -115,7 +115,8 @@ class ListedQueens(ListedTask):
         chosen = torch.rand(len(x), 1, generator=generator) < self.eased_share
         given = missing & (place >= kept) & chosen
         valid = valid & ((solutions == IN) | ~given[:, None]).all(-1)
-        return Batch(torch.where(given, IN, x), y, solutions, valid)
+        possible = torch.where(valid[..., None], solutions, y[:, None])  # what is impossible has a log of -inf
+        return Batch(torch.where(given, IN, x), y, possible, valid)
 
     def puzzle(self, x: Tensor) -> Tensor:
         """The other squares of a row with a queen are out, as `make_puzzle` has it."""

@@ -3,7 +3,8 @@
     python experiments/pages.py
 
 experiments/results/tables.yaml says what each table holds; it is written between the lines <!-- table NAME --> and
-<!-- end --> of its page. A row names JSON files of that folder, and a column where its number stands in them:
+<!-- end --> of its page. A row, or a column, names JSON files of that folder, and a column where its number stands in
+them:
 
     at      keys with '/' between them, {NAME} from the row; of a list of objects a=b&c=d picks one
     over    another place, to divide by         plus    another place, to add if it is there
@@ -80,9 +81,10 @@ def cell(row: Mapping, head: str, column: Mapping | None) -> str:
         return str(row.get(head, ""))
     if "verdict" in column:
         return of_verdict(row, column["verdict"])
-    files = [read(path) for path in sorted(RESULTS.glob(row["files"]))]
+    named = column.get("files", row.get("files", ""))
+    files = [read(path) for path in sorted(RESULTS.glob(named))]
     if not files:
-        raise ValueError(f"got files={row['files']}; expected files below {RESULTS}; write a path or a pattern")
+        raise ValueError(f"got files={named}; expected files below {RESULTS}; write a path or a pattern")
     at, over, plus = (column.get(key, "").format(**row) for key in ("at", "over", "plus"))
     scale = column.get("times", 1)
     values = [find(file, at) for file in files]
@@ -104,8 +106,8 @@ def of_verdict(row: Mapping, asked: str) -> str:
     """What the verdict on the runs of a row says; gains are in per cent, one for each seed, ± their standard errors."""
     runs = sorted(RESULTS.glob(row["files"]))
     others = sorted(RESULTS.glob(row["against"])) if "against" in row else [None] * len(runs)
-    read = [read_seed(run, WIDTH, other) for run, other in zip(runs, others, strict=False)]
-    seeds: list[Seed] = [seed for seed in read if seed]
+    found = [read_seed(run, WIDTH, other) for run, other in zip(runs, others, strict=False)]
+    seeds: list[Seed] = [seed for seed in found if seed]
     if asked == "word":
         return verdict(seeds)
     if asked == "says":

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gram_pyro.plots.style import BLACK, BLUE, RED, plt
+from gram_pyro.plots.style import BLACK, BLUE, RED, legend_below, plt
 
 
 def comparison_figure(lines: Sequence[Mapping], path: Path, iwae_width: int) -> None:
@@ -38,7 +38,7 @@ def comparison_figure(lines: Sequence[Mapping], path: Path, iwae_width: int) -> 
                 label=label,
             )
         if len(series) > 1:
-            axis.legend(fontsize=8)
+            legend_below(axis)
         axis.set(xlabel=title, yticks=range(len(lines)), ylim=(len(lines) - 0.5, -0.5))
         axis.set_yticklabels([line["entry"] for line in lines])
         axis.grid(alpha=0.3)

@@ -4,7 +4,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from gram_pyro.plots.style import BLACK, BLUE, GREEN, plt
+from gram_pyro.plots.style import BLACK, BLUE, GREEN, legend_below, plt
 from gram_pyro.tasks.sudoku.boards import SudokuBoards
 
 
@@ -41,7 +41,7 @@ def depth_figure(rows: list[dict[str, float]]) -> Figure:
         axis.set_xlabel("segments")
         axis.set_xscale("log", base=2)
         axis.grid(alpha=0.3)
-        axis.legend(fontsize=8)
+        legend_below(axis)
     return figure
 
 

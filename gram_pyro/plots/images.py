@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 from torch import Tensor
 
-from gram_pyro.plots.style import BLACK, STYLES, plt
+from gram_pyro.plots.style import BLACK, STYLES, legend_below, plt
 from gram_pyro.tasks.base import Puzzles
 from gram_pyro.tasks.images import Images
 
@@ -87,5 +87,5 @@ def score_figure(rows: Sequence[Mapping]) -> Figure:
         axis.set_xticks(depths, [str(d) for d in depths])
         axis.set_xlabel("segments at test time")
         axis.grid(alpha=0.3)
-    axes[1].legend(fontsize=8)
+    legend_below(axes[1])
     return figure

@@ -12,7 +12,7 @@ from torch import Tensor
 from gram_pyro.evaluation.calibration import calibration_error, reliability, risk_curve
 from gram_pyro.inference.trajectories import History
 from gram_pyro.inference.weights import ess, normalise
-from gram_pyro.plots.style import BLACK, BLUE, GREEN, ORANGE, RED, plt
+from gram_pyro.plots.style import BLACK, BLUE, GREEN, ORANGE, RED, legend_below, plt
 
 SKY, PURPLE, GREY = "#56B4E9", "#CC79A7", "#BBBBBB"
 COLORS, LINES, MARKERS = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY, BLACK, "#8C564B"), ("-", "--", "-.", ":"), "osD^vPX*<>"
@@ -61,7 +61,7 @@ def calibration_figure(by_method: Mapping[str, tuple[Tensor, Tensor]], path: Pat
     axes[1].set_title("what abstaining buys: the right end answers everything", fontsize=9)
     for axis in axes:
         axis.grid(alpha=0.3)
-        axis.legend(fontsize=8)
+        legend_below(axis)
     figure.savefig(path, dpi=150)
     plt.close(figure)
 
@@ -114,7 +114,7 @@ def coverage_figure(
     axis.set(xlabel="trajectories K", ylabel="share of all solutions found", ylim=(0, None))
     axis.set_title("coverage@K; bands: 2 standard errors over puzzles", fontsize=9)
     axis.grid(alpha=0.3)
-    axis.legend(fontsize=8)
+    legend_below(axis)
     figure.savefig(path, dpi=150)
     plt.close(figure)
 
@@ -140,7 +140,7 @@ def particles_figure(history: History, puzzle: int, path: Path) -> None:
     axes[0].plot(segments, ess(log_weights.T), color=BLUE, marker="o", ms=4, label="effective sample size")
     axes[0].axhline(num_particles, color=BLACK, ls=":", label=f"K = {num_particles}")
     axes[0].set(ylabel="particles", ylim=(0, 1.1 * num_particles))
-    axes[0].legend(fontsize=8)
+    legend_below(axes[0])
     survives = lineage(ancestors).flatten()
     to_survivor = torch.cat([survives[num_particles:], torch.ones(num_particles, dtype=torch.bool)])
     segment, particle = (t.flatten() for t in torch.meshgrid(segments, torch.arange(num_particles), indexing="ij"))

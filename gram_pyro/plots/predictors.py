@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gram_pyro.plots.style import BLACK, BLUE, GREEN, ORANGE, RED, plt
+from gram_pyro.plots.style import BLACK, BLUE, GREEN, ORANGE, RED, legend_below, plt
 
 MARKS = [(BLUE, "o"), (RED, "s"), (GREEN, "D"), (ORANGE, "^")]
 
@@ -34,6 +34,6 @@ def predictors_figure(rows: Sequence[Mapping], path: Path) -> None:
         axis.grid(alpha=0.3)
     axes[0].set_yticks(range(len(names)), names)
     axes[0].invert_yaxis()
-    axes[0].legend(fontsize=8)
+    legend_below(axes[0])
     figure.savefig(path, dpi=150)
     plt.close(figure)

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 from torch import Tensor
 
 from gram_pyro.evaluation.metrics import standard_error
-from gram_pyro.plots.style import STYLES
+from gram_pyro.plots.style import STYLES, legend_below
 
 MOST_BINS = 6
 
@@ -46,7 +46,7 @@ def profile_figure(
         axis.set_xticks(range(len(mine)), [f"{n}\n({len(p)})" for n, p in zip(names, parts, strict=True)], fontsize=8)
         axis.set(xlabel=f"{name} (puzzles)", ylabel="share right", ylim=(-0.03, 1.03))
         axis.grid(alpha=0.3)
-        axis.legend(fontsize=8)
+        legend_below(axis, label_lines=3)
     figure.suptitle(f"{title} (bars: 2 standard errors over puzzles)", fontsize=10)
     figure.savefig(path, dpi=150)
     plt.close(figure)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gram_pyro.plots.style import BLUE, ORANGE, plt
+from gram_pyro.plots.style import BLUE, ORANGE, legend_below, plt
 
 PANELS = {"ms": "milliseconds", "mib": "peak memory, MiB"}
 STYLES = {"transition": "o-", "step": "s--"}
@@ -24,6 +24,6 @@ def rules_figure(rows: Sequence[Mapping], path: Path) -> None:
             for row in mine:
                 axis.annotate(str(row["size"]), (row["pairs"], row[f"step_{unit}"]), fontsize=7, va="bottom")
         axis.set(xscale="log", yscale="log", xlabel="pairs (candidate, group)", ylabel=title)
-    axes.flat[0].legend(fontsize=8)
+    legend_below(axes.flat[0])
     figure.savefig(path, dpi=150)
     plt.close(figure)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gram_pyro.evaluation.hazard import Law
 from gram_pyro.inference.search import Found
-from gram_pyro.plots.style import BLUE, GREEN, RED
+from gram_pyro.plots.style import BLUE, GREEN, RED, legend_below
 
 
 def search_figure(
@@ -34,7 +34,7 @@ def search_figure(
         tested = "" if law.p_value is None else f", p = {law.p_value:.1g}"
         first.plot(limits, 1 - law.unsolved(limits), style, color=RED, lw=1, label=f"forgets, {law.name}{tested}")
     first.set(xscale="log", ylim=(-0.03, 1.03), xlabel="trajectories per puzzle", ylabel="share of puzzles solved")
-    first.legend(fontsize=8, loc="lower right")
+    legend_below(first)
     if difficulty is not None:
         name, numbers = difficulty
         for solved, color, marker, label in ((True, BLUE, "o", "solved"), (False, RED, "x", "not solved")):
@@ -43,7 +43,7 @@ def search_figure(
                     1 + numbers[mine], found.tries[mine], s=14, c=color, marker=marker, label=label, alpha=0.7
                 )
         axes[0, 1].set(xscale="log", yscale="log", xlabel=f"1 + {name}", ylabel="trajectories until solved")
-        axes[0, 1].legend(fontsize=8)
+        legend_below(axes[0, 1])
     for axis in axes[0]:
         axis.grid(alpha=0.3)
     figure.suptitle(f"{title} (bars: 2 standard errors over puzzles)", fontsize=10)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from gram_pyro.plots.inference import COLORS, GREY
-from gram_pyro.plots.style import plt
+from gram_pyro.plots.style import legend_below, plt
 
 MOST_BOARDS = 6
 
@@ -73,7 +73,7 @@ def paths_figure(panels: Mapping[str, tuple[Plane, Tensor]], path: Path) -> None
         axis.set(title=title, xlabel=first, ylabel=second)
         axis.tick_params(labelleft=True)
         axis.grid(alpha=0.3)
-        axis.legend(fontsize=8, title="ends in", title_fontsize=8)
+        legend_below(axis, title="ends in", title_fontsize=8)
     figure.savefig(path, dpi=150)
     plt.close(figure)
 

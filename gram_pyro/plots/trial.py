@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gram_pyro.evaluation.metrics import Tally, ceiling, per_puzzle, standard_error
-from gram_pyro.plots.style import BLACK, STYLES, plt
+from gram_pyro.plots.style import BLACK, STYLES, legend_below, plt
 
 
 def read_table(path: Path) -> dict[str, list[float]]:
@@ -17,7 +17,7 @@ def read_table(path: Path) -> dict[str, list[float]]:
 
 def training_figure(tables: Mapping[str, Path], path: Path) -> None:
     """Losses, KL of every transition, and prior accuracy against updates, one line style per program."""
-    figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
+    figure, axes = plt.subplots(1, 3, figsize=(12, 4.4), layout="constrained")
     for (name, file), (color, style) in zip(tables.items(), STYLES, strict=False):
         table = read_table(file)
         updates = table["updates"]
@@ -43,14 +43,14 @@ def training_figure(tables: Mapping[str, Path], path: Path) -> None:
         axis.set_xlabel("updates")
         axis.grid(alpha=0.3)
         if axis.get_legend_handles_labels()[0]:
-            axis.legend(fontsize=8)
+            legend_below(axis)
     figure.savefig(path, dpi=150)
     plt.close(figure)
 
 
 def width_figure(results: Mapping[str, Tally], path: Path, title: str) -> None:
     """Coverage, validity and distinct solutions against width, with the ceiling of a perfect sampler."""
-    figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
+    figure, axes = plt.subplots(1, 3, figsize=(12, 4.4), layout="constrained")
     panels = (
         ("any", "any of K trajectories right"),
         ("coverage", "coverage of all solutions"),
@@ -78,7 +78,7 @@ def width_figure(results: Mapping[str, Tally], path: Path, title: str) -> None:
     for axis, (_, label) in zip(axes, panels, strict=True):
         axis.set(xlabel="trajectories K", ylabel=label)
         axis.grid(alpha=0.3)
-        axis.legend(fontsize=8)
+        legend_below(axis)
     axes[0].set_ylim(min(0.9, axes[0].get_ylim()[0]), 1.005)
     figure.suptitle(f"{title} (bands: 2 standard errors over puzzles)", fontsize=10)
     figure.savefig(path, dpi=150)

@@ -99,6 +99,14 @@ def test_file_errors(tmp_path, name, text, message):
         read_puzzles(tmp_path / name)
 
 
+def test_a_row_without_an_answer_gets_all_solutions(tmp_path):
+    blank = "..3....2....4..3"
+    (tmp_path / "a.csv").write_text(f"question,answer\n{blank},\n{PUZZLE4},{FULL4}\n{blank},  \n")
+    found = read_puzzles(tmp_path / "a.csv")
+    assert found.num_solutions.tolist() == [4, 1, 4]
+    assert found.solutions_of(0).tolist() == sorted(Geometry(4).solve(parse(blank), 99))
+
+
 def test_files_good(tmp_path, monkeypatch, caplog):
     (tmp_path / "train.csv.gz").write_bytes(gzip.compress(f"question,answer,x\n{PUZZLE4},{FULL4},0\n".encode()))
     (tmp_path / "test.csv").write_text(f"question\n{'.' * 16}\n{PUZZLE4.replace('.', '0')}\n")

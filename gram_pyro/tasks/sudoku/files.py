@@ -1,6 +1,6 @@
 """Sudoku puzzles with their solutions, from files.
 
-    .csv        columns question,answer (one solution); or question alone: all solutions are then searched for
+    .csv        columns question,answer (one solution); where there is no answer, all solutions are searched for
     .jsonl      {"question": ..., "solutions": [...]}, one puzzle a line, the list being complete
     any other   text: one puzzle a line, or one grid a paragraph (see `gram_pyro.tasks.tidy`), without solutions
 
@@ -131,7 +131,7 @@ def read_records(path: Path, grids: bool = True) -> Iterator[Record]:
 
 def _csv_records(path: Path, file: TextIO) -> Iterator[Record]:
     for row, (question, answer) in enumerate(read_table(path, file, QUESTION, ANSWER, optional=True), 1):
-        yield f"row {row}", question, None if answer is None else [answer]
+        yield f"row {row}", question, [answer] if answer and answer.strip() else None
 
 
 def _jsonl_records(path: Path, file: TextIO) -> Iterator[Record]:

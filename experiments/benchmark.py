@@ -1,16 +1,15 @@
-"""What it costs: time, memory, and the share of the machine that is used, as one table.
+"""Measure the cost: time, memory, and the share of the machine that is used, as one table.
 
     python experiments/benchmark.py
-    python experiments/benchmark.py memory=null     leave a part out, by its name in benchmark.yaml
+    python experiments/benchmark.py memory=null     without a part, by its name in benchmark.yaml
 
-Every line is compared with the first of its group, in the same process; times are medians over repeats, taken in turns.
-The run folder receives benchmark.csv, benchmark.json and benchmark.png, which grow with every part that is done.
+Every line is compared with the first of its group, in the same process; times are medians over repeats, in turns. The
+run folder receives benchmark.csv, benchmark.json and benchmark.png, which grow with every finished part.
 """
 
 from collections.abc import Iterator
 from functools import cached_property, partial
 
-import hydra
 import pyro
 import torch
 from hydra.utils import instantiate
@@ -25,11 +24,11 @@ from gram_pyro.benchmark.products import measure_products
 from gram_pyro.benchmark.sampling import measure_smc, measure_throughput
 from gram_pyro.benchmark.stages import measure_stages
 from gram_pyro.benchmark.step import measure_step
+from gram_pyro.evaluation.tables import grid
 from gram_pyro.harness.build import build_learner, choose_device
-from gram_pyro.harness.check_config import check_settings
-from gram_pyro.harness.command import plain_arguments, plain_errors
+from gram_pyro.harness.command import experiment
 from gram_pyro.harness.load import Program, load
-from gram_pyro.harness.results import write_json, write_rows
+from gram_pyro.harness.results import write_table
 from gram_pyro.harness.run_folder import open_folder
 from gram_pyro.inference.sampler import sample
 from gram_pyro.tasks.base import Batch, Task
@@ -61,7 +60,7 @@ class Bench:
         return task, Program(*(part.to(self.device) for part in program))
 
     def puzzles(self, num_puzzles: int) -> Tensor:
-        """Unseen ones, of the task of the released weights."""
+        """Unseen puzzles of the task of the released weights."""
         return next(iter(self.released[0].test.values())).x[:num_puzzles].to(self.device)
 
     def step(self, part: DictConfig) -> list[Line]:
@@ -120,43 +119,32 @@ class Bench:
         return measure_products(core, **part, device=self.device, compiled=self.config.compile)
 
 
-PARTS = ("memory", "step", "stages", "precision", "sampling", "smc", "products")  # memory first: before others fill it
+PARTS = ("memory", "step", "stages", "precision", "sampling", "smc", "products")  # memory first: others fill it
 
 
 def markdown(lines: list[Line]) -> str:
-    """The table for people."""
-    rows = ["| what | way | | unit | ratio |", "| --- | --- | --: | --- | --: |"]
-    before = None
+    """The printed table."""
+    rows, before = [], None
     for line in lines:
         group, before = "" if line.group == before else line.group, line.group
-        rows.append(f"| {group} | {line.way} | {line.value:.4g} | {line.unit} | {line.ratio:.2f} |")
-    return "\n".join(rows)
+        rows.append([group, line.way, f"{line.value:.4g}", line.unit, f"{line.ratio:.2f}"])
+    return grid(["what", "way", "", "unit", "ratio"], rows)
 
 
-def run(config: DictConfig) -> None:
+@experiment
+def main(config: DictConfig) -> None:
+    pyro.settings.set(module_local_params=True)
     bench, folder = Bench(config), open_folder(config)
-    head = {"config": OmegaConf.to_container(config, resolve=True), "device": str(bench.device)}
-    head |= {"threads": torch.get_num_threads(), "torch": torch.__version__}
+    machine = {"device": str(bench.device), "threads": torch.get_num_threads(), "torch": torch.__version__}
     lines: list[Line] = []
     for name in tqdm([name for name in PARTS if config[name] is not None], unit="part", dynamic_ncols=True):
         lines += getattr(bench, name)(config[name])
         rows = [line._asdict() for line in lines]
-        write_rows(folder / "benchmark.csv", rows)
-        write_json(folder / "benchmark.json", head | {"rows": rows})
+        write_table(folder, "benchmark", rows, config, **machine, rows=rows)
         benchmark_figure(lines, folder / "benchmark.png")
     print(markdown(lines))
     print(f"\ntable and figure are in {folder}")
 
 
-@hydra.main(version_base=None, config_path="conf", config_name="benchmark")
-def main(config: DictConfig) -> None:
-    pyro.settings.set(module_local_params=True)
-    pyro.enable_validation(False)
-    with plain_errors():
-        check_settings(config)
-        run(config)
-
-
 if __name__ == "__main__":
-    plain_arguments()
     main()

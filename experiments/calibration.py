@@ -1,36 +1,31 @@
-"""Does the model know when it is right?
+"""Measure calibration: does the model know when it is right?
 
     python experiments/calibration.py checkpoint=runs/.../GRAM.safetensors
     python experiments/calibration.py checkpoint=... num_segments=2 task.num_test=5000 num_puzzles=null
 
-Two questions, both on unseen puzzles. Of single trajectories: does the value head, the halt head or the likelihood of
-its own answer tell right from wrong (AUROC, calibration error)? Of the one answer selected from K: how much is
-answered, and how well, if the less confident answers are withheld? The threshold that reaches `target` is set on one
-half of the puzzles and tested on the other. The run folder receives calibration.json, calibration.csv and two figures.
+Two questions, both on unseen puzzles. For single trajectories: do the value head, the halt head and the likelihood of
+the answer distinguish right from wrong answers (AUROC, calibration error)? For the one answer selected from K: how many
+puzzles are answered, and how accurately, if less confident answers are withheld? The threshold for the accuracy
+`target` is set on one half of the puzzles and tested on the other. The run folder receives calibration.json,
+calibration.csv and two figures.
 """
 
 import math
-from functools import partial
 
-import hydra
 import torch
-from hydra import compose
 from hydra.utils import instantiate
-from omegaconf import DictConfig
 from torch import Tensor
 
 from gram_pyro.evaluation.calibration import auroc, brier, calibration_error, threshold_for
 from gram_pyro.evaluation.evaluate import roll_out, selected
-from gram_pyro.evaluation.tables import rows_markdown
 from gram_pyro.harness.build import build_sampler
-from gram_pyro.harness.command import plain_arguments
-from gram_pyro.harness.study import Study, run_study, save_study, say_where
+from gram_pyro.harness.study import Study, chosen, study
 from gram_pyro.plots.inference import calibration_figure
-from gram_pyro.tasks.base import concatenate, subset
+from gram_pyro.tasks.base import concatenate
 
 
 def scores(confidence: Tensor, right: Tensor) -> dict[str, float]:
-    """How well a confidence [N] tells right from wrong [N]."""
+    """Scores of a confidence [N] as a prediction of right [N]."""
     ranking = auroc(confidence, right)
     return {
         "accuracy": right.double().mean().item(),
@@ -41,7 +36,7 @@ def scores(confidence: Tensor, right: Tensor) -> dict[str, float]:
 
 
 def abstention(confidence: Tensor, right: Tensor, target: float) -> dict[str, float | None]:
-    """Set the threshold on the even puzzles, test it on the odd ones."""
+    """Set the threshold on the even puzzles and test it on the odd ones."""
     threshold = threshold_for(confidence[::2], right[::2], target)
     if threshold is None:
         return {"threshold": None, "answered": 0.0, "accuracy_answered": None, "wrong_answered": 0}
@@ -55,14 +50,13 @@ def abstention(confidence: Tensor, right: Tensor, target: float) -> dict[str, fl
     }
 
 
-def run(study: Study, config: DictConfig) -> None:
-    task, program, device, precision, folder, _ = study
-    puzzles = concatenate([subset(part, config.num_puzzles) for part in task.test.values()])
+@study
+def main(study: Study) -> None:
+    config, task = study.config, study.task
+    puzzles = concatenate(list(study.puzzles().values()))
     puzzles = puzzles.select(torch.randperm(puzzles.num_puzzles, generator=torch.Generator().manual_seed(config.seed)))
-    sampler = build_sampler(config.sampler, task, program.heads)
-    draw = partial(sampler, program.model, heads=program.heads, chunk=config.chunk)
-    with precision:
-        trajectories, seconds = roll_out(draw, puzzles, config.num_particles, config.num_segments, config.seed, device)
+    draw, k = study.draw(build_sampler(config.sampler, task, study.program.heads)), config.num_particles
+    trajectories, seconds = roll_out(draw, puzzles, k, config.num_segments, config.seed, study.device)
     right = task.is_solved(puzzles.x, trajectories.answers)
     single = {
         "value head": trajectories.value,
@@ -71,37 +65,27 @@ def run(study: Study, config: DictConfig) -> None:
     }
     critics = {name: (confidence.flatten().double(), right.flatten()) for name, confidence in single.items()}
     first = {name: (confidence[0].double(), right[0]) for name, confidence in single.items()}
-    chosen = {}
+    answers = {}
     for name in config.selections:
-        select = instantiate(compose("evaluate", overrides=[f"select={name}", "checkpoint=none"]).select)
-        confidence, correct, _ = selected(task, puzzles, trajectories, select)
-        chosen[name] = (confidence.double(), correct)
+        confidence, correct, _ = selected(task, puzzles, trajectories, instantiate(chosen(select=name).select))
+        answers[name] = (confidence.double(), correct)
 
-    k = config.num_particles
     rows = [
         {"answer": "one trajectory", "confidence": n} | scores(*critics[n]) | abstention(*first[n], config.target)
         for n in critics
     ]
     rows += [
         {"answer": f"one of {k}", "confidence": n} | scores(*pair) | abstention(*pair, config.target)
-        for n, pair in chosen.items()
+        for n, pair in answers.items()
     ]
-    save_study(study, config, "calibration", rows, num_puzzles=puzzles.num_puzzles, rows=rows)
     print(
         f"{puzzles.num_puzzles} unseen puzzles, {k} trajectories, {config.num_segments} segments, "
-        f"{seconds:.0f} s on {device}"
+        f"{seconds:.0f} s on {study.device}"
     )
-    print(rows_markdown(rows))
-    calibration_figure(critics, folder / "trajectories.png")
-    calibration_figure(chosen, folder / "selected.png")
-    say_where(study)
-
-
-@hydra.main(version_base=None, config_path="conf", config_name="calibration")
-def main(config: DictConfig) -> None:
-    run_study(config, run)
+    study.report("calibration", rows, num_puzzles=puzzles.num_puzzles, rows=rows)
+    calibration_figure(critics, study.folder / "trajectories.png")
+    calibration_figure(answers, study.folder / "selected.png")
 
 
 if __name__ == "__main__":
-    plain_arguments()
     main()

@@ -3,18 +3,17 @@
     python experiments/demo.py                                     # then open the address it prints
     python experiments/demo.py port=0 weights=[runs/.../GRAM.safetensors]
 
-    GET /boards   -> the boards there are weights for, the samplers and the limits
-    POST /read    {"text": "5 . | . 3 ..."} -> {"kind": "sudoku", "n": 6, "text": one line}, however it was pasted; of a
-                  puzzle that states its rules (YAML) the text as it came and "spec": cells, symbols, grid, clues
+    GET /boards   -> the boards with weights, the samplers and the limits
+    POST /read    {"text": "5 . | . 3 ..."} -> {"kind": "sudoku", "n": 6, "text": one line}, from any pasted form; of a
+                  puzzle that states its rules (YAML) the same text and "spec": cells, symbols, grid, clues
     POST /solve   {"kind": "sudoku", "text": "5..3.6...", "sampler": "hot_start", "temperature": 2.0,
                    "num_particles": 12, "num_segments": 10, "seed": 0}
-                  -> lines of JSON: {"done": 0, "of": 10} when its turn comes, another after every segment, and last
+                  -> lines of JSON: {"done": 0, "of": 10} when its turn begins, another after every segment, and last
                      the trajectories after every segment, distinct solutions with votes, entropy of every cell in nats
 
-A request that asks for what cannot be is answered with status 400, or 413 if it is too large, and {"error": sentence}.
-One puzzle is solved at a time; who asks meanwhile waits, at most `queue` of them. Whoever stops waiting is passed over,
-and no longer thought about. Only this machine's names are answered (more: hosts=[NAME]), and of posts only the page's
-own and a program's.
+A wrong request is answered with status 400, or 413 if it is too large, and {"error": sentence}. One puzzle is solved at
+a time; at most `queue` others wait. Requests whose client has left are dropped. Only names of this machine are accepted
+(more: hosts=[NAME]), and only posts of the page itself or of a program.
 """
 
 import json
@@ -25,8 +24,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import hydra
-import pyro
 import uvicorn
 from omegaconf import DictConfig, OmegaConf
 from starlette.applications import Starlette
@@ -55,8 +52,7 @@ from gram_pyro.app.reading import reader
 from gram_pyro.app.shown import describe, spec
 from gram_pyro.app.solver import open_weights, think
 from gram_pyro.harness.build import build_sampler, build_task
-from gram_pyro.harness.check_config import check_settings
-from gram_pyro.harness.command import plain_arguments, plain_errors
+from gram_pyro.harness.command import experiment
 from gram_pyro.harness.load import Program, serves_every_size, stored_config
 from gram_pyro.tasks.base import Task
 from gram_pyro.tasks.candidates.written import WrittenPuzzle
@@ -70,7 +66,7 @@ Boards = dict[Board, tuple[Task, Program]]
 
 
 class Wish(NamedTuple):
-    """A puzzle to solve and how; temperature is None for a sampler that has none."""
+    """A puzzle to solve, and the sampler; temperature is None for a sampler without one."""
 
     puzzle: Puzzle
     sampler: str
@@ -81,8 +77,8 @@ class Wish(NamedTuple):
 
 
 def open_boards(offered: list[Board], weights: list[str], trust: bool = False) -> Boards:
-    """The task and program for every board offered that there are shipped weights for, and for every one that `weights`
-    are for; the latter take the place of the former."""
+    """The task and program for every offered board with shipped weights, and for the boards of `weights`, which take
+    precedence."""
     names = {board: name for board in offered if (name := best_weights(board))}
     for name in weights:
         config = stored_config(name, trust)
@@ -95,7 +91,7 @@ def open_boards(offered: list[Board], weights: list[str], trust: bool = False) -
 
 
 def read_wish(body: bytes, config: DictConfig, boards: Boards) -> Wish:
-    """What a request asks for.  Raises: ValueError unless every field is there, known and within the limits."""
+    """A request to solve.  Raises: ValueError unless all fields are there, known and within the limits."""
     fields = read_fields(body)
     sampler = choice(fields, "sampler", config.samplers)
     has_temperature = "temperature" in config.samplers[sampler]
@@ -114,7 +110,7 @@ def read_wish(body: bytes, config: DictConfig, boards: Boards) -> Wish:
 
 
 def read_fields(body: bytes) -> dict[str, Any]:
-    """The JSON object of a request.  Raises: ValueError if it is none."""
+    """The JSON object of a request.  Raises: ValueError if it is not one."""
     try:
         fields = json.loads(body)
     except (ValueError, RecursionError):
@@ -125,13 +121,13 @@ def read_fields(body: bytes) -> dict[str, Any]:
 
 
 def read_puzzle(fields: dict[str, Any]) -> Puzzle:
-    """The puzzle of the fields kind and text.  Raises: ValueError if it is none."""
+    """The puzzle of the fields kind and text.  Raises: ValueError if it is not one."""
     kind, text = choice(fields, "kind", TASKS), text_of(fields)
     return reader(kind, text, COLOURS)(text)
 
 
 def text_of(fields: dict[str, Any]) -> str:
-    """The field text.  Raises: ValueError if it is no text."""
+    """The field text.  Raises: ValueError if it is not a string."""
     text = fields.get("text")
     if not isinstance(text, str):
         raise ValueError(f"text is {shown(text)}; write the puzzle as a string")
@@ -156,13 +152,13 @@ def number(fields: dict[str, Any], name: str, low: int, high: float, types: tupl
 
 
 def shown(value: Any) -> str:
-    """A value as it came, cut short."""
+    """A value as text, shortened."""
     text = repr(value)
     return text if len(text) <= 40 else text[:37] + "..."
 
 
 def answer(wish: Wish, config: DictConfig, boards: Boards, note: Note) -> dict[str, Any]:
-    """Solve, noting segments, and say what the page needs to show it."""
+    """Solve, calling `note` after every segment.  Returns: what the page shows."""
     start = time.monotonic()
     task, program = boards[wish.puzzle.board]
     if wish.puzzle.rules:
@@ -177,7 +173,7 @@ def answer(wish: Wish, config: DictConfig, boards: Boards, note: Note) -> dict[s
 
 
 def catalogue(config: DictConfig, boards: Boards) -> dict[str, Any]:
-    """What the page offers."""
+    """The boards, samplers and limits of the page."""
     return {
         "boards": [
             {
@@ -202,7 +198,7 @@ def catalogue(config: DictConfig, boards: Boards) -> dict[str, Any]:
 
 
 async def read_body(request: Request) -> bytes:
-    """Reads to the end, so that the client gets the answer, but keeps no more than it needs.
+    """The body of a request. It is read to the end, so that the client gets the answer, but not all of it is kept.
 
     Raises: HTTPException 413 if the body is larger than MOST_BYTES.
     """
@@ -216,7 +212,7 @@ async def read_body(request: Request) -> bytes:
 
 
 def build_app(config: DictConfig) -> Starlette:
-    """The page and the two addresses behind it."""
+    """The page and its three addresses."""
     colours = {"graph": COLOURS}
     offered = [Board(kind, n, colours.get(kind, 0)) for kind, sides in config.boards.items() for n in sides]
     offered.append(ANY_RULES)
@@ -253,9 +249,9 @@ def build_app(config: DictConfig) -> Starlette:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Raises: ValueError if the address is taken, or not of this machine, or the port is no number of one."""
+    """A listening socket.  Raises: ValueError if the address is taken or another machine's, or the port is invalid."""
     if type(port) is not int or not 0 <= port < 2**16:
-        raise ValueError(f"port={port} came; write a whole number from 0, any free one, to {2**16 - 1}")
+        raise ValueError(f"got port={port}; write a whole number from 0, any free one, to {2**16 - 1}")
     try:
         return socket.create_server((host, port))
     except OSError as problem:
@@ -264,18 +260,14 @@ def listen(host: str, port: int) -> socket.socket:
         ) from None
 
 
-@hydra.main(version_base=None, config_path="conf", config_name="demo")
+@experiment
 def main(config: DictConfig) -> None:
-    pyro.enable_validation(False)
-    with plain_errors():
-        check_settings(config)
-        app = build_app(config)
-        listening = listen(config.host, config.port)
-        print(f"http://{config.host}:{listening.getsockname()[1]} - Ctrl-C stops", flush=True)
-        with suppress(KeyboardInterrupt):  # which uvicorn raises once more after it has shut down
-            uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listening])
+    app = build_app(config)
+    listening = listen(config.host, config.port)
+    print(f"http://{config.host}:{listening.getsockname()[1]} - Ctrl-C stops", flush=True)
+    with suppress(KeyboardInterrupt):  # uvicorn raises it again after its shutdown
+        uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listening])
 
 
 if __name__ == "__main__":
-    plain_arguments()
     main()

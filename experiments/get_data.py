@@ -4,8 +4,8 @@
     python experiments/get_data.py                  all of them, into $GRAM_DATA or data/; 13 MB
     python experiments/get_data.py sets=[mnist]
 
-A file that is there already is left alone if it is right. What was broken off goes on where it stopped. Nothing is
-written under its name before the SHA-256 of its contents is the one in conf/get_data.yaml.
+Right files are kept. An interrupted download continues. A file is written only if the SHA-256 of its contents is the
+one in conf/get_data.yaml.
 """
 
 import gzip
@@ -20,14 +20,12 @@ from pathlib import Path
 from shutil import rmtree
 from typing import NamedTuple
 
-import hydra
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from gram_pyro.harness.atomic import write_atomically
-from gram_pyro.harness.check_config import check_settings
-from gram_pyro.harness.command import plain_arguments, plain_errors
+from gram_pyro.harness.command import experiment
+from gram_pyro.storage.atomic import write_atomically
 from gram_pyro.tasks.files import PuzzleFileError, read_bytes
 
 log = logging.getLogger(__name__)
@@ -37,8 +35,8 @@ DAMAGE = (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, ValueError, KeyError)
 
 
 class Source(NamedTuple):
-    """Of a file: its name, where it lies, the SHA-256 of its contents, unpacked; how it is made of what lies there, and
-    which folder of an archive that is."""
+    """A file: its name, its address, the SHA-256 of its uncompressed contents; how it is made from the download, and
+    which folder of an archive is used."""
 
     file: str
     url: str
@@ -59,7 +57,7 @@ def joined(data: bytes, inner: str) -> bytes:
 
 
 def in_order(tasks: dict[str, dict]) -> bytes:
-    """The tasks as JSON, by name, without what is said beside them."""
+    """The tasks as JSON, by name, without further keys."""
     ordered = {name: {part: tasks[name][part] for part in ("train", "test")} for name in sorted(tasks)}
     return json.dumps(ordered, separators=(",", ":")).encode()
 
@@ -83,7 +81,7 @@ def digest(data: bytes) -> str:
 
 
 def is_right(file: Path, source: Source) -> bool:
-    """Whether the file is there and holds what it should; tasks in any order."""
+    """Whether the file is there and has the right contents; tasks in any order."""
     try:
         contents = read_bytes(file) if file.is_file() else b""
         return digest(in_order(json.loads(contents)) if source.make == "joined" else contents) == source.sha256
@@ -92,9 +90,9 @@ def is_right(file: Path, source: Source) -> bool:
 
 
 def fetch(url: str, file: Path) -> bytes:
-    """What lies at `url`, by way of `file`, which keeps as much of it as came, from an earlier call too.
+    """The bytes at `url`. `file` keeps a partial download, from which a later call continues.
 
-    Raises: OSError if it cannot be reached, is not there, or breaks off.
+    Raises: OSError if the address cannot be reached or does not exist, or the download is interrupted.
     """
     import requests
 
@@ -163,16 +161,13 @@ def run(config: DictConfig) -> None:
     log.info("they are found with: export GRAM_DATA=%s", folder.resolve())
 
 
-@hydra.main(version_base=None, config_path="conf", config_name="get_data")
+@experiment
 def main(config: DictConfig) -> None:
-    with plain_errors():
-        check_settings(config)
-        try:
-            run(config)
-        except ImportError as problem:
-            raise ValueError(f"get_data needs requests ({problem}); write pip install 'gram_pyro[data]'") from None
+    try:
+        run(config)
+    except ImportError as problem:
+        raise ValueError(f"get_data needs requests ({problem}); write pip install 'gram_pyro[data]'") from None
 
 
 if __name__ == "__main__":
-    plain_arguments()
     main()

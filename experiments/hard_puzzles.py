@@ -1,10 +1,10 @@
-"""Make hard Sudokus from hard ones, and easier ones from nothing, as a file to train on.
+"""Make hard Sudokus from hard ones, or easier ones from random boards, as a file for training.
 
     python experiments/hard_puzzles.py of=sudoku_extreme/train_1k.csv count=5000 guesses=5
-    python experiments/hard_puzzles.py count=20000                      # minimal ones, drawn at random
+    python experiments/hard_puzzles.py count=20000                      # random minimal ones
 
-Writes `out`, a CSV with columns question, answer, guesses, row by row: what is there when it is interrupted is good. A
-puzzle of the symmetry class of another in `of` or `out` is left out. `svi_sudoku.py +task.train=[FILE,...]` reads
+Writes `out`, a CSV with columns question, answer, guesses, row by row: an interrupted file is valid. A
+puzzle is left out if `of` or `out` has one of its symmetry class. `svi_sudoku.py +task.train=[FILE,...]` reads
 several such files.
 """
 
@@ -15,13 +15,11 @@ from functools import partial
 from itertools import count, islice
 from pathlib import Path
 
-import hydra
 import torch
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from gram_pyro.harness.check_config import check_settings
-from gram_pyro.harness.command import plain_arguments, plain_errors
+from gram_pyro.harness.command import experiment
 from gram_pyro.tasks.sudoku.files import read_puzzles
 from gram_pyro.tasks.sudoku.generator import symmetry_hash
 from gram_pyro.tasks.sudoku.neighbours import Made, guesses, hard_puzzle
@@ -50,10 +48,11 @@ def fresh(
             )
 
 
-def run(config: DictConfig) -> None:
+@experiment
+def main(config: DictConfig) -> None:
     if config.count < 1 or config.swapped < 1 or config.guesses < 0:
         raise ValueError(
-            f"count={config.count}, swapped={config.swapped}, guesses={config.guesses} came; "
+            f"got count={config.count}, swapped={config.swapped}, guesses={config.guesses}; "
             "expected count and swapped of 1 or more, guesses of 0 or more"
         )
     geometry, parents, seen = Geometry(config.n), [], set()
@@ -63,10 +62,11 @@ def run(config: DictConfig) -> None:
         parents = [(puzzles.x[i].tolist(), puzzles.solutions_of(i)[0].tolist()) for i in unique.tolist()]
         parents = [parent for parent in parents if guesses(geometry, parent[0]) >= config.guesses]
         if not parents:
-            raise ValueError(f"of={config.of} holds no puzzle with one solution and {config.guesses} guesses or more")
+            raise ValueError(f"of={config.of} has no puzzle with one solution and {config.guesses} guesses or more")
         if config.swapped > (fewest := min(sum(map(bool, clues)) for clues, _ in parents)):
             raise ValueError(
-                f"swapped={config.swapped} came, and a puzzle of {config.of} has {fewest} clues; write less"
+                f"got swapped={config.swapped}; expected at most the {fewest} clues of a puzzle of {config.of}; "
+                "write less"
             )
         seen = set(symmetry_hash(puzzles.x, geometry.relations).tolist())
     sent = Geometry(config.n)  # without tensors; the other one makes them while a thread of the pool sends work
@@ -86,13 +86,5 @@ def run(config: DictConfig) -> None:
     print(f"{config.count} puzzles are in {out}")
 
 
-@hydra.main(version_base=None, config_path="conf", config_name="hard_puzzles")
-def main(config: DictConfig) -> None:
-    with plain_errors():
-        check_settings(config)
-        run(config)
-
-
 if __name__ == "__main__":
-    plain_arguments()
     main()

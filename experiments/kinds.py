@@ -1,33 +1,31 @@
-"""One set of weights on kinds and sizes of puzzles that they were trained on, and that they were not, beside CP-SAT.
+"""Evaluate one set of weights on kinds and sizes of puzzles inside and outside its training, against CP-SAT.
 
     python experiments/kinds.py weights=runs/.../GRAM.safetensors
     python experiments/kinds.py 'only=[jigsaw]' +sets.jigsaw.num_puzzles=100
     python experiments/kinds.py 'only=[diag-8]'                               # of CSPLib; needs GRAM_DATA
 
-A set is a family of puzzles with a number of clues, or puzzles of a file (conf/kinds.yaml). A row says how many of
-`width` trajectories are right; `share` is the mean share of the solutions that they find over that of a perfect
-sampler, of puzzles with `most` solutions at most. Every answer that our rules call right is put to CP-SAT, which has to
-agree (`refused`). `cp_sat_ms` is what CP-SAT takes for one solution. The run folder receives kinds.json and kinds.csv;
-the same command with that run_dir goes on with the set that was interrupted.
+A set is a family of puzzles with a number of clues, or puzzles of a file (conf/kinds.yaml). `right` is the
+share of right trajectories among `width`; `share` is the mean share of the solutions that they find over that of a
+perfect sampler, of puzzles with at most `most` solutions. `refused` is the number of answers that our rules accept and
+CP-SAT refuses. `cp_sat_ms` is the time of CP-SAT for one solution. The run folder receives kinds.json and kinds.csv;
+the same command with that run_dir continues with the interrupted set.
 """
 
 import time
 from random import Random
 
-import hydra
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from tqdm import tqdm
 
 from gram_pyro.evaluation.metrics import ceiling, standard_error
 from gram_pyro.evaluation.tables import rows_markdown
 from gram_pyro.harness.build import choose_device
-from gram_pyro.harness.check_config import check_settings
-from gram_pyro.harness.command import plain_arguments, plain_errors
+from gram_pyro.harness.command import experiment
 from gram_pyro.harness.journal import identity, journal_of
 from gram_pyro.harness.load import Program, build_program, stored_config, weights_file
-from gram_pyro.harness.results import write_json, write_rows
+from gram_pyro.harness.results import write_table
 from gram_pyro.harness.run_folder import open_folder
 from gram_pyro.inference.sampler import sample
 from gram_pyro.tasks.candidates.packed import pack_all, violations
@@ -105,7 +103,8 @@ def measure(name: str, chosen: DictConfig, program: Program, config: DictConfig)
     }
 
 
-def run(config: DictConfig) -> None:
+@experiment
+def main(config: DictConfig) -> None:
     folder = open_folder(config)
     names = list(config.sets) if config.only is None else list(config.only)
     if unknown := [name for name in names if name not in config.sets]:
@@ -117,19 +116,10 @@ def run(config: DictConfig) -> None:
             journal.once(name, lambda name=name: measure(name, config.sets[name], program, config))
             for name in tqdm(names, unit="set")
         ]
-    write_rows(folder / "kinds.csv", rows)
-    write_json(folder / "kinds.json", {"config": OmegaConf.to_container(config, resolve=True), "rows": rows})
+    write_table(folder, "kinds", rows, config)
     print(rows_markdown(rows))
     print(f"\ntables are in {folder}")
 
 
-@hydra.main(version_base=None, config_path="conf", config_name="kinds")
-def main(config: DictConfig) -> None:
-    with plain_errors():
-        check_settings(config)
-        run(config)
-
-
 if __name__ == "__main__":
-    plain_arguments()
     main()

@@ -2,19 +2,19 @@
 
     python experiments/pages.py
 
-experiments/results/tables.yaml says what each table holds; it is written between the lines <!-- table NAME --> and
-<!-- end --> of its page. A row, or a column, names JSON files of that folder, and a column where its number stands in
+experiments/results/tables.yaml defines the tables. A table is written between the lines <!-- table NAME --> and
+<!-- end --> of its page. A row, or a column, names JSON files of that folder, and a column the place of its number in
 them:
 
-    at      keys with '/' between them, {NAME} from the row; of a list of objects a=b&c=d picks one
-    over    another place, to divide by         plus    another place, to add if it is there
+    at      keys separated by '/', with {NAME} from the row; a=b&c=d selects an object of a list
+    over    another place, to divide by         plus    another place, to add if it exists
     times   a factor                            digits  decimals               error   false: not shown
 
-A column that asks for the verdict of K = 20 (word, accuracy, coverage, says) needs rows that name files of GRAM and,
-where it was evaluated apart, `against`: files of the noise it is compared with, one for each of the first seeds.
+A column with the verdict of K = 20 (word, accuracy, coverage, says) needs rows that name files of GRAM and, if the
+baseline was evaluated separately, `against`: the files of the baseline, one for each of the first seeds.
 
-Of several files (training seeds) the mean ± standard error over them is shown; of one, ± what stands in NAME_se beside
-NAME, which is the standard error over puzzles.
+For several files (training seeds) a cell shows their mean ± standard error; for one file, the number NAME ± NAME_se,
+the standard error over puzzles.
 """
 
 import csv
@@ -27,6 +27,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from gram_pyro.evaluation.statistics import over_seeds
+from gram_pyro.evaluation.tables import grid
 from gram_pyro.evaluation.verdict import Seed, verdict
 from gram_pyro.harness.results import read_seed
 
@@ -66,7 +67,7 @@ def find(data: object, place: str) -> float | str:
 
 
 def error_beside(data: object, place: str) -> float | None:
-    """The standard error that a file has for the value at `place`, if it has one: accuracy_se/20 for accuracy/20."""
+    """The standard error of the value at `place` in a file, if it has one: accuracy_se/20 for accuracy/20."""
     *around, name, last = ["", *place.split("/")]
     name, last = (f"{name}_se", last) if last.isdigit() else (name, f"{last}_se")
     try:
@@ -76,7 +77,7 @@ def error_beside(data: object, place: str) -> float | None:
 
 
 def cell(row: Mapping, head: str, column: Mapping | None) -> str:
-    """What stands in the column `head`.  Raises: ValueError if there are no files, or nothing at the place."""
+    """The text of a cell in the column `head`.  Raises: ValueError if there are no files, or nothing at the place."""
     if head in row or column is None:
         return str(row.get(head, ""))
     if "verdict" in column:
@@ -103,7 +104,7 @@ def cell(row: Mapping, head: str, column: Mapping | None) -> str:
 
 
 def of_verdict(row: Mapping, asked: str) -> str:
-    """What the verdict on the runs of a row says; gains are in per cent, one for each seed, ± their standard errors."""
+    """The verdict on the runs of a row, or one part of it; gains in per cent, per seed, ± one standard error."""
     runs = sorted(RESULTS.glob(row["files"]))
     others = sorted(RESULTS.glob(row["against"])) if "against" in row else [None] * len(runs)
     found = [read_seed(run, WIDTH, other) for run, other in zip(runs, others, strict=False)]
@@ -117,12 +118,12 @@ def of_verdict(row: Mapping, asked: str) -> str:
 
 
 def rounded(value: float, digits: int) -> str:
-    """With so many decimals; halves, which floats hardly ever hit, go away from zero."""
+    """A number with `digits` decimals; halves are rounded away from zero."""
     return f"{value + math.copysign(1e-9, value):.{digits}f}"
 
 
 def optional(data: object, place: str) -> float:
-    """The number at a place, or 0."""
+    """The number at a place, or 0 if there is none."""
     try:
         return find(data, place)
     except ValueError:
@@ -132,12 +133,12 @@ def optional(data: object, place: str) -> float:
 def written(table: Mapping) -> str:
     """A table as Markdown."""
     columns, each = table["columns"], table.get("each", {})
-    rows = [[cell(each | row, head, column) for head, column in columns.items()] for row in table["rows"]]
-    return "".join(f"| {' | '.join(line)} |\n" for line in [list(columns), ["---"] * len(columns), *rows])
+    rows = ([cell(each | row, head, column) for head, column in columns.items()] for row in table["rows"])
+    return grid(list(columns), rows) + "\n"
 
 
 def filled(text: str, tables: Mapping[str, Mapping]) -> str:
-    """A page with its tables.  Raises: ValueError if it has places for others than `tables`."""
+    """A page with its tables.  Raises: ValueError if its places are not those of `tables`."""
     there = [name for _, name, _ in TABLE.findall(text)]
     if there != list(tables):
         raise ValueError(f"got a page with the tables {there}; expected {list(tables)}, as tables.yaml has them")
@@ -145,7 +146,7 @@ def filled(text: str, tables: Mapping[str, Mapping]) -> str:
 
 
 def specified() -> dict[str, dict]:
-    """The tables of every page, which is named from the root."""
+    """The tables of every page, by the path of the page from the root."""
     return OmegaConf.to_container(OmegaConf.load(RESULTS / "tables.yaml"))
 
 

@@ -1,41 +1,36 @@
-"""What predicts that an answer is valid, on puzzles with one solution and with several?
+"""Rank predictors of the validity of an answer, on puzzles with one solution and with several.
 
     python experiments/predictors.py checkpoint=sudoku_6x6
     python experiments/predictors.py checkpoint=nqueens_8 num_segments=6
 
-Papers on recursive reasoning take convergence for correctness. Where a puzzle has several solutions, that needs a test:
-predictors are ranked by AUROC, pooled over puzzles and within puzzles (see gram_pyro/evaluation/predictors.py). The run
-folder receives predictors.json, predictors.csv and predictors.png.
+Papers on recursive reasoning use convergence as a sign of correctness. This is a test for puzzles with several
+solutions: predictors are ranked by AUROC, pooled over puzzles and within puzzles (see
+gram_pyro/evaluation/predictors.py). The run folder receives predictors.json, predictors.csv and predictors.png.
 """
 
 import math
 
-import hydra
 import torch
-from omegaconf import DictConfig
 
 from gram_pyro.evaluation.predictors import evidence, observe, pooled, views_agree, within
-from gram_pyro.evaluation.tables import rows_markdown
-from gram_pyro.harness.command import plain_arguments
-from gram_pyro.harness.study import Study, run_study, save_study, say_where
+from gram_pyro.harness.study import Study, study
 from gram_pyro.plots.predictors import predictors_figure
-from gram_pyro.tasks.base import Puzzles, subset, unseen
+from gram_pyro.tasks.base import Puzzles
 
 
 def known(number: float) -> float | None:
-    """None where there is no number: all answers are valid, say."""
+    """The number, or None if it is NaN: if all answers are valid, say."""
     return None if math.isnan(number) else number
 
 
-def judged(study: Study, config: DictConfig, name: str, puzzles: Puzzles) -> list[dict[str, object]]:
-    """A row per predictor, of one set of puzzles."""
-    task, (model, guide, heads), x = study.task, study.program, puzzles.x.to(study.device)
+def judged(study: Study, name: str, puzzles: Puzzles) -> list[dict[str, object]]:
+    """A row per predictor for one set of puzzles."""
+    config, task, (model, guide, heads), x = study.config, study.task, study.program, puzzles.x.to(study.device)
     depth, chunk = config.num_segments, config.chunk
     torch.manual_seed(config.seed)
-    with study.precision:
-        answers, found = observe(model, heads, x, config.num_particles, depth, chunk)
-        found["views"] = views_agree(model, task, x, answers, depth, config.num_views, config.seed, chunk)
-        found["evidence"] = evidence(model, guide, x, answers, depth, config.num_weights, chunk)
+    answers, found = observe(model, heads, x, config.num_particles, depth, chunk)
+    found["views"] = views_agree(model, task, x, answers, depth, config.num_views, config.seed, chunk)
+    found["evidence"] = evidence(model, guide, x, answers, depth, config.num_weights, chunk)
     valid = task.is_solved(puzzles.x, answers.cpu())
     rows = []
     for predictor, score in found.items():
@@ -56,21 +51,12 @@ def judged(study: Study, config: DictConfig, name: str, puzzles: Puzzles) -> lis
     return rows
 
 
-def run(study: Study, config: DictConfig) -> None:
-    rows = []
-    for name, puzzles in unseen(study.task).items():
-        rows += judged(study, config, name, subset(puzzles, config.num_puzzles))
-    save_study(study, config, "predictors", rows)
-    print(rows_markdown(rows))
+@study
+def main(study: Study) -> None:
+    rows = [row for name, puzzles in study.puzzles().items() for row in judged(study, name, puzzles)]
+    study.report("predictors", rows)
     predictors_figure(rows, study.folder / "predictors.png")
-    say_where(study)
-
-
-@hydra.main(version_base=None, config_path="conf", config_name="predictors")
-def main(config: DictConfig) -> None:
-    run_study(config, run)
 
 
 if __name__ == "__main__":
-    plain_arguments()
     main()

@@ -1,11 +1,11 @@
-"""Puzzles that another package makes, and answers that it judges: reasoning-gym, of language models' training.
+"""Use puzzles and the judge of another package: reasoning-gym, made for training language models.
 
     pip install 'gram_pyro[referees]'
     python experiments/referees.py datasets=[n_queens] num_puzzles=500
 
-Shipped weights answer its puzzles; `score_answer` of its data sets judges the text of every answer. The same answers,
-and the same with one cell changed, are judged by our own rules: `disagreements` counts where the two differ. (Of a
-Sudoku, reasoning-gym accepts the one solution that it made the puzzle from.) The run folder receives referees.json and
+Shipped weights answer its puzzles, and `score_answer` of its data sets judges the text of every answer. Our rules judge
+the same answers, and the same with one cell changed; `disagreements` counts where the two judges differ. (For a Sudoku,
+reasoning-gym accepts only the solution from which it made the puzzle.) The run folder receives referees.json and
 referees.csv.
 """
 
@@ -14,18 +14,16 @@ from collections.abc import Callable
 from itertools import combinations
 from typing import Any, NamedTuple
 
-import hydra
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor
 
 from gram_pyro.evaluation.metrics import standard_error
 from gram_pyro.evaluation.tables import rows_markdown
 from gram_pyro.harness.build import choose_device
-from gram_pyro.harness.check_config import check_settings
-from gram_pyro.harness.command import plain_arguments, plain_errors
+from gram_pyro.harness.command import experiment
 from gram_pyro.harness.load import load
-from gram_pyro.harness.results import write_json, write_rows
+from gram_pyro.harness.results import write_table
 from gram_pyro.harness.run_folder import open_folder
 from gram_pyro.inference.sampler import sample
 from gram_pyro.tasks.nqueens.rules import BLANK, QUEEN
@@ -35,7 +33,7 @@ Entry = dict[str, Any]  # a puzzle of reasoning-gym
 
 
 class Dialect(NamedTuple):
-    """How reasoning-gym speaks of a kind of puzzle. Options of its data set and of our task; entry -> cells [L]; and
+    """The format of a kind of puzzle in reasoning-gym: options of its data set and of our task; entry -> cells [L];
     answer [L] -> text."""
 
     options: dict[str, Any]
@@ -45,7 +43,7 @@ class Dialect(NamedTuple):
 
 
 def grid_text(side: int, symbols: Callable[[int], str]) -> Callable[[list[int]], str]:
-    """Rows on lines, cells apart by spaces."""
+    """One row per line, cells separated by spaces."""
     return lambda answer: "\n".join(
         " ".join(map(symbols, answer[start : start + side])) for start in range(0, side * side, side)
     )
@@ -64,13 +62,13 @@ PAIRS = list(combinations(range(VERTICES), 2))
 
 
 def graph(entry: Entry) -> list[int]:
-    """Every pair, 1 or with an edge 2, then the vertices, blank; see gram_pyro/tasks/colouring/task.py."""
+    """Every pair, 1 without and 2 with an edge, then the blank vertices; see gram_pyro/tasks/colouring/task.py."""
     edges = {tuple(sorted(edge)) for edge in entry["metadata"]["puzzle"]["edges"]}
     return [2 if pair in edges else 1 for pair in PAIRS] + [0] * VERTICES
 
 
 def colours(answer: list[int]) -> str:
-    """The vertices' symbols are 3, 4, 5; reasoning-gym's colours 1, 2, 3."""
+    """Our symbols of colours are 3, 4, 5; those of reasoning-gym 1, 2, 3."""
     return json.dumps({str(vertex): symbol - 2 for vertex, symbol in enumerate(answer[len(PAIRS) :])})
 
 
@@ -86,7 +84,7 @@ DIALECTS = {
 
 
 def changed(answers: Tensor, x: Tensor) -> Tensor:
-    """Every answer with one free cell, the first, given another symbol that occurs in free cells.
+    """Every answer with another symbol of free cells in its first free cell.
 
     Shapes: answers [K, B, L], x [B, L], 0 where free.
     """
@@ -101,7 +99,7 @@ def changed(answers: Tensor, x: Tensor) -> Tensor:
 
 
 def referee(name: str, config: DictConfig) -> dict[str, object]:
-    """One data set: how often its judge says that answers are right, and where our rules say otherwise."""
+    """One data set: how often its judge accepts answers, and how often our rules disagree."""
     import reasoning_gym
 
     dialect = DIALECTS[name]
@@ -138,24 +136,16 @@ def referee(name: str, config: DictConfig) -> dict[str, object]:
     }
 
 
-def run(config: DictConfig) -> None:
+@experiment
+def main(config: DictConfig) -> None:
     folder = open_folder(config)
     if unknown := [name for name in config.datasets if name not in DIALECTS]:
         raise ValueError(f"got datasets={unknown}; expected names among {', '.join(DIALECTS)}")
     rows = [referee(name, config) for name in config.datasets]
-    write_rows(folder / "referees.csv", rows)
-    write_json(folder / "referees.json", {"config": OmegaConf.to_container(config, resolve=True), "rows": rows})
+    write_table(folder, "referees", rows, config)
     print(rows_markdown(rows))
     print(f"\ntables are in {folder}")
 
 
-@hydra.main(version_base=None, config_path="conf", config_name="referees")
-def main(config: DictConfig) -> None:
-    with plain_errors():
-        check_settings(config)
-        run(config)
-
-
 if __name__ == "__main__":
-    plain_arguments()
     main()

@@ -3,7 +3,7 @@
     python experiments/release.py checkpoint=runs/.../GRAM.safetensors name=sudoku_6x6
     python experiments/release.py checkpoint=runs/.../GRAM.safetensors name=sudoku +task=sudoku task.n=9
 
-Keeps the moving averages and the configuration, leaves out optimiser and random state, and writes NAME.safetensors and
+It keeps the moving averages and the configuration, drops optimiser and random state, and writes NAME.safetensors and
 NAME.md into `folder`. Weights that serve every size are shipped for a plain `task`, whose size can then be changed; the
 card says what they were trained on. Afterwards `gram_pyro.load("NAME")` gives the program.
 """
@@ -11,22 +11,19 @@ card says what they were trained on. Afterwards `gram_pyro.load("NAME")` gives t
 import json
 from pathlib import Path
 
-import hydra
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from gram_pyro.evaluation.tables import markdown, rows_markdown
-from gram_pyro.harness.check_config import check_settings
-from gram_pyro.harness.checkpoint import read, write
-from gram_pyro.harness.command import plain_arguments, plain_errors
+from gram_pyro.harness.command import experiment
 from gram_pyro.harness.former import complete
 from gram_pyro.harness.load import load_program, weights_file
 from gram_pyro.harness.results import number
+from gram_pyro.storage.tensors import read, write
 
 
 def card(name: str, description: dict, tests: dict, generation: list[dict], task: dict | None) -> str:
-    """What the weights are, how they came about, and what they are worth; task, what they are shipped for if not what
-    they were trained on."""
+    """The card: task, training and results of the weights. Args: task for which they are shipped (None: as trained)."""
     config = description["config"]
     parameters = ", ".join(f"{part} {count}" for part, count in description["parameters"].items())
     before = description.get("before", "") and " after {updates} of {seconds:.0f} seconds".format(
@@ -61,7 +58,7 @@ def card(name: str, description: dict, tests: dict, generation: list[dict], task
 
 
 def without_folders(value: object) -> object:
-    """The same, with the name alone of every file that is given by its place on this machine."""
+    """The value with absolute paths replaced by file names."""
     if isinstance(value, dict):
         return {key: without_folders(below) for key, below in value.items()}
     if isinstance(value, list):
@@ -69,7 +66,8 @@ def without_folders(value: object) -> object:
     return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
-def run(config: DictConfig) -> None:
+@experiment
+def main(config: DictConfig) -> None:
     path, folder = weights_file(config.checkpoint), Path(config.folder)
     tensors, description = read(path)
     results = path.parent / "results.json"
@@ -92,13 +90,5 @@ def run(config: DictConfig) -> None:
     print(f"{folder / config.name}.safetensors, {size:.1f} MiB, and its card")
 
 
-@hydra.main(version_base=None, config_path="conf", config_name="release")
-def main(config: DictConfig) -> None:
-    with plain_errors():
-        check_settings(config)
-        run(config)
-
-
 if __name__ == "__main__":
-    plain_arguments()
     main()

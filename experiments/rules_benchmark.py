@@ -1,4 +1,4 @@
-"""What rules as an input cost: time and memory of the exact-cover core against the size of a puzzle.
+"""Measure the cost of rules as an input: time and memory of the exact-cover core against the size of a puzzle.
 
     python experiments/rules_benchmark.py
     python experiments/rules_benchmark.py 'graphs=[10,100]' sudokus=[]
@@ -10,11 +10,10 @@ with its gradient. The run folder receives rules_benchmark.json, .csv and rules_
 
 from collections.abc import Iterator
 
-import hydra
 import networkx as nx
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor
 from tqdm import tqdm
 
@@ -22,9 +21,8 @@ from gram_pyro.benchmark.clock import take_turns
 from gram_pyro.benchmark.memory import peak
 from gram_pyro.evaluation.tables import rows_markdown
 from gram_pyro.harness.build import choose_device
-from gram_pyro.harness.check_config import check_settings
-from gram_pyro.harness.command import plain_arguments, plain_errors
-from gram_pyro.harness.results import write_json, write_rows
+from gram_pyro.harness.command import experiment
+from gram_pyro.harness.results import write_table
 from gram_pyro.harness.run_folder import open_folder
 from gram_pyro.plots.rules import rules_figure
 from gram_pyro.tasks.candidates.importers import colouring, sudoku
@@ -34,7 +32,7 @@ from gram_pyro.training.precision import autocast
 
 
 def puzzles(config: DictConfig) -> Iterator[tuple[str, int, Tensor]]:
-    """Kind, size and a packed puzzle, [1, W]."""
+    """Kinds, sizes and packed puzzles [1, W]."""
     for n in config.sudokus:
         yield "Sudoku", n, pack_all([sudoku([0] * (n * n))])
     for n in config.graphs:
@@ -43,8 +41,8 @@ def puzzles(config: DictConfig) -> Iterator[tuple[str, int, Tensor]]:
 
 
 def measure(config: DictConfig, device: torch.device) -> list[dict[str, object]]:
-    """A row per puzzle: pairs, milliseconds, and the peak memory beyond what is held before, of a transition and of a
-    step.  A small puzzle may fit in what is held: then it is 0."""
+    """A row per puzzle: pairs, milliseconds, and additional peak memory of a transition and of a step.  The memory of a
+    small puzzle may be 0: it fits into memory that is already held."""
     torch.manual_seed(config.seed)
     embed = instantiate(config.embed, _partial_=True)(num_symbols=3, dim=config.dim).to(device)
     core = instantiate(config.core, _partial_=True)(dim=config.dim, num_cells=1, relations=None).to(device)
@@ -78,19 +76,15 @@ def measure(config: DictConfig, device: torch.device) -> list[dict[str, object]]
     return rows
 
 
-@hydra.main(version_base=None, config_path="conf", config_name="rules_benchmark")
+@experiment
 def main(config: DictConfig) -> None:
-    with plain_errors():
-        check_settings(config)
-        folder = open_folder(config)
-        rows = measure(config, choose_device(config.device))
-        write_rows(folder / "rules_benchmark.csv", rows)
-        write_json(folder / "rules_benchmark.json", {"config": OmegaConf.to_container(config), "rows": rows})
-        rules_figure(rows, folder / "rules_benchmark.png")
-        print(rows_markdown(rows))
-        print(f"\ntable and figure are in {folder}")
+    folder = open_folder(config)
+    rows = measure(config, choose_device(config.device))
+    write_table(folder, "rules_benchmark", rows, config)
+    rules_figure(rows, folder / "rules_benchmark.png")
+    print(rows_markdown(rows))
+    print(f"\ntable and figure are in {folder}")
 
 
 if __name__ == "__main__":
-    plain_arguments()
     main()

@@ -1,4 +1,4 @@
-"""Solve puzzles with shipped weights: every solution found, how many trajectories agree, how sure the model is.
+"""Solve puzzles with shipped weights: all solutions found, the votes for each, and the model's confidence.
 
     python experiments/solve.py puzzle=5..3.6..3..........1........14..2...
     python experiments/solve.py puzzle=3....... save=thinking.gif        # a board of queens
@@ -7,12 +7,12 @@
     python experiments/solve.py puzzle=timetable.yaml   # it states its own rules; or a folder of such files
     python experiments/solve.py graph=myciel3.col colours=3 save=answers.png     # or graph6, or edges 1-2,2-3,1-3
 
-How many solutions there are is said where an exact solver can count them at once; if there are none, nothing is drawn.
-Only answers that obey the rules are shown; their confidence is the mean halt probability of the trajectories that
-agree. While no trajectory is right, `num_particles` others are drawn, until there were `most`; then the puzzle is left
-unanswered, and the exit status is 1. Of a file, the run folder receives solve.jsonl, a line per puzzle as it is done;
-at the end or when interrupted solve.csv and solve.json, a row per solution (an unanswered puzzle has one row with
-none). The same command with that run_dir goes on with the puzzle that was interrupted.
+The number of solutions is printed if an exact solver can count them quickly; if it is 0, nothing is drawn. Only answers
+that obey the rules are shown; their confidence is the mean halt probability of the trajectories that agree. While no
+trajectory is right, `num_particles` others are drawn, up to `most`; then the puzzle is left unanswered, and the exit
+status is 1. For a file, the run folder receives solve.jsonl, a line per finished puzzle; at the end or when interrupted
+solve.csv and solve.json, a row per solution (an unanswered puzzle has one row without). The same command with that
+run_dir continues with the interrupted puzzle.
 """
 
 import shutil
@@ -21,9 +21,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-import hydra
-import pyro
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor
 from tqdm import tqdm
 
@@ -31,11 +29,11 @@ from gram_pyro.app.puzzle import Board, Puzzle, as_text, check_puzzle, shipped_w
 from gram_pyro.app.reading import holds_one, is_file, read_puzzles
 from gram_pyro.app.solution_count import count_solutions, in_words
 from gram_pyro.app.solver import Outcome, open_weights, solve, think
-from gram_pyro.harness.check_config import check_settings
-from gram_pyro.harness.command import plain_arguments, plain_errors
+from gram_pyro.evaluation.tables import rows_markdown
+from gram_pyro.harness.command import experiment
 from gram_pyro.harness.journal import identity, journal_of
 from gram_pyro.harness.load import Program, weights_file
-from gram_pyro.harness.results import write_json, write_rows
+from gram_pyro.harness.results import write_table
 from gram_pyro.harness.run_folder import open_folder
 from gram_pyro.inference.noise import hot_start
 from gram_pyro.tasks.base import Task
@@ -47,9 +45,9 @@ ABSTENTION = "no trajectory found a solution; give a larger most= or num_segment
 
 
 def asked(config: DictConfig) -> tuple[str, str | None]:
-    """The text that came, and the kind of puzzle if that was said.  Raises: ValueError unless there is one."""
-    came = {None: config.puzzle, "queens": config.queens, "graph": config.graph}
-    texts = [(str(text), kind) for kind, text in came.items() if text is not None]
+    """The given text, and its kind of puzzle if stated.  Raises: ValueError unless there is exactly one."""
+    given = {None: config.puzzle, "queens": config.queens, "graph": config.graph}
+    texts = [(str(text), kind) for kind, text in given.items() if text is not None]
     if len(texts) != 1:
         raise ValueError("write one of puzzle=..., queens=... and graph=...")
     return texts[0]
@@ -58,9 +56,9 @@ def asked(config: DictConfig) -> tuple[str, str | None]:
 def open_for(
     puzzles: list[Puzzle], weights: str | None, trust: bool
 ) -> tuple[list[tuple[Puzzle, Task, Program]], list[Path]]:
-    """Every puzzle with its task and program, each loaded once, and their files. Where weights take rules as an input,
-    the puzzle states them.
+    """Every puzzle with its task and program, each loaded once, and their files.
 
+    For weights with the rules as an input, the puzzle has its rules in x.
     Raises: ValueError, with the line, if one does not fit.
     """
     loaded: dict[tuple[str, Board], tuple[Task, Program]] = {}
@@ -82,7 +80,7 @@ def open_for(
 
 
 def answer_text(task: Task, puzzle: Puzzle, answer: Tensor) -> str:
-    """A solution as text: the board; of a graph, its vertices with their colours."""
+    """A solution as text: the board, or the vertices of a graph with their colours."""
     return task.render(puzzle.x, answer) if puzzle.kind == "graph" else task.render(answer)
 
 
@@ -139,18 +137,10 @@ def rows_of(
     return [common | row for row in found or [{"votes": 0, "confidence": None, "solution": None}]]
 
 
-def write_tables(folder: Path, rows: list[dict[str, object]], config: DictConfig) -> None:
-    """Write every row as solve.csv and the same with the configuration as solve.json."""
-    write_rows(folder / "solve.csv", rows)
-    write_json(folder / "solve.json", {"config": OmegaConf.to_container(config, resolve=True), "rows": rows})
-
-
 def print_table(tables: list[list[dict[str, object]]], folder: Path) -> None:
     """A line per puzzle."""
-    print("| " + " | ".join(COLUMNS) + " |\n" + "| --- " * len(COLUMNS) + "|")
-    for table in tables:
-        best = table[0] if table[0]["votes"] else table[0] | {"confidence": "", "solution": "none found"}
-        print("| " + " | ".join(str(best[column]) for column in COLUMNS) + " |")
+    best = [table[0] if table[0]["votes"] else table[0] | {"solution": "none found"} for table in tables]
+    print(rows_markdown(best, COLUMNS))
     solved = sum(table[0]["votes"] > 0 for table in tables)
     print(f"\n{solved} of {len(tables)} puzzles solved; all solutions are in {folder / 'solve.csv'}")
 
@@ -173,9 +163,9 @@ def solve_all(
             for line, (puzzle, *parts) in enumerate(tqdm(puzzles, unit="puzzle"), 1):
                 key = f"{line} {as_text(puzzle, puzzle.x)}"
                 tables.append(journal.once(key, partial(rows, line, puzzle, *parts)))
-            write_tables(folder, [row for table in tables for row in table], config)
+            write_table(folder, "solve", sum(tables, []), config)
     except KeyboardInterrupt:
-        write_tables(folder, [row for table in tables for row in table], config)
+        write_table(folder, "solve", sum(tables, []), config)
         sys.exit(f"interrupted; {len(tables)} puzzles are in {folder}; to continue: the same with run_dir={folder}")
     print_table(tables, folder)
     return all(table[0]["votes"] for table in tables)
@@ -187,7 +177,7 @@ def run(config: DictConfig) -> bool:
     puzzles = read_puzzles(text, kind, config.colours)
     several = len(puzzles) > 1 or (is_file(text) and not holds_one(text))
     if several and config.save is not None:
-        raise ValueError(f"save={config.save} shows one puzzle; write it in place of {text}")
+        raise ValueError(f"got save={config.save} with several puzzles; expected one; write it in place of {text}")
     chosen, weights = open_for(puzzles, config.weights, config.trust)
     hot = {"temperature": config.temperature, "num_hot": config.num_hot, "halt_at": config.halt_at}
     size = (partial(hot_start, **hot), config.num_particles, config.num_segments)
@@ -212,16 +202,11 @@ def run(config: DictConfig) -> bool:
     return solve_all(chosen, weights, size, config)
 
 
-@hydra.main(version_base=None, config_path="conf", config_name="solve")
+@experiment
 def main(config: DictConfig) -> None:
-    pyro.enable_validation(False)
-    with plain_errors():
-        check_settings(config)
-        solved = run(config)
-    if not solved:
+    if not run(config):
         sys.exit(1)
 
 
 if __name__ == "__main__":
-    plain_arguments()
     main()

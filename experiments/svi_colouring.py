@@ -1,4 +1,4 @@
-"""Train GRAM on graph colouring, where one graph has many colourings, and try its claim.
+"""Train GRAM on graph colouring, where a graph has many colourings, and test its claim.
 
     python experiments/svi_colouring.py                        8 vertices, 3 colours
     python experiments/svi_colouring.py task=colouring_10      10 vertices
@@ -7,18 +7,16 @@
 The run folder is that of svi_sudoku.py.
 """
 
-import hydra
 from omegaconf import DictConfig
 
-from gram_pyro.harness.command import plain_arguments
-from gram_pyro.harness.trial import run_trial
+from gram_pyro.harness.claim import Claim
+from gram_pyro.harness.trial import run, trial
 
 
-@hydra.main(version_base=None, config_path="conf", config_name="svi_colouring")
+@trial
 def main(config: DictConfig) -> None:
-    run_trial(config, "svi_colouring")
+    run(config, Claim)
 
 
 if __name__ == "__main__":
-    plain_arguments()
     main()

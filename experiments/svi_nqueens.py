@@ -1,4 +1,4 @@
-"""Train GRAM on N-Queens completion, where most of the difficulty is having several solutions, and try its claim.
+"""Train GRAM on N-Queens completion, whose main difficulty is that there are several solutions, and test its claim.
 
     python experiments/svi_nqueens.py                          8x8, CPU
     python experiments/svi_nqueens.py task.split=input         the paper's split
@@ -7,18 +7,16 @@
 The run folder is that of svi_sudoku.py.
 """
 
-import hydra
 from omegaconf import DictConfig
 
-from gram_pyro.harness.command import plain_arguments
-from gram_pyro.harness.trial import run_trial
+from gram_pyro.harness.claim import Claim
+from gram_pyro.harness.trial import run, trial
 
 
-@hydra.main(version_base=None, config_path="conf", config_name="svi_nqueens")
+@trial
 def main(config: DictConfig) -> None:
-    run_trial(config, "svi_nqueens")
+    run(config, Claim)
 
 
 if __name__ == "__main__":
-    plain_arguments()
     main()

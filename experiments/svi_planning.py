@@ -1,24 +1,23 @@
-"""Train GRAM on planning, where a map has several shortest plans, and try its claim.
+"""Train GRAM on planning, where a map has several shortest plans, and test its claim.
 
     python experiments/svi_planning.py                         6x6 maps
     python experiments/svi_planning.py task=planning_8         8x8 maps
 
-The run folder is that of svi_sudoku.py and, for a recursion, plans.png: what its trajectories answer on unseen maps.
+The run folder is that of svi_sudoku.py and, for a recursion, plans.png: its answers on unseen maps.
 """
 
 from functools import partial
 from pathlib import Path
 
-import hydra
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from gram_pyro.evaluation.evaluate import roll_out
 from gram_pyro.harness.build import choose_device
-from gram_pyro.harness.command import plain_arguments
+from gram_pyro.harness.claim import Claim
 from gram_pyro.harness.load import build_program
-from gram_pyro.harness.trial import run, run_trial
+from gram_pyro.harness.trial import run, trial
 from gram_pyro.inference.sampler import sample
 from gram_pyro.plots.style import plt
 from gram_pyro.tasks.base import Puzzles
@@ -39,8 +38,9 @@ def plans_figure(task: Planning, maps: Puzzles, answers: torch.Tensor, path: Pat
     plt.close(figure)
 
 
-def run_and_draw(config: DictConfig) -> None:
-    run(config)
+@trial
+def main(config: DictConfig) -> None:
+    run(config, Claim)
     if config.get("peer"):  # has no trajectories
         return
     task, folder, device = instantiate(config.task), Path(config.run_dir), choose_device(config.device)
@@ -54,11 +54,5 @@ def run_and_draw(config: DictConfig) -> None:
     plans_figure(task, maps, roll_out(draw, maps, size, depth, config.seed, device)[0].answers, folder / "plans.png")
 
 
-@hydra.main(version_base=None, config_path="conf", config_name="svi_planning")
-def main(config: DictConfig) -> None:
-    run_trial(config, "svi_planning", run_and_draw)
-
-
 if __name__ == "__main__":
-    plain_arguments()
     main()

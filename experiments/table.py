@@ -6,25 +6,23 @@
 Methods without noise need one name per colouring: task=colouring_8_canonical task_name=colouring_8. Rows of other
 samplers come from evaluate.py, with run_dir below the same folder.
 
-Writes table.md and table.csv; widths.md and widths.csv, what 1, 5, 10, 20 trajectories are worth; frontier.png,
-accuracy of one answer against coverage, per task, a curve per trained method if it has rows of several samplers (of
-several temperatures, say: evaluate.py sampler=hot_start sampler.temperature=2 sampler_name="hot 2"); and where the runs
-have numbers per puzzle, pairs.md and pairs.csv, McNemar's test of every two methods on the same puzzles, by the vote of
-their trajectories. Coverage is pooled over (puzzle, solution) rows, as the paper seems to count, and its ceiling is
-that of a perfect sampler on the same puzzles.
+It writes table.md and table.csv; widths.md and widths.csv, metrics of 1, 5, 10, 20 trajectories; frontier.png, accuracy
+of one answer against coverage, per task, with a curve per trained method if it has rows of several samplers (of several
+temperatures, say: evaluate.py sampler=hot_start sampler.temperature=2 sampler_name="hot 2"); and, if the runs have
+numbers per puzzle, pairs.md and pairs.csv, McNemar's test of every two methods on the same puzzles, by the vote of
+their trajectories. Coverage is pooled over (puzzle, solution) rows, as the paper seems to count; its ceiling is that of
+a perfect sampler on the same puzzles.
 """
 
 from itertools import combinations, pairwise
 from pathlib import Path
 
-import hydra
 import torch
 from omegaconf import DictConfig, OmegaConf
 
 from gram_pyro.evaluation.statistics import mcnemar, over_seeds
-from gram_pyro.evaluation.tables import rows_markdown
-from gram_pyro.harness.check_config import check_settings
-from gram_pyro.harness.command import plain_arguments, plain_errors
+from gram_pyro.evaluation.tables import grid, rows_markdown
+from gram_pyro.harness.command import experiment
 from gram_pyro.harness.results import all_updates, differences, number, read_programs, settings_of, write_rows
 from gram_pyro.plots.trial import frontier_figure
 
@@ -44,7 +42,7 @@ INTERVAL = "± is half of a 95 % interval by Student's t over training seeds"
 
 
 def read_run(path: Path, width: int) -> list[dict]:
-    """One row per program and set of unseen puzzles of a finished run: its metrics in per cent, and what it cost."""
+    """One row per program and test set of a finished run: its metrics in per cent, and its cost."""
     rows = []
     for name, program in read_programs(path).items():
         config = program["config"]
@@ -52,20 +50,20 @@ def read_run(path: Path, width: int) -> list[dict]:
         settings = settings_of(program)
         for test, table in program["tests"].items():
             if str(width) not in table["any"]:
-                raise ValueError(f"{path} was not evaluated at width={width}; it has {', '.join(table['any'])}")
+                raise ValueError(f"got width={width}; expected a width of {path}: {', '.join(table['any'])}")
             row = {"task": config["task_name"], "method": method, "puzzles": test, "seed": config["seed"]}
             for column, (metric, at, scale) in METRICS.items():
                 by_width = table[metric]
-                value = by_width.get(str(at or width), by_width[str(width)])  # weighed particles have one width
+                value = by_width.get(str(at or width), by_width[str(width)])  # weighted particles have one width
                 row[column] = scale * number(value)
-            before = program.get("before", {"seconds": 0})  # of the run it started from
+            before = program.get("before", {"seconds": 0})  # of the run from which it started
             row |= {
                 "parameters": sum(program["parameters"].values()),
                 "updates": all_updates(program),
                 "minutes": (before["seconds"] + program["seconds"]) / 60,
                 "device": program["device"],
                 "path": path,
-                "settings": settings | {"evaluate.num_puzzles": [table["num_puzzles"]]},  # not how many were wanted
+                "settings": settings | {"evaluate.num_puzzles": [table["num_puzzles"]]},  # not the number requested
                 "widths": {metric: table[metric] for metric in WIDE},
                 "scores": program.get("per_puzzle", {}).get(test),
             }
@@ -76,7 +74,7 @@ def read_run(path: Path, width: int) -> list[dict]:
 def group(rows: list[dict]) -> dict[tuple[str, str, str], list[dict]]:
     """The rows of every (task, method, puzzles), in order.
 
-    Raises: ValueError if a seed comes twice, or if the seeds of one were trained or evaluated with different settings.
+    Raises: ValueError if a seed occurs twice, or if seeds of a group were trained or evaluated with different settings.
     """
     groups: dict[tuple[str, str, str], list[dict]] = {}
     for row in rows:
@@ -86,20 +84,20 @@ def group(rows: list[dict]) -> dict[tuple[str, str, str], list[dict]]:
             name = "method_name (of evaluate.py: sampler_name)"
             where = f"{before['path']} and {row['path']} are both method {method} on {task}"
             if before["seed"] == row["seed"]:
-                raise ValueError(f"{where} with seed {row['seed']}; take one of them away, or give it a {name}")
+                raise ValueError(f"{where} with seed {row['seed']}; remove one of them, or give it a {name}")
             if differ := differences(before["settings"], row["settings"]):
                 raise ValueError(f"{where} and differ in {', '.join(differ)}; give one of them another {name}")
     return dict(sorted(groups.items()))
 
 
 def columns(name: str, values: list[float | None]) -> dict[str, float | None]:
-    """Mean over seeds, its standard error, and half of its 95 % interval; None of one value."""
+    """Mean over seeds, its standard error, and half of its 95 % interval; None for one value."""
     found = over_seeds([number(value) for value in values])
     return dict(zip((name, f"{name}_se", f"{name}_t95"), found, strict=True))
 
 
 def minutes(rows: list[dict]) -> str:
-    """Of training on each kind of device, the mean over the seeds trained there."""
+    """Minutes of training on each kind of device, the mean over the seeds trained there."""
     spent: dict[str, list[float]] = {}
     for row in rows:
         spent.setdefault(row["device"], []).append(row["minutes"])
@@ -107,7 +105,7 @@ def minutes(rows: list[dict]) -> str:
 
 
 def summarise(groups: dict[tuple[str, str, str], list[dict]], paper: dict) -> list[dict]:
-    """Mean over seeds of every (task, method, puzzles) and its error, with what the paper reports of it."""
+    """Mean over seeds of every (task, method, puzzles) and its error, with the numbers of the paper."""
     table = []
     for (task, method, puzzles), same in groups.items():
         line = {"task": task, "method": method, "puzzles": puzzles, "seeds": len(same)}
@@ -134,7 +132,7 @@ def by_width(groups: dict[tuple[str, str, str], list[dict]]) -> list[dict]:
 
 
 def pairs(groups: dict[tuple[str, str, str], list[dict]]) -> list[dict]:
-    """McNemar's test of every two methods, seed by seed: is the vote of the one right on more of the same puzzles?"""
+    """McNemar's test of every two methods, seed by seed: is the vote of one right on more of the same puzzles?"""
     lines = []
     for (first, ours), (second, theirs) in combinations(groups.items(), 2):
         if (first[0], first[2]) != (second[0], second[2]):
@@ -158,28 +156,25 @@ def shown(line: dict, column: str, digits: int = 2) -> str:
 
 
 def markdown(table: list[dict]) -> str:
-    """The table for people; see INTERVAL."""
-    head = "| task | method | seeds | accuracy % | paper | coverage % | ceiling | paper | macro coverage % | ceiling | "
-    lines = [head + "broken rules | parameters | updates | minutes |", "| --- " * 14 + "|"]
+    """The table as text; see INTERVAL."""
+    rows = []
     for line in table:
-        reported = [line[f"paper_{c}"] for c in ("accuracy", "coverage")]
-        accuracy, coverage = ("" if r is None else f"{r:g}" for r in reported)
-        lines.append(
-            f"| {line['task']}, {line['puzzles']} | {line['method']} | {line['seeds']} | {shown(line, 'accuracy')} | "
-            f"{accuracy} | {shown(line, 'coverage')} | {line['ceiling']:.1f} | {coverage} | "
-            f"{shown(line, 'coverage_macro')} | {line['ceiling_macro']:.1f} | {shown(line, 'broken_rules')} | "
-            f"{line['parameters'] / 1e6:.2f}M | {line['updates']} | {line['minutes']} |"
-        )
-    return "\n".join(lines)
+        accuracy, coverage = ("" if (r := line[f"paper_{c}"]) is None else f"{r:g}" for c in ("accuracy", "coverage"))
+        row = [f"{line['task']}, {line['puzzles']}", line["method"], line["seeds"], shown(line, "accuracy"), accuracy]
+        row += [shown(line, "coverage"), f"{line['ceiling']:.1f}", coverage, shown(line, "coverage_macro")]
+        row += [f"{line['ceiling_macro']:.1f}", shown(line, "broken_rules"), f"{line['parameters'] / 1e6:.2f}M"]
+        rows.append([*row, line["updates"], line["minutes"]])
+    head = ["task", "method", "seeds", "accuracy %", "paper", "coverage %", "ceiling", "paper", "macro coverage %"]
+    return grid([*head, "ceiling", "broken rules", "parameters", "updates", "minutes"], rows)
 
 
 def widths_markdown(table: list[dict]) -> str:
-    """What K trajectories are worth, for people."""
-    lines = ["| task | method | K | " + " | ".join(WIDE[:-1]) + " | ceiling |", "| --- " * (3 + len(WIDE)) + "|"]
+    """The table of metrics by number K of trajectories, as text."""
+    rows = []
     for line in table:
         cells = [shown(line, metric, 3) for metric in WIDE[:-1]] + [f"{line['ceiling']:.3f}"]
-        lines.append(f"| {line['task']}, {line['puzzles']} | {line['method']} | {line['K']} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append([f"{line['task']}, {line['puzzles']}", line["method"], line["K"], *cells])
+    return grid(["task", "method", "K", *WIDE], rows)
 
 
 def write(table: list[dict], text: str, path: Path) -> None:
@@ -189,12 +184,13 @@ def write(table: list[dict], text: str, path: Path) -> None:
 
 
 def curves(table: list[dict]) -> list[dict]:
-    """The same rows as points of a curve per trained method, each with its sampler for a note."""
+    """The rows as points of a curve per trained method, each with its sampler as a note."""
     names = [line["method"].partition(", ") for line in table]
     return [line | {"method": method, "note": note} for line, (method, _, note) in zip(table, names, strict=True)]
 
 
-def run(config: DictConfig) -> None:
+@experiment
+def main(config: DictConfig) -> None:
     files = sorted(Path(config.runs).glob("**/results.json"))
     if not files:
         raise ValueError(
@@ -213,13 +209,5 @@ def run(config: DictConfig) -> None:
     print(f"\n{len(files)} runs; table and figure are in {output}")
 
 
-@hydra.main(version_base=None, config_path="conf", config_name="table")
-def main(config: DictConfig) -> None:
-    with plain_errors():
-        check_settings(config)
-        run(config)
-
-
 if __name__ == "__main__":
-    plain_arguments()
     main()

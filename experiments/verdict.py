@@ -4,19 +4,17 @@
     python experiments/verdict.py runs=[runs/a,runs/b,runs/c]
 
 Results without numbers per puzzle are compared by their means, unpaired, and the line says so. `baselines` names, for
-each run, the results of a recursion without noise that was trained and sampled apart:
+each run, the results of a recursion without noise that was trained and sampled separately:
 
     python experiments/verdict.py runs=[runs/a] baselines=[runs/trm_random_starts]
 """
 
 from pathlib import Path
 
-import hydra
 from omegaconf import DictConfig
 
 from gram_pyro.evaluation.verdict import Seed, verdict_text
-from gram_pyro.harness.check_config import check_settings
-from gram_pyro.harness.command import plain_arguments, plain_errors
+from gram_pyro.harness.command import experiment
 from gram_pyro.harness.results import differences, read_programs, read_seed, settings_of
 
 REPEAT = "repeat the command of each run without rivals.deterministic=null, in another run_dir"
@@ -37,7 +35,7 @@ def check_seeds(runs: list[Path]) -> None:
 
 
 def read(runs: list[Path], baselines: list[Path], width: int) -> list[Seed]:
-    """What every run says.  Raises: ValueError as `check_seeds`, or if only some of them have a baseline."""
+    """The numbers of every run.  Raises: ValueError as `check_seeds`, or if only some of them have a baseline."""
     if baselines and len(baselines) != len(runs):
         raise ValueError(
             f"got {len(baselines)} baselines of {len(runs)} runs; expected one of each; write them in one order"
@@ -50,14 +48,11 @@ def read(runs: list[Path], baselines: list[Path], width: int) -> list[Seed]:
     return [seed for seed in seeds if seed]
 
 
-@hydra.main(version_base=None, config_path="conf", config_name="verdict")
+@experiment
 def main(config: DictConfig) -> None:
-    with plain_errors():
-        check_settings(config)
-        runs = [Path(run) for run in config.runs]
-        print(verdict_text(read(runs, [Path(b) for b in config.baselines], config.width), config.width, REPEAT))
+    runs, baselines = ([Path(path) for path in paths] for paths in (config.runs, config.baselines))
+    print(verdict_text(read(runs, baselines, config.width), config.width, REPEAT))
 
 
 if __name__ == "__main__":
-    plain_arguments()
     main()

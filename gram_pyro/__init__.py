@@ -1,6 +1,6 @@
-"""Generative recursive reasoning (GRAM, arXiv:2605.19376) as an honest Pyro program.
+"""Generative recursive reasoning (GRAM, arXiv:2605.19376) as a Pyro program.
 
-Shapes, everywhere: K particles, B puzzles, T transitions, L cells, D width, V symbols. Tensor functions act on the
+Shapes everywhere: K particles, B puzzles, T transitions, L cells, D width, V symbols. Tensor functions act on the
 trailing [L, D] and accept any leading dims. Sites: u_0.., z_0.., h, l, y; plate: puzzles (dim -1).
 """
 

@@ -1,10 +1,10 @@
-"""The command `gram-pyro`, also `python -m gram_pyro`: the experiments of an installed package, by what they do.
+"""The command `gram-pyro`, also `python -m gram_pyro`: the experiments of an installed package.
 
     gram-pyro evaluate sudoku_6x6 puzzles.csv num_segments=16
     python experiments/evaluate.py checkpoint=sudoku_6x6 task.test=puzzles.csv num_segments=16          is the same
 
-Words are the values of the keys that one always gives, in order; all else is KEY=VALUE, as for the script. Classes of
-your own are found in the folder the command is called in.
+Words are the values of required keys, in order; everything else is KEY=VALUE, as for the script. Your own classes are
+found in the current folder.
 Source: ours.
 """
 
@@ -29,7 +29,8 @@ TASKS = {path.stem.removeprefix("svi_"): path.stem for path in sorted(EXPERIMENT
 
 
 class Command(NamedTuple):
-    """words, as the usage names them; keys they are values of; script, {} being the first word; says, what it does."""
+    """words, as the usage names them; keys, of which they are values; script, with {} for the first word; says, the
+    help text."""
 
     words: str
     keys: tuple[str, ...]
@@ -80,7 +81,7 @@ def usage() -> str:
 
 
 def find(name: str) -> Command:
-    """The command of that name.  Exits with one sentence, and the nearest name, if there is none."""
+    """The command of that name.  Exits with one sentence and the nearest name if it is unknown."""
     if name in OTHERS:
         told = ast.get_docstring(ast.parse((EXPERIMENTS / f"{name}.py").read_text(encoding="utf-8")))
         return Command("", (), name, told.partition("\n\n")[0])
@@ -91,7 +92,7 @@ def find(name: str) -> Command:
 
 
 def help_of(name: str, words: list[str]) -> str:
-    """What a command does, and the options of its script in words."""
+    """The help of a command: what it does, and the options of its script."""
     command = find(name)
     head = " ".join(["usage: gram-pyro", name, *command.words.split(), "[KEY=VALUE ...]"])
     options = explained(CONF, command.script.format(*words, "sudoku"))
@@ -103,7 +104,7 @@ def refuse(sentence: str) -> NoReturn:
 
 
 def translate(name: str, rest: list[str]) -> tuple[str, list[str]]:
-    """The script that `gram-pyro NAME REST` runs, and its arguments.  Exits with one sentence on words it cannot be."""
+    """The script that `gram-pyro NAME REST` runs, and its arguments.  Exits with one sentence on wrong words."""
     command = find(name)
     words = [word for word in rest if not OPTION.fullmatch(word)]
     script = command.script

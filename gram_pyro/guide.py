@@ -1,7 +1,7 @@
-"""The guide q(z_t | u_t, y): a separate network that answers the model's latent sites while the model runs.
+"""The guide q(z_t | u_t, y): a separate network that gives the posterior of every latent while the model runs.
 
-Model and guide run interleaved (pyro.poutine.guide.GuideMessenger), so the recursion is computed once. What an
-objective takes beside a guide is checked in `gram_pyro.training.arguments`.
+Model and guide run interleaved (pyro.poutine.guide.GuideMessenger), so the recursion is computed once. The other
+arguments of an objective are checked in `gram_pyro.training.arguments`.
 """
 
 from abc import abstractmethod
@@ -18,16 +18,16 @@ import gram_pyro.training.arguments  # noqa: F401 - from here on Pyro's objectiv
 from gram_pyro.model import GRAM
 from gram_pyro.networks.core import State
 
-PROGRAM = ("x", "y", "state", "segment")  # what a call of model or guide is given, in this order
+PROGRAM = ("x", "y", "state", "segment")  # the arguments of model and guide, in this order
 
 
 class Guide(AutoMessenger):
-    """Base of all guides; one abstract method, `posterior`. `gram_pyro.contract.check_guide` names what is wrong.
+    """Base of all guides. Subclasses implement `posterior`; `gram_pyro.contract.check_guide` tests them.
 
-    Attributes of a guide must not be named like attributes of the model (embed, core, prior, readout): Pyro's global
+    Attributes of a guide must not have names of attributes of the model (embed, core, prior, readout): Pyro's global
     store keys parameters by name, and a shared name would silently leave one of the two untrained. Use ``q_...``.
 
-    A call is guide(x, y, state, segment), as of the model.
+    Call it as the model: guide(x, y, state, segment).
     """
 
     def __init__(self, model: GRAM) -> None:
@@ -40,12 +40,12 @@ class Guide(AutoMessenger):
     def posterior_in(
         self, segment: int, u: Tensor, y: Tensor, prior: dist.TorchDistribution, t: int
     ) -> dist.TorchDistribution:
-        """The same in a segment of the trajectory, `segment` others before it; here in all alike."""
+        """`posterior` in the segment with this index in its trajectory. By default all segments are alike."""
         return self.posterior(u, y, prior, t)
 
     @property
     def depends_on_segment(self) -> bool:
-        """Whether segments are not all alike, so that one cannot be recorded in place of another."""
+        """Whether the posterior differs between segments. A CUDA graph then needs one recording per segment."""
         return type(self).posterior_in is not Guide.posterior_in
 
     def get_posterior(self, name: str, prior: dist.TorchDistribution) -> dist.TorchDistribution:
@@ -54,33 +54,34 @@ class Guide(AutoMessenger):
         Raises: ValueError if the model was run without a solution y, or if one of prior and posterior is discrete.
         """
         if not name.startswith("z_"):
-            return prior  # the answer itself, where it is not observed
+            return prior  # an answer that is not observed
         given = arguments(*self.args_kwargs)
         if given["y"] is None:
             raise ValueError(
-                "the guide q(z_t | u_t, y) needs a solution and got none: call it as guide(x, y) or guide(x, y, state)"
+                "got no solution y; expected one, for the guide is q(z_t | u_t, y); write guide(x, y) or "
+                "guide(x, y, state)"
             )
         t = int(name.removeprefix("z_"))
         law = self.posterior_in(given["segment"], self.upstream_value(f"u_{t}"), given["y"], prior, t)
         if law.support.is_discrete != prior.support.is_discrete:
             kinds = ["discrete" if part.support.is_discrete else "continuous" for part in (prior, law)]
             raise ValueError(
-                f"the latents of the prior are {kinds[0]} and those of the guide {type(self).__name__} {kinds[1]}, so "
-                "no draw of one is possible under the other; use guide=bootstrap, or a guide of the prior's family"
+                f"got a prior with {kinds[0]} latents and the guide {type(self).__name__} with {kinds[1]} ones; "
+                "expected one kind; write guide=bootstrap, or a guide of the prior's family"
             )
         return law
 
     def _pyro_sample(self, msg: Message) -> None:
         if msg.get("_intervener_id") is not None:
             raise ValueError(
-                f"got poutine.do of {msg['name']!r} around the guide {type(self).__name__}, which would go on from the "
-                "state as it was; expected the model alone; write poutine.do(model, data=...)(x)"
+                f"got poutine.do of {msg['name']!r} around the guide {type(self).__name__}, which would ignore the new "
+                "value; expected the model alone; write poutine.do(model, data=...)(x)"
             )
         super()._pyro_sample(msg)
 
     def _pyro_post_sample(self, msg: Message) -> None:
-        """What the model observes is the model's: whoever traces the guide sees its latents alone. A latent that is
-        conditioned on is observed too, and scored by the prior."""
+        """Hide observed sites from a trace of the guide: they belong to the model. A latent that is conditioned on is
+        observed too, and the prior scores it."""
         if msg["is_observed"] and "prior" in msg["infer"]:
             msg["fn"] = msg["infer"].pop("prior").expand(msg["fn"].batch_shape)
         super()._pyro_post_sample(msg)
@@ -90,14 +91,16 @@ class Guide(AutoMessenger):
                     outer.trace.remove_node(msg["name"])
 
     def final_state(self) -> State:
-        """The state the last call ended in, cut from the graph: where the next segment starts."""
+        """The final state of the last call, detached from the graph. The next segment starts from it."""
         return State(self.upstream_value("h"), self.upstream_value("l")).detach()
 
     @torch.no_grad()
     def kl(self) -> Tensor:
-        """KL(q || p) of every transition of the last call, [T], nats per puzzle; where it has no closed form, the
-        one-sample estimate log q(z) - log p(z). Latents that were conditioned on have none and are left out. An
-        objective that came to it leaves it in ``site["infer"]["kl"]``."""
+        """KL(q || p) of every transition of the last call, [T], nats per puzzle.
+
+        Where there is no closed form it is the one-sample estimate log q(z) - log p(z). Latents that were conditioned
+        on have no KL and are left out. An objective that computed the KL stores it in ``site["infer"]["kl"]``.
+        """
         found = []
         for site in self.trace.nodes.values():
             if site["type"] == "sample" and "prior" in (infer := site["infer"]):
@@ -107,12 +110,12 @@ class Guide(AutoMessenger):
 
 
 def arguments(args: tuple, kwargs: dict[str, object]) -> dict[str, object]:
-    """What a call of the program is given, by name."""
+    """The arguments of a call of model or guide, by name."""
     return {"y": None, "state": None, "segment": 0} | dict(zip(PROGRAM, args, strict=False)) | kwargs
 
 
 def family(law: dist.TorchDistribution) -> str:
-    """What a law is called: Normal for Independent(Normal(...), 2)."""
+    """The name of a law: Normal for Independent(Normal(...), 2)."""
     return family(law.base_dist) if isinstance(law, dist.Independent) else type(law).__name__
 
 

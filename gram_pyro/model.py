@@ -18,14 +18,17 @@ from gram_pyro.priors.base import Prior
 class GRAM(PyroModule):
     """The generative program.
 
-    Args: embed [..., L] -> [..., L, D]; core, prior, readout; num_transitions T per segment; num_grad_steps: how many
-    transitions, counted from the last, carry a gradient through the core (paper: 1).
+    Args: embed [..., L] -> [..., L, D]; core, prior, readout; num_transitions T per segment; num_grad_steps: the number
+    of transitions, counted from the last, that carry a gradient through the core (paper: 1).
 
-    Sites: u_0 .. u_{T-1} (deterministic), z_0 .. z_{T-1} (latent), h and l (deterministic; the state handed on), y.
-    What poutine.do writes to any of them is what the program goes on with; anything that broadcasts to [..., L, D].
+    Sites: u_0 .. u_{T-1} (deterministic), z_0 .. z_{T-1} (latent), h and l (deterministic; the final state), y.
+    poutine.do may replace the value of any of them by a tensor that broadcasts to [..., L, D]; the program goes on with
+    that value.
 
-    Gradients are truncated in the core only: the transitions before the last `num_grad_steps` run it without a graph,
-    while prior and guide get their gradient at every transition. The value of the bound is not changed by that.
+    Gradients are truncated in the core only: the transitions before the last `num_grad_steps` run it without a graph.
+    Prior and guide get their gradient at every transition. Truncation does not change the value of the bound.
+
+    Raises: ValueError unless 1 <= num_grad_steps <= num_transitions.
     """
 
     def __init__(
@@ -40,7 +43,7 @@ class GRAM(PyroModule):
         super().__init__()
         if not 1 <= num_grad_steps <= num_transitions:
             raise ValueError(
-                f"num_grad_steps={num_grad_steps} must be between 1 and num_transitions={num_transitions}: "
+                f"got num_grad_steps={num_grad_steps}; expected a number from 1 to num_transitions={num_transitions}: "
                 "the last transition always carries a gradient"
             )
         self.embed, self.core, self.prior, self.readout = embed, core, prior, readout
@@ -48,7 +51,7 @@ class GRAM(PyroModule):
 
     @property
     def is_deterministic(self) -> bool:
-        """Whether all trajectories of a puzzle are one, and are read alike."""
+        """Whether all trajectories of a puzzle are the same and end in the same answer."""
         return self.has_one_path and not self.readout.answers_at_random
 
     @property
@@ -57,9 +60,9 @@ class GRAM(PyroModule):
         return self.prior.is_point_mass and not self.core.starts_at_random
 
     def forward(self, x: Tensor, y: Tensor | None = None, state: State | None = None, segment: int = 0) -> State:
-        """Run one segment from `state` (the initial state if None) and return the state it ends in.
+        """Run one segment from `state` (None: the initial state) and return the final state.
 
-        Args: segment, how many came before it, for guides; the program is the same in all.
+        Args: segment, its index in the trajectory. Guides may use it; the model is the same in every segment.
         Shapes: x, y [B, L]; state and result [..., B, L, D], any leading particle dims.
         """
         with pyro.plate("puzzles", x.shape[0], dim=-1):
@@ -69,12 +72,12 @@ class GRAM(PyroModule):
 
     @pyro_method
     def reason(self, x: Tensor, state: State | None = None) -> State:
-        """The same segment without its answer: what prior rollouts run."""
+        """Run one segment without drawing an answer. Prior rollouts use this."""
         with pyro.plate("puzzles", x.shape[0], dim=-1):
             return self._transitions(x, state)
 
     def start(self, x: Tensor) -> State:
-        """The initial state of puzzles x [B, L], as a state of its own that may be written to."""
+        """The initial state of puzzles x [B, L], as a copy that may be written to."""
         h, l = self.core.init(self.embed(x))  # noqa: E741
         return State(h.clone(), l.clone())
 
@@ -93,6 +96,6 @@ class GRAM(PyroModule):
 
 
 def recorded(name: str, value: Tensor) -> Tensor:
-    """Record `value` as a site.  Returns: it, or what a handler such as poutine.do wrote in its place; [..., L, D]."""
+    """Record `value` as a site.  Returns: `value`, or its replacement by a handler such as poutine.do; [..., L, D]."""
     found = pyro.deterministic(name, value, event_dim=2)
     return value if found is value else torch.broadcast_tensors(found.to(value), value)[0]

@@ -1,8 +1,8 @@
-"""The guide of a categorical prior: the prior's logits, corrected by what the target says.
+"""The guide of a categorical prior: the prior's logits plus a correction computed from the target.
 
     q(z_t | u_t, y) = prod_groups softmax(logits of p(z_t | u_t) + delta([u_t, e_y])),   delta = 0 at the start
 
-The KL is closed, in nats between masses, and exactly 0 at the start.
+The KL has a closed form, in nats between probability masses, and is exactly 0 at the start.
 """
 
 import pyro.distributions as dist
@@ -26,7 +26,8 @@ class Categorical(Guide):
     def posterior(self, u: Tensor, y: Tensor, prior: dist.TorchDistribution, t: int) -> dist.TorchDistribution:
         if not isinstance(prior, OneHots):
             raise ValueError(
-                f"guide=categorical corrects the logits of prior=categorical, and the prior gave {family(prior)}"
+                f"got a prior that gives {family(prior)}; expected the one-hot latents of prior=categorical, whose "
+                "logits guide=categorical corrects; write prior=categorical, or another guide"
             )
         delta = self.q_net(torch.cat([u, self.q_embed(y).to(u.dtype).expand_as(u)], dim=-1)).to(u.dtype)
         return OneHots(prior.logits + delta.unflatten(-1, prior.logits.shape[-2:]))

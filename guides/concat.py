@@ -15,7 +15,7 @@ from gram_pyro.model import GRAM
 class Concat(Guide):
     """Args: model; dim D; hidden D_h; scale: initial standard deviation (the prior's).
 
-    Source: paper Eq. 12; how y enters is not stated there, concatenation is the choice of its reproductions.
+    Source: paper Eq. 12. The paper does not state how y enters; concatenation is what its reproductions do.
     """
 
     def __init__(self, model: GRAM, dim: int, hidden: int = 64, scale: float = 0.3) -> None:

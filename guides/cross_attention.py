@@ -1,9 +1,9 @@
-"""Cells that look at the whole target: the state of a cell attends to the target cells before the Gaussian is computed.
+"""Every cell sees the whole target: its state attends to all target cells before the Gaussian is computed.
 
     a = softmax(Q u (K (u + e_y))' / sqrt(d)) V e_y,   q(z_t | u_t, y) = N(mu([u_t, e_y + O a]), diag sigma^2(...))
 
-A key carries the state of its cell beside the target, so a query can tell the cells apart. O is zero at the start,
-where this is the concat guide.
+A key contains the state of its cell beside the target, so a query can tell the cells apart. O is zero at the start, so
+the guide starts as the concat guide.
 """
 
 import pyro.distributions as dist

@@ -1,8 +1,8 @@
-"""A guide with a core of its own: it thinks about the target for a transition, so that a latent can code all of it.
+"""A guide with its own core: it runs one transition on the target, so that a latent can encode the whole target.
 
     v = f(e_y, state (u, l_0)),   q(z_t | u_t, y) = N(mu([u_t, v]), diag sigma^2([u_t, v])),   f a core like the model's
 
-Where no part of the state says anything yet, guides that look at one cell of the target can only code it cell by cell.
+At the initial state, a guide that sees one cell of the target per cell can only encode the target cell by cell.
 """
 
 from copy import deepcopy
@@ -17,7 +17,7 @@ from gram_pyro.model import GRAM
 
 
 class Encoder(Guide):
-    """Args: model; dim D; hidden; scale: initial deviation.  The core starts with the weights of the model's.
+    """Args: model; dim D; hidden; scale: initial deviation.  The core starts with the weights of the model's core.
 
     Source: ours.
     """

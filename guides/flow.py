@@ -1,8 +1,8 @@
-"""A guide of any shape: the concat guide's Gaussian, carried through coupling layers that read [u_t, e_y] too.
+"""A guide with a density of any shape: the concat guide's Gaussian, transformed by coupling layers given [u_t, e_y].
 
     z_t = f_{u, y}(eps),  eps ~ N(mu([u_t, e_y]), diag sigma^2([u_t, e_y])),  f the identity at the start
 
-log q is exact. There is no KL in closed form: objective=trace_elbo, or mean_field, which then estimates it.
+log q is exact. The KL has no closed form; use objective=trace_elbo, or mean_field, which then estimates it.
 """
 
 import pyro.distributions as dist

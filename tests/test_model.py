@@ -148,7 +148,7 @@ def test_vectorised_surrogate_charges_what_the_looped_one_charges():
 @pytest.mark.parametrize("call", [(), (None,)])
 def test_guide_without_a_solution(call):
     model, guide = program()
-    with pytest.raises(ValueError, match=r"needs a solution and got none: call it as guide\(x, y\)"):
+    with pytest.raises(ValueError, match=r"got no solution y; expected one, .*; write guide\(x, y\)"):
         guide(batch()[0], *call)
 
 
@@ -163,7 +163,7 @@ def test_guide_takes_y_by_name():
 
 @pytest.mark.parametrize("steps", [0, 4, -1])
 def test_num_grad_steps_out_of_range(steps):
-    with pytest.raises(ValueError, match=rf"num_grad_steps={steps} must be between 1 and num_transitions=3"):
+    with pytest.raises(ValueError, match=rf"got num_grad_steps={steps}; expected a number from 1 to num_transitions=3"):
         program(num_transitions=3, num_grad_steps=steps)
 
 
@@ -176,21 +176,21 @@ def test_num_grad_steps_out_of_range(steps):
     ],
 )
 def test_heads_that_do_not_divide_the_width(mixer, options, advice):
-    with pytest.raises(ValueError, match=rf"dim=20 does not split .* write a dim that is a {advice}"):
+    with pytest.raises(ValueError, match=rf"got dim=20; expected num_heads=.* write a dim that is a {advice}"):
         mixer(20, L, relations(2), **options)
 
 
 def test_relational_attention_without_relations():
-    with pytest.raises(ValueError, match="needs the task's relation matrices, and this task has none"):
+    with pytest.raises(ValueError, match="got a task without relations; expected the relation matrices"):
         RelationalAttention(D, L, None)
 
 
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"free_share": 1.0}, "free_share=1.0 must be at least 0 and below 1"),
+        ({"free_share": 1.0}, "got free_share=1.0; expected 0 or more and below 1"),
         ({"free_share": -0.1}, "free_share=-0.1"),
-        ({"precision": "fp16"}, "precision='fp16' is unknown; write one of auto, bf16, fp32"),
+        ({"precision": "fp16"}, "got precision='fp16'; expected a known one; write auto, bf16, fp32"),
     ],
 )
 def test_train_settings_out_of_range(options, message):

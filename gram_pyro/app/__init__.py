@@ -1,1 +1,1 @@
-"""What `solve.py` and the page share: a puzzle as text, the solver, the trajectories of a puzzle to look at."""
+"""What `solve.py`, the demo page and the command share: puzzles as text, the solver, watched trajectories."""

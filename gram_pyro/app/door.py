@@ -1,9 +1,9 @@
-"""Who may ask a page that runs on this machine, and how many at once.
+"""Access control of a page that runs on this machine.
 
-Host    a name of this machine, or one that the user adds: another name that leads here may be an attacker's
-Origin  of what is posted, the page itself: a browser says so when a page of another site sends something here
-queue   one is served at a time, and so many may wait; the next is told so, with status 503
-gone    a client that leaves before its request is whole is forgotten, without a traceback
+Host    must be a name of this machine, or one that the user adds: another name may be an attacker's (DNS rebinding)
+Origin  of a POST must be the page itself: a browser sends the origin of the page that posts
+queue   one client is served at a time, and a number may wait; others get status 503
+gone    a client that leaves before its request is complete is dropped without a traceback
 """
 
 import asyncio
@@ -25,18 +25,18 @@ EVERYWHERE = ("", "0.0.0.0")
 
 
 def door(host: str, more: Iterable[str] = ()) -> list[Middleware]:
-    """What stands before a page that listens on `host`; `more` are names it is asked by beside those of this machine.
+    """The middleware of a page that listens on `host`; `more` are further names besides those of this machine.
 
-    Raises: ValueError if `more` is no list of names.
+    Raises: ValueError if `more` is not a list of names.
     """
     if isinstance(more, str) or not all(isinstance(name, str) and "*" not in name for name in more):
-        raise ValueError(f"hosts={more} came; write a list of names, as in hosts=[box.example.org]")
+        raise ValueError(f"got hosts={more}; write a list of names, as in hosts=[box.example.org]")
     names = {"localhost", "127.0.0.1", socket.gethostname() if host in EVERYWHERE else host, *more}
     return [Middleware(TrustedHostMiddleware, allowed_hosts=sorted(names)), Middleware(SameOrigin)]
 
 
 class SameOrigin:
-    """Refuses, with status 403, what a page of another site sends. Programs send no Origin and are let through."""
+    """Refuses requests from pages of other sites with status 403. Programs send no Origin and pass."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -51,19 +51,19 @@ class SameOrigin:
 
 
 class Queue:
-    """Turns, one at a time in the order of asking; `most` may have one or wait for it.
+    """Turns, one at a time in order of arrival; at most `most` clients have a turn or wait.
 
-    Raises: ValueError if that is no number of clients.
+    Raises: ValueError unless `most` is a whole number, 1 or more.
     """
 
     def __init__(self, most: int) -> None:
         if type(most) is not int or most < 1:
-            raise ValueError(f"queue={most} came; write a whole number, 1 or more")
+            raise ValueError(f"got queue={most}; write a whole number, 1 or more")
         self.most, self.waiting, self.lock = most, 0, asyncio.Lock()
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Wait for a turn.  Raises: HTTPException 503 if too many do so already."""
+        """Wait for a turn.  Raises: HTTPException 503 if too many wait already."""
         if self.waiting >= self.most:
             raise HTTPException(503, f"{self.waiting} others came before; ask again later", {"Retry-After": "10"})
         self.waiting += 1
@@ -75,5 +75,5 @@ class Queue:
 
 
 def forget(request: Request, problem: ClientDisconnect) -> Response:
-    """What is answered to a client that has left."""
+    """The answer to a client that has left."""
     return Response(status_code=GONE)

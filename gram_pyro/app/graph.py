@@ -1,8 +1,8 @@
-"""A graph to colour as people type it.
+"""Graphs to colour, as text.
 
     G?zTb_                   graph6, or sparse6
-    1-2,2-3,1-3              its edges; vertices are counted from 1, and there are as many as the largest
-    FILE                     .g6, .s6, .col (DIMACS), .edges (an edge a line) or .csv with a column graph6
+    1-2,2-3,1-3              its edges; vertices are counted from 1, up to the largest number
+    FILE                     .g6, .s6, .col (DIMACS), .edges (one edge per line) or .csv with a column graph6
 Source: ours.
 """
 
@@ -20,11 +20,11 @@ from gram_pyro.tasks.colouring.task import EDGE
 from gram_pyro.tasks.files import kind_of
 
 EDGES = re.compile(r"\d+-\d+(\s*,\s*\d+-\d+)*")
-FILES = {".g6", ".s6", ".col", ".edges"}  # whose name alone tells that they hold graphs
+FILES = {".g6", ".s6", ".col", ".edges"}  # suffixes of graph files
 
 
 def is_graph(text: str) -> bool:
-    """Whether a text is a graph, and nothing else that is typed."""
+    """Whether a text is a graph, and no other kind of puzzle."""
     if EDGES.fullmatch(text.strip()):
         return True
     with suppress(ValueError):
@@ -37,7 +37,7 @@ def is_graph_file(path: str) -> bool:
 
 
 def read_graph(text: str, colours: int) -> Puzzle:
-    """Raises: ValueError if it is no graph of two vertices or more, or colours is no number of them."""
+    """The graph of a text.  Raises: ValueError unless it has two vertices or more, and colours are 1 to 35."""
     text = text.strip()
     if not EDGES.fullmatch(text):
         return as_puzzle(decode("graph", text), colours)
@@ -52,12 +52,12 @@ def read_graph(text: str, colours: int) -> Puzzle:
 
 
 def read_graph_file(path: Path, colours: int) -> list[Puzzle]:
-    """Raises: ValueError as `graphs_in` and `as_puzzle`."""
+    """The graphs of a file.  Raises: ValueError as `graphs_in` and `as_puzzle`."""
     return [as_puzzle(graph, colours) for graph in graphs_in(path)]
 
 
 def as_puzzle(graph: nx.Graph, colours: int) -> Puzzle:
-    """A graph whose vertices are blank; names that are numbers are put in order.
+    """A graph with blank vertices; vertices with numbers as names are sorted.
 
     Raises: ValueError as `read_graph`.
     """
@@ -65,7 +65,7 @@ def as_puzzle(graph: nx.Graph, colours: int) -> Puzzle:
     if n < 2:
         raise ValueError(f"got a graph on {n} vertices; expected 2 or more")
     if type(colours) is not int or not 1 <= colours <= 35:
-        raise ValueError(f"colours={colours} came; write a whole number from 1 to 35")
+        raise ValueError(f"got colours={colours}; write a whole number from 1 to 35")
     if all(str(name).isdecimal() for name in names):
         names.sort(key=int)
     pairs = [EDGE if graph.has_edge(*pair) else EDGE - 1 for pair in combinations(names, 2)]

@@ -1,6 +1,6 @@
-"""An answer that comes in lines of JSON, {"done": 0, "of": N}, ..., {"done": N, "of": N}, outcome, as the work goes on.
+"""A response in lines of JSON while the work goes on: {"done": 0, "of": N}, ..., {"done": N, "of": N}, outcome.
 
-Who leaves is noticed at the next step of the work, which then ends; the turn ends with it. Source: ours.
+If the client leaves, the work and its turn end at its next step. Source: ours.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ Note = Callable[[int], None]
 
 
 class Left(Exception):
-    """Nobody waits for the outcome any more."""
+    """The client has left."""
 
 
 class Lines(Response):
-    """`work(note)` in a thread, one at a time; it calls `note` with the number of steps it has done of `steps`.
+    """Runs `work(note)` in a thread, one at a time. The work calls `note` with the number of steps done, of `steps`.
 
     Raises: HTTPException 503 if too many wait already.
     """
@@ -32,7 +32,7 @@ class Lines(Response):
 
     def __init__(self, request: Request, queue: Queue, work: Callable[[Note], Any], steps: int) -> None:
         super().__init__()
-        del self.headers["content-length"]  # nobody knows it yet
+        del self.headers["content-length"]  # not known yet
         self.request, self.queue, self.work, self.steps = request, queue, work, steps
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -47,7 +47,7 @@ class Lines(Response):
                 await write(outcome, more=False)
 
     async def _outcome(self, write: Callable) -> Any:
-        """What the work comes to, its steps written meanwhile; None if the client has left."""
+        """The outcome of the work; its steps are written meanwhile. None if the client has left."""
         loop, steps, left = asyncio.get_running_loop(), asyncio.Queue(), False
 
         def note(done: int) -> None:

@@ -1,16 +1,16 @@
-"""The shipped weights as a table, and what is known of each.
+"""The shipped weights as a table, and their cards.
 
 Source: ours.
 """
 
 from gram_pyro.app.puzzle import describe
 from gram_pyro.harness.build import build_task
-from gram_pyro.harness.checkpoint import read
 from gram_pyro.harness.load import released, serves_every_size, stored_config, weights_file
+from gram_pyro.storage.tensors import read
 
 
 def table() -> str:
-    """A line per shipped weights: their name, what they are for, parameters of the model, where they are."""
+    """A line per shipped weights: name, task, parameters of the model, size; and their folder."""
     lines = [f"{'name':20}{'for':36}{'parameters':>10}  size"]
     for name in released():
         config = stored_config(name)
@@ -22,5 +22,5 @@ def table() -> str:
 
 
 def card(name: str) -> str:
-    """What is known of shipped weights.  Raises: ValueError, with the names there are, if none have that name."""
+    """The card of shipped weights.  Raises: ValueError, with the known names, if the name is unknown."""
     return weights_file(name).with_suffix(".md").read_text(encoding="utf-8").strip()

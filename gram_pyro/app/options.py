@@ -1,4 +1,4 @@
-"""What the options of an experiment are, in words: the comments of its configuration, and the choices of its groups.
+"""Help for the options of an experiment, from the comments of its configuration and the choices of its groups.
 
     num_particles: 64      # trajectories        ->        num_particles=64        trajectories
 Source: ours.
@@ -16,12 +16,12 @@ INDENT, WIDTH = 26, 110
 
 
 def explained(folder: Path, name: str) -> str:
-    """The options of the configuration `name` in `folder`, one a paragraph: KEY=DEFAULT and what it means."""
+    """The options of the configuration `name` in `folder`, one per paragraph: KEY=DEFAULT and its meaning."""
     return "\n".join(_entry(option, words) for option, words in [*settings(folder, name), *groups(folder, name)])
 
 
 def settings(folder: Path, name: str) -> Iterator[tuple[str, str]]:
-    """KEY=DEFAULT of every line that has a comment, and the comment; also of the configurations it is made of."""
+    """KEY=DEFAULT and the comment of every line that has one, including the configurations it is composed of."""
     path: list[str] = []
     for line in (folder / f"{name}.yaml").read_text(encoding="utf-8").splitlines():
         if not (found := LINE.fullmatch(line)):
@@ -35,7 +35,7 @@ def settings(folder: Path, name: str) -> Iterator[tuple[str, str]]:
 
 
 def groups(folder: Path, name: str) -> Iterator[tuple[str, str]]:
-    """GROUP=DEFAULT of every group of choices, and all there are."""
+    """GROUP=DEFAULT of every group, and all its choices."""
     for choice in _defaults(folder, name):
         if isinstance(choice, str) and choice != "_self_":
             yield from groups(folder, choice)

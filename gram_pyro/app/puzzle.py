@@ -1,6 +1,6 @@
-"""A puzzle as people type it, and back.
+"""Puzzles as text, in both directions.
 
-    sudoku   5..3.6..3...    row by row, '.' or 0 for a blank, A, B, ... from 10 on; the size is that of the text
+    sudoku   5..3.6..3...    row by row, '.' or 0 for a blank, A, B, ... from 10 on; the length gives the size
     queens   3.......        for every row the column of its queen, from 0, or '.'
     graph    see `gram_pyro.app.graph`
     rules    YAML, which states its own rules, see `gram_pyro.tasks.candidates.text`
@@ -45,7 +45,7 @@ SUDOKU_RECIPES = {
 
 
 class Board(NamedTuple):
-    """What weights are for: kind, a key of TASKS; side n, or n vertices and so many colours."""
+    """A kind of board: kind, a key of TASKS; side n, or n vertices and a number of colours."""
 
     kind: str
     n: int
@@ -66,8 +66,8 @@ OWN_WEIGHTS_ARE_BETTER = {Board("sudoku", 4), Board("sudoku", 6)}  # than those 
 
 
 class Puzzle(NamedTuple):
-    """kind and side n of the board (of a graph, vertices and colours); cells x [L] int64, as its task has them; of one
-    that states its rules, these and where it was read."""
+    """kind and side n of the board (of a graph, vertices and colours); cells x [L] int64, as in its task; the rules and
+    the name of a puzzle that states its own."""
 
     kind: str
     n: int
@@ -85,13 +85,13 @@ class Puzzle(NamedTuple):
 
 
 def one_of(choices: Iterable) -> str:
-    """1, 2 or 3."""
+    """The choices as text: 1, 2 or 3."""
     *most, last = map(str, choices)
     return f"{', '.join(most)} or {last}" if most else last
 
 
 def read_sudoku(text: str) -> Puzzle:
-    """A Sudoku.  Raises: ValueError on a length that is no board, or a character that is no digit of it."""
+    """A Sudoku.  Raises: ValueError on a wrong length, or a character that is not a digit of the board."""
     sides = {n * n: n for n in DEFAULT_BOXES}
     cells = tidy(text)
     if len(cells) not in sides:
@@ -102,7 +102,7 @@ def read_sudoku(text: str) -> Puzzle:
 def read_queens(text: str) -> Puzzle:
     """A board: 2 where a queen is given, 0 elsewhere.
 
-    Raises: ValueError on a number of rows that cannot be, a column outside the board, or queens that attack each other.
+    Raises: ValueError on a wrong number of rows, a column outside the board, or queens that attack each other.
     """
     text = tidy(text)
     n = len(text)
@@ -138,7 +138,7 @@ def of_rules(rules: CandidatePuzzle, name: str = "puzzle") -> Puzzle:
 
 
 def with_rules(puzzle: Puzzle) -> Puzzle:
-    """The same puzzle with its rules stated."""
+    """The puzzle with its rules as an input."""
     if puzzle.kind == "rules":
         return puzzle
     name = as_text(puzzle, puzzle.x)
@@ -153,8 +153,8 @@ READERS: dict[str, Callable[[str], Puzzle]] = {"sudoku": read_sudoku, "queens": 
 
 
 def as_text(puzzle: Puzzle, cells: Tensor) -> str:
-    """Clues, or an answer that obeys the rules, [L], as they would be typed: a graph as graph6, its answer as
-    the colour of every vertex; where rules are stated the name of the puzzle, and what is in."""
+    """Clues, or a right answer, [L], as text: a graph as graph6, its answer as the colour of every vertex; a puzzle
+    that states its own rules as its name, its answer in words."""
     if puzzle.kind == "rules":
         return puzzle.name if len(cells) == len(puzzle.x) else answer_in_words(puzzle.rules, cells)
     if puzzle.kind == "graph":
@@ -167,7 +167,7 @@ def as_text(puzzle: Puzzle, cells: Tensor) -> str:
 
 
 def answer_in_words(rules: CandidatePuzzle, answer: Tensor) -> str:
-    """The symbols row by row where each is one character and there is a grid, else CELL=SYMBOL for every cell."""
+    """The symbols row by row if there is a grid and each is one character, else CELL=SYMBOL for every cell."""
     symbols = WrittenPuzzle(rules).symbols(answer)
     if rules.grid and max(map(len, rules.symbols)) == 1:
         return "".join(symbols)
@@ -192,18 +192,18 @@ def as_graph6(puzzle: Puzzle) -> str:
 def check_puzzle(puzzle: Puzzle, task: Task) -> None:
     """Raises: ValueError if the task is of another kind or size, or two clues contradict each other."""
     if board_of(task) != puzzle.board:
-        raise ValueError(f"a {puzzle} came, and these weights are for another task or size: {describe(task)}")
+        raise ValueError(f"got a {puzzle}; expected a puzzle of these weights, which are for {describe(task)}")
     if puzzle.kind == "sudoku":
         task.geometry.check_clues(puzzle.x.tolist())
 
 
 def describe(task: Task) -> str:
-    """What a task is, in words."""
+    """A task in words."""
     return str(board_of(task) or type(task).__name__)
 
 
 def board_of(task: Task) -> Board | None:
-    """What a task is for; None if it is of no kind that is typed."""
+    """The board of a task; None if its puzzles have no text form."""
     kinds = [kind for kind, family in TASKS.items() if isinstance(task, family)]
     return Board(kinds[0], task.n, getattr(task, "colours", 0)) if kinds else None
 
@@ -220,9 +220,9 @@ def best_weights(board: Board) -> str | None:
 
 
 def shipped_weights(puzzle: Puzzle) -> str:
-    """The same for a puzzle; those of every kind where no others are for it.
+    """As `best_weights`, for a puzzle; if it has none, the weights for all kinds.
 
-    Raises: ValueError, with the boards that have weights and how to train some, if none.
+    Raises: ValueError, with the boards that have weights and how to train some, if there are none.
     """
     name = best_weights(puzzle.board) or best_weights(ANY_RULES)
     if name is None:
@@ -231,7 +231,7 @@ def shipped_weights(puzzle: Puzzle) -> str:
 
 
 def no_weights(board: Board, there: Iterable[Board]) -> str:
-    """The sentence for a board that nothing was trained on; `there` are those that something was."""
+    """The sentence for a board without weights; `there` are the boards that have some."""
     n = board.n
     if board.kind == "rules":
         recipe = "train constraints"

@@ -1,10 +1,10 @@
-"""Which puzzles a command line asks for.
+"""The puzzles of a command line.
 
-    PUZZLE            of a kind that its symbols tell: a graph; a board of queens has 10 at most, a Sudoku more
+    PUZZLE            its symbols tell the kind: a graph; a board of queens has at most 10 symbols, a Sudoku more
     PUZZLE;PUZZLE     several
-    FILE, @FILE, -    all of a file, or of the standard input
-    FOLDER            all of the files in it
-    YAML              a puzzle that states its rules, also as the text itself
+    FILE, @FILE, -    all puzzles of a file, or of the standard input
+    FOLDER            all puzzles of the files in it
+    YAML              a puzzle that states its own rules, as text
 Source: ours.
 """
 
@@ -29,25 +29,25 @@ RULES = re.compile(rf"""^[\s{{]*["']?({"|".join(KEYS)})["']?\s*:""", re.MULTILIN
 
 
 def is_file(text: str) -> bool:
-    """Whether a text is the name of a file or folder and no puzzle."""
+    """Whether a text is the name of a file or folder, not a puzzle."""
     return bool(NAMED_AS_A_FILE.fullmatch(text)) or (len(text) < 256 and bool(text.strip(".")) and Path(text).exists())
 
 
 def states_rules(text: str) -> bool:
-    """Whether a text is a puzzle that states its rules, or would be one."""
+    """Whether a text is, or is meant as, a puzzle that states its own rules."""
     return bool(RULES.search(text))
 
 
 def holds_one(text: str) -> bool:
-    """Whether a text is the name of a file for one puzzle."""
+    """Whether a text is the name of a file of one puzzle."""
     return is_file(text) and kind_of(Path(text.removeprefix("@"))) in TEXTS
 
 
 def read_puzzles(text: str, kind: str | None = None, colours: int = COLOURS) -> list[Puzzle]:
-    """The puzzles of a text or file; kind, sudoku, queens or graph, or None where the symbols tell; graphs are to be
-    coloured with so many colours.
+    """The puzzles of a text or file.
 
-    Raises: FileNotFoundError; ValueError, with the line, on anything that is no puzzle, and on a file that holds none.
+    Args: kind, sudoku, queens or graph, or None if the symbols tell; colours of graphs.
+    Raises: FileNotFoundError; ValueError, with the line, on anything that is not a puzzle, and on an empty file.
     """
     if is_file(text) and Path(text).is_dir():
         return read_folder(kind, Path(text), colours)
@@ -59,7 +59,7 @@ def read_puzzles(text: str, kind: str | None = None, colours: int = COLOURS) -> 
 
 
 def reader(kind: str | None, text: str, colours: int) -> Callable[[str], Puzzle]:
-    """What reads a puzzle of a kind; of the kind that its symbols tell if that is None."""
+    """The reader of a kind of puzzle; if it is None, of the kind that the symbols of the text tell."""
     if kind is None and states_rules(text):
         return READERS["rules"]
     if kind == "graph" or (kind is None and is_graph(text)):
@@ -71,16 +71,16 @@ def read_folder(kind: str | None, folder: Path, colours: int) -> list[Puzzle]:
     """The puzzles of all files of a folder.  Raises: as `read_file`; ValueError if there is no file of puzzles."""
     files = sorted(file for file in folder.iterdir() if NAMED_AS_A_FILE.fullmatch(file.name))
     if not files:
-        raise ValueError(f"the folder {folder} holds no file of puzzles; write the name of one that does")
+        raise ValueError(f"got the folder {folder} without a file of puzzles; write the name of one that has some")
     return [puzzle for file in files for puzzle in read_file(kind, str(file), colours)]
 
 
 def read_file(kind: str | None, path: str, colours: int = COLOURS) -> list[Puzzle]:
     """The puzzles of a text file, or of the column question of a .csv or .jsonl, see `gram_pyro.tasks.sudoku.files`; or
-    graphs, see `gram_pyro.app.graph`; or one that states its rules, in YAML. Boards of queens and graphs stand one a
-    line where they are asked for.
+    graphs, see `gram_pyro.app.graph`; or one in YAML that states its own rules. With kind queens or graph there is one
+    puzzle per line.
 
-    Raises: FileNotFoundError; ValueError, with the line, on anything that is no puzzle, and on a file that holds none.
+    Raises: FileNotFoundError; ValueError, with the line, on anything that is not a puzzle, and on an empty file.
     """
     try:
         file = locate(path)
@@ -98,7 +98,7 @@ def read_file(kind: str | None, path: str, colours: int = COLOURS) -> list[Puzzl
 
 
 def read_boards(kind: str | None, file: Path, colours: int) -> Iterator[Puzzle]:
-    """The puzzles of a file of texts.  Raises: ValueError, with the line, on anything that is no puzzle."""
+    """The puzzles of a text file.  Raises: ValueError, with the line, on anything that is not a puzzle."""
     for place, text, _ in read_records(file, grids=kind not in ("queens", "graph")):
         try:
             yield reader(kind, text, colours)(text)

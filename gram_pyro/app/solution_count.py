@@ -1,4 +1,4 @@
-"""How many solutions a puzzle has, where an exact solver can tell in a second or so.
+"""The number of solutions of a puzzle, if an exact solver finds it in about a second.
 
 Source: ours.
 """
@@ -31,7 +31,7 @@ def count_solutions(puzzle: Puzzle, task: Task) -> int | None:
         nonlocal guesses
         guesses += 1
         if guesses > MOST_GUESSES:
-            digits.clear()  # no branch is entered any more
+            digits.clear()  # enters no more branches
 
     geometry = task.geometry
     found = sum(1 for _ in islice(geometry.search(geometry.planes(puzzle.x.tolist()), note), MOST + 1))
@@ -39,17 +39,17 @@ def count_solutions(puzzle: Puzzle, task: Task) -> int | None:
 
 
 def count_colourings(puzzle: Puzzle) -> int | None:
-    """The same for a graph, up to renaming of the colours."""
+    """The number of colourings of a graph, up to renaming of the colours."""
     pairs = puzzle.n * (puzzle.n - 1) // 2
     found = colourings((puzzle.x[:pairs] == EDGE).tolist(), puzzle.n, puzzle.colours)
     try:
         return sum(1 for _ in islice(found, MOST + 1))
-    except ValueError:  # it takes too many steps
+    except ValueError:  # too many steps
         return None
 
 
 def count_of_rules(rules: CandidatePuzzle) -> int | None:
-    """The same where rules are stated: the exact referee counts, or a search where OR-tools is not installed."""
+    """As `count_solutions`, for a puzzle that states its rules: by the exact referee, or without OR-tools a search."""
     try:
         from gram_pyro.tasks.candidates.referee import Referee  # an extra
     except ImportError:

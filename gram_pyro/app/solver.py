@@ -1,10 +1,10 @@
-"""Solve one puzzle: K trajectories, the distinct answers among theirs that obey the rules, and how sure they are.
+"""Solve one puzzle: run K trajectories, and collect the distinct right answers with their confidence.
 
-    votes(y) = number of trajectories that answer y              weight(y) = sum_k w_k [y_k = y], w normalised
-    confidence(y) = mean halt probability of those
+    votes(y) = number of trajectories with answer y              weight(y) = sum_k w_k [y_k = y], w normalised
+    confidence(y) = mean halt probability of these
     entropy_i = -sum_v f_iv log f_iv,  f_iv = sum_k w_k [y_ki = v]                 of cell i, nats; y canonical
 
-What solve.py prints and the demo page shows. Source: ours.
+solve.py prints them, and the demo page shows them. Source: ours.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ from gram_pyro.training.precision import AUTO, autocast
 
 
 class Solution(NamedTuple):
-    """An answer [L] that obeys the rules; trajectories that gave it, their weight, their mean halt probability."""
+    """A right answer [L]; the number of its trajectories, their weight, and their mean halt probability."""
 
     answer: Tensor
     votes: int
@@ -38,11 +38,11 @@ class Solution(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What K trajectories found for one puzzle.
+    """The results of K trajectories for one puzzle.
 
-    answers [K, L]; right [K] bool, whether each obeys the rules; halt [K], probabilities; weight [K], normalised;
-    depth [K], segments run; entropy [L], of every cell, nats; solutions, distinct ones, by votes: none if it abstains;
-    earlier, trajectories that were drawn before these K, none of them right.
+    answers [K, L]; right [K] bool, by the rules; halt [K], probabilities; weight [K], normalised; depth [K], segments
+    run; entropy [L], of every cell, nats; solutions, distinct and sorted by votes, none if it abstains; earlier, the
+    number of trajectories drawn before these K, none of them right.
     """
 
     answers: Tensor
@@ -56,13 +56,14 @@ class Outcome(NamedTuple):
 
 
 def open_weights(weights: str | Path, board: Board | None = None, trust: bool = False) -> tuple[Task, Program]:
-    """The task and program of shipped weights, or of a .safetensors file; for boards like `board` if they serve these.
+    """The task and program of shipped weights, or of a .safetensors file; for boards like `board` if they serve them.
 
     Raises: as `load`.
     """
     config = stored_config(weights, trust)
     task = build_task(config, {})
-    serves = board is not None and (serves_every_size(config) or board.kind == "graph")  # vertices have no place
+    # Of a graph, no weight depends on the number of vertices.
+    serves = board is not None and (serves_every_size(config) or board.kind == "graph")
     if serves and isinstance(task, TASKS[board.kind]) and task.n != board.n:
         task = build_task(config, {"n": board.n})
     return task, build_program(config, task, weights)
@@ -71,7 +72,7 @@ def open_weights(weights: str | Path, board: Board | None = None, trust: bool = 
 def draw(
     program: Program, x: Tensor, sampler: Sampler, num_particles: int, num_segments: int, **options: Any
 ) -> Trajectories:
-    """K trajectories of puzzles x [B, L]; `options` are the sampler's.  Raises: ValueError, as the sampler."""
+    """K trajectories of puzzles x [B, L]; `options` are those of the sampler.  Raises: ValueError, as the sampler."""
     with autocast(AUTO, x.device):
         return sampler(program.model, x, num_particles, num_segments, heads=program.heads, **options)
 
@@ -88,8 +89,8 @@ def solve(
     seed: int = 0,
     **options: Any,
 ) -> Outcome:
-    """Run K trajectories of puzzle x [L], options as for `draw`, and judge them by the rules; K others as long as none
-    is right, until there were `most`."""
+    """Run K trajectories of puzzle x [L], options as for `draw`, and judge them by the rules. While none is right, K
+    others are run, up to `most` in all."""
     check_sizes(num_particles, num_segments)
     torch.manual_seed(seed)
 
@@ -115,7 +116,7 @@ def think(
     note: Callable[[int], None] = lambda _: None,
     **options: Any,
 ) -> tuple[Outcome, Thoughts]:
-    """K trajectories, watched: all are in memory at once. After every segment `note` is called with their number."""
+    """K watched trajectories, all in memory together. After every segment `note` is called with its number."""
     torch.manual_seed(seed)
     with Watch(program, x, note) as watch:
         found = draw(program, x[None], sampler, num_particles, num_segments, chunk=num_particles, **options)
@@ -123,7 +124,7 @@ def think(
 
 
 def judge(task: Task, x: Tensor, found: Trajectories) -> Outcome:
-    """What trajectories of one puzzle x [L], sampled with heads, are worth."""
+    """The outcome of trajectories of one puzzle x [L], sampled with heads."""
     answers, halt, weight = found.answers[:, 0], found.halt[:, 0], normalise(found.log_weights.double())[:, 0]
     right = task.is_solved(x, answers)
     distinct, label = task.canonical(answers[right]).unique(dim=0, return_inverse=True)

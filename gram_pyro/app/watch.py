@@ -1,6 +1,6 @@
-"""Watching trajectories think: a Pyro handler that reads the state at the end of every segment.
+"""Watch trajectories: a Pyro handler that reads the state at the end of every segment.
 
-Any sampler can be watched, for all run the same program:
+It works with every sampler, for all run the same program:
 
     with Watch(program, x) as watch:
         found = sampler(program.model, x[None], num_particles, num_segments, chunk=num_particles)
@@ -24,7 +24,7 @@ from gram_pyro.networks.core import State
 class Thoughts(NamedTuple):
     """K trajectories of one puzzle after every segment.
 
-    Shapes: answers [N, K, L] int64, what each would answer; halt [N, K], the halt head's probability that it is right.
+    Shapes: answers [N, K, L] int64, of each state; halt [N, K], the halt head's probability that the answer is right.
     """
 
     answers: Tensor
@@ -32,8 +32,8 @@ class Thoughts(NamedTuple):
 
 
 class Watch(Messenger):
-    """Sees answers and halt probabilities of the rows in flight, all of one puzzle x [L]; sites h, l end a segment, and
-    `note` is called with the number of those that have ended."""
+    """Records answers and halt probabilities of the running rows, all of one puzzle x [L]. The sites h, l end a
+    segment; then `note` is called with the number of finished segments."""
 
     def __init__(self, program: Program, x: Tensor, note: Callable[[int], None] = lambda _: None) -> None:
         super().__init__()
@@ -51,18 +51,18 @@ class Watch(Messenger):
             self.note(len(self.halt))
 
     def replay(self, found: Trajectories) -> Thoughts:
-        """What was seen, as the past of the K trajectories that came out; N is the longest of them.
+        """The recorded values as the history of the K final trajectories; N is the length of the longest.
 
-        Raises: ValueError if the sampler resampled and halted, which hides who continued from whom.
+        Raises: ValueError if the sampler both resampled and halted, which hides the ancestors.
         """
         follow = halted if found.history is None else resampled
         return Thoughts(*(follow(seen, found) for seen in (self.answers, self.halt)))
 
 
 def halted(seen: Sequence[Tensor], found: Trajectories) -> Tensor:
-    """A trajectory that halts leaves the rows in flight, and stays as it was.  Returns: [N, K, ...].
+    """A halted trajectory leaves the running rows and keeps its values.  Returns: [N, K, ...].
 
-    Of a deterministic recursion there is one row, which stands for all.
+    A deterministic recursion has one row, which is copied for all.
     """
     depth = found.depth[:, 0]
     frame = seen[0].expand(len(depth), *seen[0].shape[1:])
@@ -75,7 +75,7 @@ def halted(seen: Sequence[Tensor], found: Trajectories) -> Tensor:
 
 
 def resampled(seen: Sequence[Tensor], found: Trajectories) -> Tensor:
-    """A trajectory that was resampled has the past of the one it continued from.  Returns: [N, K, ...]."""
+    """A resampled trajectory has the history of its ancestor.  Returns: [N, K, ...]."""
     ancestors = found.history.ancestors[:, :, 0]
     if [len(rows) for rows in seen] != [ancestors.shape[1]] * len(ancestors):
         raise ValueError("a sampler that resamples cannot be watched while it halts; leave out halt_at")

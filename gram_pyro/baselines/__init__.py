@@ -1,1 +1,1 @@
-"""Generative models without a recursion, on the same puzzles: what GRAM is compared with."""
+"""Generative models without recursion, trained on the same puzzles, for comparison with GRAM."""

@@ -1,7 +1,7 @@
 """An autoregressive transformer: p(y | x) = prod_i p(y_i | x, y_<i), cells in reading order.
 
-The network reads 2 L tokens: x, which all see, then y shifted by one, each of which sees x and what is before it.
-Drawing keeps the keys and values of what was read, so that every token passes through the network once.
+The network reads 2 L tokens: x, then y shifted by one. Every token sees x; a token of y also sees the tokens before it.
+Drawing keeps the keys and values of tokens, so that every token passes through the network once.
 """
 
 import torch
@@ -21,7 +21,7 @@ class Memory:
         self.num_tokens, self.length = num_tokens, 0
 
     def extend(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Read on.  Returns: the keys and values of all tokens so far."""
+        """Add tokens.  Returns: the keys and values of all tokens so far."""
         if self.length == 0:
             shape = (*k.shape[:-2], self.num_tokens, k.shape[-1])
             self.k, self.v = k.new_empty(shape), v.new_empty(shape)
@@ -31,8 +31,7 @@ class Memory:
 
 
 class MaskedBlock(nn.Module):
-    """A block of layers.py that attends to the tokens before its own where there is a `memory` of them, and else where
-    `bias` [S, S] is not -inf."""
+    """A block as in layers.py with masked attention: to the tokens in `memory`, or where `bias` [S, S] is not -inf."""
 
     compiles = ("forward",)
 
@@ -74,7 +73,7 @@ class Autoregressive(Peer):
         self.register_buffer("bias", bias, persistent=False)
 
     def forward(self, x: Tensor, before: Tensor) -> Tensor:
-        """Logits of y_1 .. y_S, clues kept.  Shapes: x [B, L]; before [B, S - 1], the cells known -> [B, S, V]."""
+        """Logits of y_1 .. y_S, with clues fixed.  Shapes: x [B, L]; before [B, S - 1], cells of y -> [B, S, V]."""
         sequence = torch.cat([x, self.start_of(x), before], 1)
         length = sequence.shape[1]
         h = self.embed(sequence, 0)
@@ -96,14 +95,14 @@ class Autoregressive(Peer):
         return torch.cat(y[1:], 1)
 
     def read(self, tokens: Tensor, place: int, memories: list[Memory]) -> Tensor:
-        """Logits after each of the tokens [B, S] at `place`, which see each other and what is in memory: [B, S, V]."""
+        """Logits after each of the tokens [B, S] from position `place`, given each other and memory: [B, S, V]."""
         h = self.embed(tokens, place)
         for block, memory in zip(self.blocks, memories, strict=True):
             h = block(h, 0.0, memory)
         return self.logits(h).float()
 
     def start_of(self, x: Tensor) -> Tensor:
-        """The token that y begins with, [B, 1]."""
+        """The first token of y, [B, 1]."""
         return x.new_full((len(x), 1), self.num_symbols)
 
     def embed(self, tokens: Tensor, place: int) -> Tensor:

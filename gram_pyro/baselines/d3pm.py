@@ -1,11 +1,11 @@
-"""Discrete diffusion with uniform noise (D3PM): cells are redrawn at random step by step, the network goes back.
+"""Discrete diffusion with uniform noise (D3PM): cells are randomised step by step; the network reverses the steps.
 
     q(y_t | y_{t-1}) = a_t [y_t = y_{t-1}] + (1 - a_t) / V,     A_t = a_1 ... a_t, from A_0 = 1 to A_N = 0
     p(y_{t-1} | y_t) ~ q(y_t | y_{t-1}) (A_{t-1} p(y_0 | x, y_t) + (1 - A_{t-1}) / V)
-    -log p(y | x) <= sum_t E_q KL(q(y_{t-1} | y_t, y_0) || p(y_{t-1} | y_t)),   a cell apart from the others
+    -log p(y | x) <= sum_t E_q KL(q(y_{t-1} | y_t, y_0) || p(y_{t-1} | y_t)),   cell by cell
 
-Source: Austin et al. 2021 (arXiv:2107.03006), cosine schedule, without its auxiliary loss: what is minimised is the
-bound. The paper's baseline has 1000 steps. Conditioning by adding the embedding of x.
+Source: Austin et al. 2021 (arXiv:2107.03006), cosine schedule, without its auxiliary loss: the loss is the bound.
+The paper's baseline has 1000 steps. The embedding of x is added to that of y.
 """
 
 from collections.abc import Callable
@@ -50,7 +50,7 @@ class D3PM(Peer):
     ) -> None:
         super().__init__(num_cells, num_symbols)
         if num_steps < 1:
-            raise ValueError(f"num_steps={num_steps} must be at least 1: without a step nothing is drawn")
+            raise ValueError(f"got num_steps={num_steps}; expected 1 or more, the steps of drawing")
         self.num_steps = num_steps
         self.clue = embed(num_symbols=num_symbols, dim=dim)
         self.answer = self.clue.for_target()
@@ -66,20 +66,20 @@ class D3PM(Peer):
         return self.readout(State(h, h), x).base_dist.probs.to(self.kept.dtype)
 
     def back(self, clean: Tensor, y: Tensor, t: Tensor) -> Tensor:
-        """The law of y_{t-1} given y_t, where y_0 follows `clean`.  Shapes: [B, L, V], [B, L], [B] -> [B, L, V]."""
+        """The law of y_{t-1} given y_t if y_0 has law `clean`.  Shapes: [B, L, V], [B, L], [B] -> [B, L, V]."""
         stays, before = (self.kept[t] / self.kept[t - 1])[:, None, None], self.kept[t - 1][:, None, None]
         arrives = stays * F.one_hot(y, self.num_symbols) + (1 - stays) / self.num_symbols
         law = arrives * (before * clean + (1 - before) / self.num_symbols)
         return law / law.sum(-1, keepdim=True)
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
-        # Steps spread over 1 .. N within the batch: the same expectation with less noise.
+        # The steps of a batch are spread evenly over 1 .. N: the same expectation with less noise.
         place = torch.rand(1, device=x.device) + torch.arange(len(x), device=x.device) / len(x)
         t = ((place % 1) * self.num_steps).long().clamp(max=self.num_steps - 1) + 1
         return self.num_steps * self.divergence(x, y, t).mean()
 
     def divergence(self, x: Tensor, y: Tensor, t: Tensor) -> Tensor:
-        """KL(q(y_{t-1} | y_t, y_0) || p(y_{t-1} | y_t)) at one draw of y_t, [B], nats: step t's term of the bound."""
+        """KL(q(y_{t-1} | y_t, y_0) || p(y_{t-1} | y_t)) at one draw of y_t, [B], nats: the term of step t."""
         noisy = torch.rand(y.shape, device=y.device) >= self.kept[t][:, None]
         seen = torch.where(noisy, torch.randint_like(y, self.num_symbols), y)
         q = self.back(F.one_hot(y, self.num_symbols), seen, t)

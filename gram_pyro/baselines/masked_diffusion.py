@@ -1,8 +1,8 @@
-"""Masked diffusion (MDLM): cells are masked at a random rate and the network fills them in; sampling unmasks by steps.
+"""Masked diffusion (MDLM): the network fills in cells masked at a random rate; sampling unmasks them step by step.
 
     -log p(y | x) <= E_{t ~ U(0, 1)} 1/t sum_{i masked} -log p(y_i | x, y_unmasked),   each cell masked with prob. t
 
-Source: Sahoo et al. 2024 (arXiv:2406.07524), linear schedule; conditioning by adding the embedding of x.
+Source: Sahoo et al. 2024 (arXiv:2406.07524), linear schedule. The embedding of x is added to that of y.
 """
 
 import torch
@@ -35,18 +35,18 @@ class MaskedDiffusion(Peer):
     ) -> None:
         super().__init__(num_cells, num_symbols)
         if num_steps < 1:
-            raise ValueError(f"num_steps={num_steps} must be at least 1: without a step no cell is filled in")
+            raise ValueError(f"got num_steps={num_steps}; expected 1 or more, the steps of sampling")
         self.num_steps, self.mask = num_steps, num_symbols
         self.clue, self.answer = TokenEmbedding(num_symbols, dim), TokenEmbedding(num_symbols + 1, dim)
         self.net = Blocks(dim, num_cells, relations, mixer, num_layers, hidden)
         self.logits = Linear(dim, num_symbols)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Logits of every cell, clues kept.  Shapes: x [..., L], y [..., L] with V for a masked cell -> [..., L, V]."""
+        """Logits of every cell, with clues fixed.  Shapes: x [..., L]; y [..., L], V where masked -> [..., L, V]."""
         return clamp(self.logits(self.net(self.clue(x) + self.answer(y))).float(), x)
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
-        # Rates spread over (0, 1) within the batch: the same expectation with less noise (low-discrepancy sampler).
+        # The rates of a batch are spread evenly over (0, 1): the same expectation with less noise.
         rows = torch.arange(len(x), device=x.device)
         rate = ((torch.rand(1, device=x.device) + rows / len(x)) % 1).clamp(min=1e-3)[:, None]
         masked = torch.rand(x.shape, device=x.device) < rate

@@ -40,7 +40,7 @@ class PeerTrainer(Learner):
         return {"loss": total}
 
     def loss(self, batch: Batch, part: Part) -> Tensor:
-        """A part's share of the loss, with noise of its own (in several parts, not the noise of the whole)."""
+        """A part's share of the loss. Of several parts each draws its own noise, not that of the whole batch."""
         rows = part.of(len(batch.x))
         x, y = batch.x[rows], batch.y[rows]
         alone = nullcontext() if part.count == 1 else own_noise(part, x.device)

@@ -57,12 +57,12 @@ class VAE(Peer):
         return dist.Normal(loc, F.softplus(raw) + 1e-3).to_event(1)
 
     def prior(self, like: Tensor) -> dist.TorchDistribution:
-        """p(z), for the rows of `like` [B, ...]."""
+        """p(z) for the rows of `like` [B, ...]."""
         zero = self.to_latent.weight.new_zeros(len(like), self.num_latents)
         return dist.Normal(zero, 1.0).to_event(1)
 
     def decode(self, x: Tensor, z: Tensor) -> State:
-        """The state that p(y | x, z) is read from.  Shapes: x [B, L], z [..., B, num_latents]."""
+        """The state from which the readout gives p(y | x, z).  Shapes: x [B, L], z [..., B, num_latents]."""
         e = self.clue(x)
         h = self.decoder(e + self.from_latent(z).unflatten(-1, e.shape[-2:])).to(z.dtype)
         return State(h, h)
@@ -76,7 +76,7 @@ class VAE(Peer):
         return self.readout.answer(self.decode(x, self.prior(x).sample()), x)
 
     def log_weights(self, x: Tensor, y: Tensor, num_particles: int) -> Tensor:
-        """log p(y, z | x) / q(z | x, y) of K draws, [K, B], nats: `evidence.bound` makes ELBO and IWAE of them."""
+        """log p(y, z | x) / q(z | x, y) of K draws, [K, B], nats; `evidence.bound` computes ELBO and IWAE from them."""
         q, p = self.posterior(x, y), self.prior(x)
         z = q.sample((num_particles,))
         return self.readout(self.decode(x, z), x).log_prob(y) + p.log_prob(z) - q.log_prob(z)

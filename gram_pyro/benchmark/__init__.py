@@ -1,1 +1,1 @@
-"""What the program costs: seconds, memory, and the share of the machine it uses. One measurement per file."""
+"""The cost of the program: seconds, memory, and the share of the machine that it uses. One measurement per file."""

@@ -1,4 +1,4 @@
-"""Times as medians over repeats of ways that take turns, so that a slow moment of the machine hits all of them."""
+"""Median times over repeats. The ways to compare take turns, so that a slow moment of the machine affects all."""
 
 import statistics
 import time
@@ -9,7 +9,7 @@ import torch
 
 
 class Line(NamedTuple):
-    """A line of the table: a way of doing something, and how it compares with the first way of its group."""
+    """A line of the table: a way of doing something, its value, and the ratio to the first way of its group."""
 
     group: str
     way: str
@@ -19,7 +19,7 @@ class Line(NamedTuple):
 
 
 def now(device: torch.device) -> float:
-    """Seconds. On one CPU thread those of this process alone, for the machine may be shared."""
+    """Seconds; on one CPU thread, process time, for the machine may be shared."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif torch.get_num_threads() == 1:

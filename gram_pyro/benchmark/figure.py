@@ -11,7 +11,7 @@ COLUMNS = 3
 
 
 def benchmark_figure(lines: Sequence[Line], path: Path) -> None:
-    """One panel per group of lines; the number beside a bar is its ratio to what it is compared with (orange)."""
+    """One panel per group of lines; the number beside a bar is its ratio to the first bar (orange)."""
     groups = [(name, list(members)) for name, members in groupby(lines, lambda line: line.group)]
     rows = -(-len(groups) // COLUMNS)
     heights = [max(len(m) for _, m in groups[COLUMNS * r : COLUMNS * r + COLUMNS]) + 3 for r in range(rows)]

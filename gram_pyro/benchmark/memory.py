@@ -1,6 +1,6 @@
-"""Peak memory, in MiB: of a GPU what its tensors take, of a CPU what the whole process takes.
+"""Peak memory in MiB. On a GPU, allocated tensor memory; on a CPU, resident memory of the process.
 
-Linux forgets the peak of a process when told so (/proc/self/clear_refs), so that one process can have many peaks.
+Linux can reset the peak of a process (/proc/self/clear_refs), so that one process can measure many peaks.
 """
 
 import ctypes
@@ -22,8 +22,8 @@ def peak(work: Callable[[], object], device: torch.device) -> float:
         work()
         return torch.cuda.max_memory_allocated(device) / 2**20
     if sys.platform != "linux":
-        raise OSError(f"peak memory is read from /proc, which {sys.platform} has not; write memory=null")
-    ctypes.CDLL(None).malloc_trim(0)  # what was freed before does not count
+        raise OSError(f"peak memory is read from /proc, which {sys.platform} does not have; write memory=null")
+    ctypes.CDLL(None).malloc_trim(0)  # memory freed earlier does not count
     Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
     work()
     status = Path("/proc/self/status").read_text(encoding="utf-8")

@@ -1,8 +1,8 @@
-"""Which share of the machine's rate of matrix products the core reaches, forward, without a gradient.
+"""The core's speed as a share of the machine's speed of matrix products, forward, without a gradient.
 
     share = (floating-point operations of the core / its seconds) / (2 n^3 / seconds of a product of n x n matrices)
 
-Both are measured in the same run, taking turns; the operations of the core are those of its matrix products alone.
+Both are measured in the same run, in turns. Only matrix products count as operations of the core.
 """
 
 from collections.abc import Callable

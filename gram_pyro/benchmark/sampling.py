@@ -1,6 +1,6 @@
-"""How many segments of trajectories are sampled per second, by depth and width, halted or not; and what SMC adds.
+"""Segments sampled per second, by depth and width, with and without halting; and the cost of SMC.
 
-A halted trajectory counts for all the segments that were asked for: that is what halting saves.
+A halted trajectory counts for all requested segments, to show what halting saves.
 """
 
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ def measure_smc(
     warmup: int,
     repeats: int,
 ) -> list[Line]:
-    """Milliseconds of K trajectories per puzzle: plain, resampled once, and along the way, by the halt head."""
+    """Milliseconds of K trajectories per puzzle: plain, resampled once, and after every segment, by the halt head."""
     potential = halt(task, program.heads)
     ways = {
         "ancestral": partial(sample, program.model, x, width, depth, heads=program.heads),

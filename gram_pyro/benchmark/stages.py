@@ -1,4 +1,4 @@
-"""Where the time of training goes: the seconds of every stage of a trajectory, while it is trained."""
+"""The time of training: seconds of every stage of a trajectory."""
 
 import statistics
 from collections import defaultdict
@@ -16,7 +16,7 @@ BATCH, REST = "a batch: puzzles, symmetries", "all else"
 
 
 class Stopwatch:
-    """Seconds by stage. A stage within another stops the clock of the outer one, so that all add up to the whole."""
+    """Seconds by stage. An inner stage stops the clock of the outer one, so that stages add up to the whole."""
 
     def __init__(self, device: torch.device) -> None:
         self.device, self.seconds = device, defaultdict(float)
@@ -24,7 +24,7 @@ class Stopwatch:
         self.since = now(device)
 
     def turn(self) -> None:
-        """Give the time since the last turn to the innermost stage."""
+        """Add the time since the last turn to the innermost stage."""
         time = now(self.device)
         self.seconds[self.running[-1] if self.running else REST] += time - self.since
         self.since = time
@@ -51,8 +51,8 @@ class Stopwatch:
 
 @contextmanager
 def watched(trainer: Trainer, device: torch.device) -> Iterator[Stopwatch]:
-    """A stopwatch that runs while the trainer works, until the context ends. On a GPU every turn of it waits for the
-    kernels before, which costs time of its own; of a segment that is recorded nothing would be seen."""
+    """A stopwatch around the stages of a trainer, within this context. On a GPU every turn waits for the kernels before
+    it, which takes time too. It cannot look into a recorded segment."""
     model, guide, watch = trainer.model, trainer.guide, Stopwatch(device)
     stages = (
         (model.embed, "forward", "embedding"),
@@ -77,7 +77,7 @@ def watched(trainer: Trainer, device: torch.device) -> Iterator[Stopwatch]:
 def measure_stages(
     way: str, trainer: Trainer, batches: Iterator[Batch], warmup: int, repeats: int, device: torch.device
 ) -> list[Line]:
-    """Medians over trajectories, each with a batch drawn for it; the ratio of a stage is its share of the whole."""
+    """Medians over trajectories, each with its own batch. The ratio of a stage is its share of the whole."""
     seconds: dict[str, list[float]] = defaultdict(list)
     for repeat in range(warmup + repeats):
         with watched(trainer, device) as watch:

@@ -1,6 +1,6 @@
-"""A training step through Pyro against the same maths by hand in PyTorch, and the guide in one pass against two.
+"""A training step with Pyro against the same maths by hand in PyTorch, and the guide in one pass against two.
 
-    one pass   the guide answers the model's latent sites while it runs: the recursion is computed once
+    one pass   the guide gives the latents while the model runs: the recursion is computed once
     two passes the guide runs first, then the model is replayed against its trace: the recursion is computed twice
 
 Both ways update the same modules. Forward, backward, clipping, AdamW and EMA are in both.
@@ -104,11 +104,11 @@ def check_same_maths(trainer: Trainer, batch: Batch, seed: int) -> None:
         torch.manual_seed(seed)
         losses[way] = loss_of(trainer, way, batch).item()
     if max(losses.values()) - min(losses.values()) > 1e-3 * max(map(abs, losses.values())):
-        raise ValueError(f"the losses {losses} are not the same maths")
+        raise ValueError(f"got the losses {losses}; expected equal ones, of the same maths")
 
 
 def measure_step(trainer: Trainer, batch: Batch, warmup: int, repeats: int) -> list[Line]:
-    """Raises: ValueError, as above."""
+    """Milliseconds of a step by every way.  Raises: as `check_same_maths`."""
     check_same_maths(trainer, batch, 0)
     ways = {way: lambda way=way: trainer.step(loss_of(trainer, way, batch)) for way in WAYS}
     seconds = take_turns(ways, warmup, repeats, batch.x.device)

@@ -1,14 +1,16 @@
-"""What every prior, guide, core and task keeps to, checked in seconds; a mistake is named in one sentence.
+"""The contracts of priors, guides, cores and tasks, checked in seconds. One sentence names a mistake.
 
     check_prior(MyPrior(dim=16))                  check_guide(partial(MyGuide, dim=16))
     check_core(partial(MyCore, mixer=mixer))      check_task(MyTask())
 
-    z_t ~ a law with batch [..., B] and event [L, D], any leading dims, on all of R^(L x D) or on discrete points of it;
-    draws and densities finite, also at u = 0 and |u| ~ 1000, and of u's dtype under bf16 autocast; a function of
-    (u, t), for a guide of (u, y, t), puzzle by puzzle; every parameter gets a gradient. A core is a function of the
-    state, puzzle by puzzle. A task's lists of solutions, its judge and its symmetries agree, and tests are unseen.
+    Prior, guide: the law of z_t has batch [..., B] and event [L, D], with any leading dimensions. Its support is all of
+    R^(L x D), or discrete points of it. Draws and densities are finite, also at u = 0 and |u| ~ 1000, and have the
+    dtype of u under bf16 autocast. The law is a function of (u, t), or (u, y, t) for a guide, for every puzzle
+    independently. Every parameter gets a gradient.
+    Core: a function of the state, for every puzzle independently.
+    Task: its lists of solutions, judge and symmetries agree, and test puzzles are unseen.
 
-What is checked is a float32 copy on the CPU, or a task itself; the random state is left as it was.  Source: ours.
+The checks run on a float32 copy on the CPU, or on the task itself. They do not change the random state.  Source: ours.
 """
 
 from gram_pyro.contract.cores import check_core

@@ -8,15 +8,16 @@ from torch import Tensor, nn
 from gram_pyro.contract.laws import DIM, LEADING, NUM_CELLS, NUM_PUZZLES, ContractError, close, laboratory
 from gram_pyro.networks.core import Core, State
 
-NUM_STEPS = 2  # transitions in a row, so that what the second reads of the first gets a gradient
+NUM_STEPS = 2  # transitions in a row, so that parameters which act through the next transition get a gradient
 
 
 def check_core(make: Callable[..., Core], relations: object = None, num_cells: int = NUM_CELLS) -> None:
-    """Check a core, given as what builds it from (dim, num_cells, relations): a partial that lacks these alone.
+    """Check a core, given as a function make(dim, num_cells, relations), such as a partial of its class.
 
-    The core has width 16 and, unless others come, 4 cells on a 2 x 2 board whose relations are rows and columns.
-    States have the shape of e, are finite and of its dtype under bf16 autocast; a function of (e, state), cell by cell
-    of the leading dims, that writes nothing; every parameter gets a gradient; methods named in `compiles` trace whole.
+    The core has width 16 and, by default, 4 cells on a 2 x 2 board whose relations are rows and columns. Checked are:
+    states have the shape of e, are finite, and have its dtype under bf16 autocast; they are a function of (e, state),
+    independently for every index of the leading dimensions; no method writes to its input or to a buffer; every
+    parameter gets a gradient; torch.compile traces the methods named in `compiles` in one graph.
 
     Raises: ContractError, with the first mistake found.
     """
@@ -35,13 +36,13 @@ def check_core(make: Callable[..., Core], relations: object = None, num_cells: i
 
 
 def rows_and_columns() -> Tensor:
-    """Which cells of a 2 x 2 board share a row, a column, [2, 4, 4] bool."""
+    """Which cells of a 2 x 2 board share a row or a column, [2, 4, 4] bool."""
     row, column = torch.arange(NUM_CELLS) // 2, torch.arange(NUM_CELLS) % 2
     return torch.stack([line[:, None] == line for line in (row, column)])
 
 
 def calls(core: Core, e: Tensor, state: State) -> Iterator[tuple[str, State]]:
-    """Every method, and the state that it gives.  Raises: ContractError where anything is raised."""
+    """Every method and the state that it returns.  Raises: ContractError if a method raises anything."""
     methods = {
         "predict(e, state)": lambda: core.predict(e, state),
         "perturb(state, z)": lambda: core.perturb(state, state.l),
@@ -52,14 +53,14 @@ def calls(core: Core, e: Tensor, state: State) -> Iterator[tuple[str, State]]:
             found = call()
         except Exception as error:
             raise ContractError(
-                f"{type(core).__name__}: {what} fails where e has shape {list(e.shape)}; expected any dims "
-                f"before [L, D] to do ({type(error).__name__}: {str(error).splitlines()[0]})"
+                f"{type(core).__name__}: {what} fails where e has shape {list(e.shape)}; expected it to accept any "
+                f"dims before [L, D] ({type(error).__name__}: {str(error).splitlines()[0]})"
             ) from error
         yield what, found
 
 
 def check_states(name: str, core: Core, e: Tensor, state: State) -> None:
-    """Shapes, finite numbers, dtype."""
+    """Check shapes, finite numbers and dtypes."""
     for size in (1, 0, 1000):
         for what, found in calls(core, size * e, State(size * state.h, size * state.l)):
             if not isinstance(found, State) or {found.h.shape, found.l.shape} != {e.shape}:
@@ -67,7 +68,7 @@ def check_states(name: str, core: Core, e: Tensor, state: State) -> None:
                 raise ContractError(f"{name}: got {shapes} from {what}; expected a State of h and l {list(e.shape)}")
             if not all(torch.isfinite(part).all() for part in found):
                 raise ContractError(
-                    f"{name}: {what} is not finite where e and h are up to {size * 4} in size; expected finite states; "
+                    f"{name}: {what} is not finite where |e| and |h| are up to {size * 4}; expected finite states; "
                     "write normalise(...)"
                 )
     with torch.autocast("cpu", torch.bfloat16):
@@ -75,12 +76,12 @@ def check_states(name: str, core: Core, e: Tensor, state: State) -> None:
             if {part.dtype for part in found} != {e.dtype}:
                 raise ContractError(
                     f"{name}: got {found.h.dtype}, {found.l.dtype} from {what} under bf16 autocast; expected "
-                    f"{e.dtype}; write .to(e.dtype) on what linear maps return"
+                    f"{e.dtype}; write .to(e.dtype) on the results of linear maps"
                 )
 
 
 def check_function(name: str, core: Core, e: Tensor, state: State) -> None:
-    """The same input gives the same state, and nothing is written: no input, buffer or random number."""
+    """Check that equal inputs give equal states, and that no input, buffer or random state changes."""
     given = [part.clone() for part in (e, *state)]
     stored = {key: value.clone() for key, value in core.state_dict().items()}
     random = torch.get_rng_state()
@@ -89,33 +90,33 @@ def check_function(name: str, core: Core, e: Tensor, state: State) -> None:
     if drawn or not close_states(core.predict(e, state), first):
         raise ContractError(
             f"{name}: two calls of predict with one (e, state) gave two states or drew a random number; expected a "
-            "function: no dropout, counter or draw (the prior is what draws)"
+            "function: no dropout, counter or draw (only the prior draws)"
         )
     for what, _ in calls(core, e, state):
         if not all(torch.equal(one, before) for one, before in zip((e, *state), given, strict=True)):
-            raise ContractError(f"{name}: {what} writes into what it is given; expected new tensors; write a = a + b")
+            raise ContractError(f"{name}: {what} writes into its arguments; expected new tensors; write a = a + b")
         if any(not torch.equal(value, stored[key]) for key, value in core.state_dict().items()):
-            raise ContractError(f"{name}: {what} writes into a buffer or parameter; expected it to be left as it was")
+            raise ContractError(f"{name}: {what} writes into a buffer or parameter; expected it to change neither")
     z = torch.randn_like(state.h)
     if close_states(core.perturb(state, z), core.perturb(state, -z)):
-        raise ContractError(f"{name}: got one state from perturb for two latents; expected z to move it: h = u + z")
+        raise ContractError(f"{name}: got one state from perturb for two latents; expected h to depend on z: h = u + z")
 
 
 def check_rows(name: str, core: Core, e: Tensor, state: State) -> None:
-    """Leading dims are a loop."""
+    """Check that leading dimensions act as a loop."""
     together = dict(calls(core, e, state))
     for place in ((0, 0, 0), (1, 3, 2)):
         for what, alone in calls(core, e[place], State(state.h[place], state.l[place])):
             row = State(together[what].h[place], together[what].l[place])
             if not (close_states(alone, row) or (core.starts_at_random and what == "init(e)")):
                 raise ContractError(
-                    f"{name}: {what} of one puzzle differs from that of it among others; expected no operation to mix "
+                    f"{name}: {what} of one puzzle changes if others are in the batch; expected no operation to mix "
                     "the dims before [L, D] (a mean over the batch, a batch norm, a view)"
                 )
 
 
 def check_start(name: str, core: Core, e: Tensor) -> None:
-    """Whether a core that draws its start says so."""
+    """Check that a core declares whether it draws its initial state."""
     drawn = not close_states(core.init(e), core.init(e))
     if drawn != core.starts_at_random:
         raise ContractError(
@@ -125,7 +126,7 @@ def check_start(name: str, core: Core, e: Tensor) -> None:
 
 
 def check_gradients(name: str, core: Core, e: Tensor, state: State) -> None:
-    """Whether every parameter moves the state after NUM_STEPS transitions from some state."""
+    """Check that every parameter changes the state after NUM_STEPS transitions."""
     for _ in range(NUM_STEPS):
         state = core.predict(e, state)
     start = core.init(e)
@@ -139,14 +140,14 @@ def check_gradients(name: str, core: Core, e: Tensor, state: State) -> None:
 
 @torch.no_grad()
 def check_compiles(name: str, core: Core, e: Tensor, state: State) -> None:
-    """Whether what `compiles` names is there, and torch.compile traces it in one graph."""
+    """Check that the methods named in `compiles` exist, and that torch.compile traces each in one graph."""
     methods = [(module, method) for module in core.modules() for method in getattr(module, "compiles", ())]
     plain = core.predict(e, state)
     for module, method in methods:
         if not callable(getattr(module, method, None)):
             raise ContractError(
-                f"{name}: compiles of {type(module).__name__} names {method!r}, which it lacks; write the names of "
-                "methods, as compiles = ('forward',)"
+                f"{name}: got {method!r} in compiles of {type(module).__name__}, which has no such method; expected "
+                "names of methods; write compiles = ('forward',)"
             )
         setattr(module, method, torch.compile(getattr(module, method), backend="eager", fullgraph=True))
     try:
@@ -154,17 +155,17 @@ def check_compiles(name: str, core: Core, e: Tensor, state: State) -> None:
     except torch._dynamo.exc.TorchDynamoException as problem:
         reason = str(problem).strip().splitlines()[0].rstrip(".")
         raise ContractError(
-            f"{name}: a method named in compiles is no pure function of tensors ({reason}); leave it out of compiles"
+            f"{name}: a method named in compiles is not a pure function of tensors ({reason}); leave it out of compiles"
         ) from None
     finally:
         for module, method in methods:
             uncompile(module, method)
     if not close_states(fast, plain):
-        raise ContractError(f"{name}: compiled, predict gave another state; leave the method out of compiles")
+        raise ContractError(f"{name}: predict gave another state when compiled; leave the method out of compiles")
 
 
 def uncompile(module: nn.Module, method: str) -> None:
-    """The method of the class again."""
+    """Restore the method of the class."""
     vars(module).pop(method, None)
 
 

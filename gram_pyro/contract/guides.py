@@ -34,9 +34,9 @@ from gram_pyro.priors.gaussian import Gaussian
 
 
 def check_guide(make: Callable[[GRAM], Guide], prior: Prior | None = None) -> None:
-    """Check a guide, given as what builds it from a model: a class, or a partial that lacks the model alone.
+    """Check a guide, given as a function of the model: its class, or a partial of it.
 
-    The model has width 16, 4 cells, 5 symbols and, unless another one comes, a Gaussian prior.
+    The model has width 16, 4 cells, 5 symbols and, by default, a Gaussian prior.
     Raises: ContractError, with the first mistake found.
     """
     with laboratory():
@@ -53,7 +53,7 @@ def check_guide(make: Callable[[GRAM], Guide], prior: Prior | None = None) -> No
 
 
 class Echo(Core):
-    """Predicts the h it was given first, whatever was drawn, so that u_t is chosen from outside."""
+    """Predicts the first h, whatever was drawn, so that the check chooses u_t."""
 
     def init(self, e: Tensor) -> State:
         return State(e, e)
@@ -63,24 +63,24 @@ class Echo(Core):
 
 
 class Discrete(Prior):
-    """One channel of every cell is 1, the others 0."""
+    """In every cell one channel is 1 and the others are 0."""
 
     def forward(self, u: Tensor, t: int) -> dist.TorchDistribution:
         return dist.OneHotCategorical(logits=u).to_event(1)
 
 
 def build(make: Callable[[GRAM], Guide], prior: Prior) -> Guide:
-    """A guide of the tiny model.  Raises: ContractError if something else is made."""
+    """A guide of the small model.  Raises: ContractError if `make` returns something else."""
     embed, readout = TokenEmbedding(NUM_SYMBOLS, DIM), CategoricalReadout(DIM, NUM_SYMBOLS)
     model = GRAM(embed, Echo(), prior, readout, NUM_TRANSITIONS).float()
     guide = make(model)
     if not isinstance(guide, Guide):
-        raise ContractError(f"{make} made a {type(guide).__name__} of the model, and a gram_pyro.Guide is expected")
+        raise ContractError(f"got a {type(guide).__name__} from {make}; expected a gram_pyro.Guide")
     return guide.float()
 
 
 def guided(guide: Guide, u: Tensor, y: Tensor, segment: int = NUM_SEGMENTS - 1) -> list[dist.TorchDistribution]:
-    """Run the program from u and return what `posterior_in` answered at every transition, checked."""
+    """Run the program from u.  Returns: the law of `posterior_in` at every transition, checked."""
     found, posterior = [], guide.posterior_in
 
     def watched(*args: object) -> dist.TorchDistribution:
@@ -103,30 +103,30 @@ def check_names(name: str, guide: Guide) -> None:
     )
     if shared := sorted(ours & theirs):
         raise ContractError(
-            f"{name}: the model has attributes of the same name, {', '.join(shared)}, and Pyro would train one of the "
-            f"two only; write q_{shared[0]}"
+            f"{name}: got attributes {', '.join(shared)}, which the model has too, so that Pyro would train one of the "
+            f"two only; expected other names; write q_{shared[0]}"
         )
     owned = {id(p) for p in guide.model.parameters()}
     if any(id(p) in owned for p in guide.parameters()):
         raise ContractError(
-            f"{name}: parameters of the model are registered as its own, and would be trained and stored twice; reach "
-            "them through self.model when they are needed"
+            f"{name}: got parameters of the model among its own, which would be trained and stored twice; expected "
+            "none; write self.model... where they are needed"
         )
 
 
 def check_path(name: str, guide: Guide, y: Tensor) -> None:
-    """Whether a gradient passes the draws, where the prior lets it pass its own."""
+    """Check that draws are reparameterised if the prior's draws are."""
     u = states(DIM)
     for law in guided(guide, u, y):
         if not law.has_rsample and guide.model.prior(u, 0).has_rsample:
             raise ContractError(
-                f"{name}: its draws are not reparameterised, while the prior's are, and most objectives would get "
-                f"wrong gradients: {family(law)} has no rsample; return a law with rsample"
+                f"{name}: got {family(law)}, which has no rsample, under a prior whose draws are reparameterised: most "
+                "objectives would get wrong gradients; expected a law with rsample"
             )
 
 
 def check_answers(name: str, guide: Guide, y: Tensor) -> None:
-    """Another solution of the first puzzle may change the law of the first alone."""
+    """Check that another solution of the first puzzle changes the law of the first puzzle only."""
     u, other = states(DIM, *LEADING), y.clone()
     other[0] = (y[0] + 1) % NUM_SYMBOLS
     points = [law.sample() for law in guided(guide, u, y)]
@@ -135,7 +135,7 @@ def check_answers(name: str, guide: Guide, y: Tensor) -> None:
 
 
 def check_support(name: str, make: Callable[[GRAM], Guide], y: Tensor) -> None:
-    """Under a discrete prior: draws that the prior could have made, or a ValueError."""
+    """Check that under a discrete prior the draws lie in its support, or a ValueError is raised."""
     u = states(DIM)
     try:
         laws = guided(build(make, Discrete()), u, y)
@@ -146,6 +146,6 @@ def check_support(name: str, make: Callable[[GRAM], Guide], y: Tensor) -> None:
     support = Discrete()(u, 0).support
     if not all(support.check(law.sample()).all() for law in laws):
         raise ContractError(
-            f"{name}: under a discrete prior its draws are none the prior could make; build the law on the `prior` it "
-            "is given, or raise a ValueError where prior.support.is_discrete"
+            f"{name}: got draws outside the support of a discrete prior; expected draws in it; build the law from the "
+            "argument `prior`, or raise a ValueError if prior.support.is_discrete"
         )

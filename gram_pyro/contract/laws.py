@@ -1,4 +1,4 @@
-"""What the laws of priors and guides must be: shapes, finite numbers, dtype, gradients, no mixing of puzzles."""
+"""The contract of laws of priors and guides: shapes, finite numbers, dtype, gradients, independence of puzzles."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,34 +16,34 @@ Laws = Callable[[Tensor], list[dist.TorchDistribution]]  # u -> the law at every
 
 
 class ContractError(ValueError):
-    """A prior, guide, core or task does not do what the rest of the program relies on."""
+    """A prior, guide, core or task breaks its contract."""
 
 
 def check_law(owner: str, law: object, u: Tensor) -> None:
-    """One law: its type, shapes and support."""
+    """Check the type, shapes and support of a law."""
     if not isinstance(law, TorchDistributionMixin):
-        raise ContractError(f"{owner} is a {type(law).__name__}; return a distribution of pyro.distributions")
+        raise ContractError(f"{owner}: got a {type(law).__name__}; expected a distribution of pyro.distributions")
     event, batch = u.shape[-2:], u.shape[:-2]
     if law.event_shape != event and law.batch_shape + law.event_shape == u.shape:
         raise ContractError(
-            f"{owner} has event shape {list(law.event_shape)}, and [L, D] = {list(event)} is expected: all cells and "
+            f"{owner}: got event shape {list(law.event_shape)}; expected [L, D] = {list(event)}: all cells and "
             f"channels of a latent are one event; write .to_event({2 - len(law.event_shape)})"
         )
     if law.event_shape != event or law.batch_shape != batch:
         raise ContractError(
-            f"{owner} has batch {list(law.batch_shape)} and event {list(law.event_shape)} for u {list(u.shape)}, and "
-            f"{list(batch)} and {list(event)} are expected: act on the trailing [L, D] and keep every dim before it"
+            f"{owner}: got batch {list(law.batch_shape)} and event {list(law.event_shape)} for u {list(u.shape)}; "
+            f"expected {list(batch)} and {list(event)}: act on the trailing [L, D] and keep every dim before it"
         )
     probe = 100 * torch.randn_like(u)
     if not law.support.is_discrete and not law.support.check(probe).all():
         raise ContractError(
-            f"{owner} lives on a part of the real line only, and h = u + z needs latents on all of it (or on discrete "
-            f"points): shift or transform {law}, or use another family"
+            f"{owner}: got {law}, whose support is a part of the real line; expected all of it, or discrete points, "
+            "for h = u + z; shift or transform the law, or use another family"
         )
 
 
 def check_laws(name: str, laws: Laws, dim: int, arguments: str) -> None:
-    """Shapes with and without leading dims, finite numbers, dtype, repeatability, independence of puzzles."""
+    """Check shapes with and without leading dims, finite numbers, dtype, repeatability, independence of puzzles."""
     plain, wide = states(dim), states(dim, *LEADING)
     for u in (plain, wide, 0 * plain, 1000 * plain):
         size = u.abs().amax().item()
@@ -51,28 +51,28 @@ def check_laws(name: str, laws: Laws, dim: int, arguments: str) -> None:
             for what, value, shape in (("draws", z, u.shape), ("log_prob", log_prob, u.shape[:-2])):
                 if value.shape != shape:
                     raise ContractError(
-                        f"{name}: {what} of shape {list(value.shape)} came at t={t}, and {list(shape)} is expected"
+                        f"{name}: got {what} of shape {list(value.shape)} at t={t}; expected {list(shape)}"
                     )
                 if not torch.isfinite(value).all():
                     raise ContractError(
-                        f"{name}: {what} at t={t} is not finite where u is up to {size:.0f} in size: bound what the "
-                        "network says of the scale, as softplus(raw) + 1e-3 does"
+                        f"{name}: {what} at t={t} is not finite where |u| is up to {size:.0f}; expected finite "
+                        "numbers; bound the scale, as softplus(raw) + 1e-3 does"
                     )
     with torch.autocast("cpu", torch.bfloat16):
         for law in laws(plain):
             z = law.sample()
             if {z.dtype, law.log_prob(z).dtype} != {plain.dtype}:
                 raise ContractError(
-                    f"{name}: u is {plain.dtype}, and under bf16 autocast z is {z.dtype} and its log_prob "
-                    f"{law.log_prob(z).dtype}; write .to(u.dtype) on what linear maps return"
+                    f"{name}: got z of {z.dtype} and log_prob of {law.log_prob(z).dtype} under bf16 autocast; expected "
+                    f"the {plain.dtype} of u; write .to(u.dtype) on the results of linear maps"
                 )
     points = [law.sample() for law in laws(wide)]
     first = densities(laws(wide), points)
     laws(-wide)
     if not close(densities(laws(wide), points), first):
         raise ContractError(
-            f"{name}: two calls with the same {arguments} gave two laws, and a law may depend on nothing else: "
-            "no dropout, counter or draw of its own"
+            f"{name}: two calls with the same {arguments} gave two laws; expected a law that depends on nothing else: "
+            "no dropout, counter or draw"
         )
     changed = wide.clone()
     changed[0, 0, 0] *= -3
@@ -81,29 +81,29 @@ def check_laws(name: str, laws: Laws, dim: int, arguments: str) -> None:
 
 
 def drawn(name: str, laws: Laws, u: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """A draw and its log_prob at every transition.  Raises: ContractError where anything is raised."""
+    """A draw and its log_prob at every transition.  Raises: ContractError if anything is raised."""
     try:
         return [(z := law.sample(), law.log_prob(z)) for law in laws(u)]
     except ContractError:
         raise
     except Exception as error:
         raise ContractError(
-            f"{name} fails where u has shape {list(u.shape)} and is up to {u.abs().amax().item():.0f} in size, and any "
-            f"dims before [L, D] and any size must do ({type(error).__name__}: {str(error).splitlines()[0]})"
+            f"{name} fails where u has shape {list(u.shape)} and |u| is up to {u.abs().amax().item():.0f}; expected it "
+            f"to accept any dims before [L, D] and any size ({type(error).__name__}: {str(error).splitlines()[0]})"
         ) from error
 
 
 def check_neighbours(name: str, after: Tensor, before: Tensor, what: str) -> None:
-    """Whether the laws of the puzzles that were left alone, given by their densities, stayed as they were."""
+    """Check that the densities of the puzzles that were not changed are equal before and after."""
     if not close(after, before):
         raise ContractError(
-            f"{name}: changing {what} of one puzzle changed the law of another; no operation may mix the dims before "
-            "[L, D] (a mean over the batch, a batch norm, a view)"
+            f"{name}: changing {what} of one puzzle changed the law of another; expected no operation to mix the dims "
+            "before [L, D] (a mean over the batch, a batch norm, a view)"
         )
 
 
 def check_gradients(name: str, module: nn.Module, runs: list[Laws], dim: int) -> None:
-    """Whether every parameter moves the law. Weights that are zero at the start would hide others: they are moved."""
+    """Check that every parameter changes the law. Weights that are zero would hide others, so they get values."""
     learning = {n: p for n, p in module.named_parameters() if p.requires_grad}
     with torch.no_grad():
         for p in learning.values():
@@ -138,7 +138,8 @@ def close(a: Tensor, b: Tensor) -> bool:
 
 @contextmanager
 def laboratory() -> Iterator[None]:
-    """Own random numbers, no validation (its errors would come first), and parameters that belong to their module."""
+    """A context with its own random numbers, module-local parameters, and without validation, whose errors would come
+    first."""
     with (
         torch.random.fork_rng(devices=[]),
         pyro.validation_enabled(False),

@@ -21,7 +21,7 @@ from gram_pyro.priors.base import Prior
 
 
 def check_prior(prior: Prior, dim: int = DIM) -> None:
-    """Check a prior of states of width `dim`.  Raises: ContractError, with the first mistake found."""
+    """Check a prior for states of width `dim`.  Raises: ContractError, with the first mistake found."""
     name = type(prior).__name__
     prior = copy.deepcopy(prior).float().cpu()
 
@@ -39,10 +39,11 @@ def check_prior(prior: Prior, dim: int = DIM) -> None:
 
 
 def check_point_mass(name: str, prior: Prior, laws: Laws, dim: int) -> None:
+    """Check that `is_point_mass` is True iff draws are equal."""
     u = states(dim)
     still = all(torch.equal(law.sample(), law.sample()) for law in laws(u))
     if still != prior.is_point_mass:
         raise ContractError(
-            f"{name}: is_point_mass is {prior.is_point_mass}, and two draws were {'equal' if still else 'different'}; "
-            "where it is True one trajectory is run and counted K times"
+            f"{name}: got is_point_mass={prior.is_point_mass} and two {'equal' if still else 'different'} draws; "
+            f"expected them to agree; write is_point_mass = {still} in the class"
         )

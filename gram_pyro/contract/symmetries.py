@@ -1,4 +1,4 @@
-"""The contract of what a task does to its puzzles in training: symmetries, batches, and test puzzles kept apart."""
+"""The contract of a task in training: its symmetries, its batches, and that test puzzles are unseen."""
 
 import torch
 from torch import Tensor
@@ -6,19 +6,19 @@ from torch import Tensor
 from gram_pyro.contract.laws import ContractError
 from gram_pyro.tasks.base import Batch, Puzzles, Task, draw_batch, subset
 
-NUM_MOVED = 64  # symmetries of a test puzzle that are looked for in train
+NUM_MOVED = 64  # images of a test puzzle that are searched for in train
 NUM_BATCHES = 4
 BATCH_SIZE = 64
 
 
 def check_augment(name: str, task: Task, size: int) -> None:
-    """Solutions stay solutions, as many as there were; what is drawn comes from the generator; nothing is written."""
+    """Check that augment maps solutions to as many solutions, draws from the generator alone, and writes nothing."""
     few = subset(task.train, size)
     batch = draw_batch(few, torch.arange(few.num_puzzles), seeded(0))
     before = Batch(*(part.clone() for part in batch))
     moved, again = task.augment(batch, seeded(1)), task.augment(batch, seeded(1))
     if not equal(batch, before):
-        raise ContractError(f"{name}: augment writes into the batch it is given; expected a new one; write clone()")
+        raise ContractError(f"{name}: augment writes into its batch; expected a new one; write clone()")
     if not equal(moved, again):
         raise ContractError(
             f"{name}: augment gave two batches from one state of the generator; expected it to draw from the generator "
@@ -35,7 +35,7 @@ def check_augment(name: str, task: Task, size: int) -> None:
 
 
 def check_batch(where: str, task: Task, batch: Batch) -> None:
-    """Dtypes and shapes of a batch, and whether its solutions solve its puzzles."""
+    """Check dtypes and shapes of a batch, and that its solutions solve its puzzles."""
     x, y, solutions, valid = batch
     if {part.dtype for part in (x, y, solutions)} != {torch.int64} or valid.dtype != torch.bool:
         raise ContractError(
@@ -56,37 +56,37 @@ def check_batch(where: str, task: Task, batch: Batch) -> None:
     if (wrong := valid & ~solved).any():
         row, one = wrong.nonzero()[0].tolist()
         raise ContractError(
-            f"{where}: is_solved refuses {solutions[row, one].tolist()}, a solution of {x[row].tolist()}; mend "
-            "is_solved or the list, or move x, y and solutions by one symmetry"
+            f"{where}: is_solved refuses {solutions[row, one].tolist()}, a solution of {x[row].tolist()}; correct "
+            "is_solved or the list, or apply one symmetry to x, y and solutions"
         )
     kept = (x == 0)[:, None] | (x[:, None] == solutions) if x.shape[-1] == task.num_cells else valid[..., None]
     if not kept.all(-1)[valid].all():
         raise ContractError(f"{where}: got a solution that changes a clue; expected y_i = x_i where x_i is not 0")
     if not ((y[:, None] == solutions).all(-1) & valid).any(-1).all():
-        raise ContractError(f"{where}: got a y that is none of the solutions of its puzzle; expected one of them")
+        raise ContractError(f"{where}: got a y that is not a solution of its puzzle; expected one of its solutions")
 
 
 def check_batches(name: str, task: Task) -> None:
-    """Batches are well formed and those of the generator."""
+    """Check that batches are well formed and depend on the generator alone."""
     first, second = (next(task.batches(BATCH_SIZE, seeded(2))) for _ in range(2))
     check_batch(f"{name}, batches", task, first)
     if len(first.x) != BATCH_SIZE or not equal(first, second):
         raise ContractError(
-            f"{name}: batches({BATCH_SIZE}) gave {len(first.x)} and {len(second.x)} rows from one state of the "
-            f"generator; expected {BATCH_SIZE} and the same ones; draw from the generator alone"
+            f"{name}: got {len(first.x)} and {len(second.x)} rows from batches({BATCH_SIZE}) with one state of the "
+            f"generator; expected {BATCH_SIZE}, equal ones; draw from the generator alone"
         )
 
 
 def check_relations(name: str, task: Task) -> None:
-    """Whether cells that share a constraint still share one, of whatever kind, when `augment` has moved them."""
+    """Check that augment maps cells that share a constraint to cells that share one, of any kind."""
     if task.relations is None or not task.carries_relations:
         return
     known = {matrix.numpy().tobytes() for matrix in task.relations}
     for cells in moves(task):
         if any(matrix[cells][:, cells].contiguous().numpy().tobytes() not in known for matrix in task.relations):
             raise ContractError(
-                f"{name}: augment moves cells that share a constraint to cells that share none; expected it to map the "
-                "matrices of relations to each other; leave that symmetry out, or write carries_relations = False in "
+                f"{name}: augment maps cells that share a constraint to cells that share none; expected it to map "
+                "relations to relations; leave that symmetry out, or write carries_relations = False in "
                 "the class"
             )
 
@@ -94,8 +94,8 @@ def check_relations(name: str, task: Task) -> None:
 def moves(task: Task) -> list[Tensor]:
     """The permutations of cells that augment draws: cell i of the new board is cell `cells[i]` of the old one.
 
-    Boards of blanks and ones spell the number of every cell, a bit at a time; as symmetries depend on the generator
-    alone, every bit is moved alike. Where augment reads the boards, no permutation is spelt and none is returned.
+    Boards of zeros and ones encode the index of every cell, one bit per board. Symmetries depend on the generator
+    alone, so every board is moved alike. If augment reads the boards, the result is no permutation and is left out.
     """
     number, found = torch.arange(task.num_cells), 0
     batch = draw_batch(task.train, torch.zeros(BATCH_SIZE, dtype=torch.int64), seeded(0))
@@ -111,7 +111,7 @@ def moves(task: Task) -> list[Tensor]:
 
 
 def check_unseen(name: str, task: Task) -> None:
-    """Whether a test puzzle, or an image of it, is among those trained on."""
+    """Check that no test puzzle, and no image of it, is trained on."""
     if not task.tests_are_unseen:
         return
     batches = zip(task.batches(BATCH_SIZE, seeded(4)), range(NUM_BATCHES), strict=False)
@@ -119,13 +119,13 @@ def check_unseen(name: str, task: Task) -> None:
     for test, puzzles in task.test.items():
         if (rows(puzzles.x) | images(task, puzzles)) & shown:
             raise ContractError(
-                f"{name}: a puzzle of test {test!r}, or an image of one by augment, is trained on; expected whole "
-                "symmetry classes on one side; leave them out of train, or write tests_are_unseen = False in the class"
+                f"{name}: a puzzle of test {test!r}, or an image of one by augment, is trained on; expected symmetry "
+                "classes in train or in test; leave them out of train, or write tests_are_unseen = False in the class"
             )
 
 
 def images(task: Task, puzzles: Puzzles) -> set[bytes]:
-    """Some test puzzles, moved."""
+    """Images of some test puzzles."""
     few = subset(puzzles, NUM_MOVED)
     index = torch.arange(few.num_puzzles).repeat_interleave(NUM_MOVED)
     return rows(task.augment(draw_batch(few, index, seeded(5)), seeded(6)).x)

@@ -10,20 +10,20 @@ from gram_pyro.contract.laws import ContractError, laboratory
 from gram_pyro.contract.symmetries import check_augment, check_batch, check_batches, check_relations, check_unseen
 from gram_pyro.tasks.base import Batch, Constraints, ImplicitTask, Puzzles, Task, draw_batch, subset
 
-NUM_CLOSE = 32  # puzzles of a set that are looked at closely
-NUM_EDITS = 16  # of a solution, in one cell each
-MOST_FILLINGS = 4096  # of the open cells of a puzzle whose list of solutions is compared with all of them
+NUM_CLOSE = 32  # puzzles per set that are checked in detail
+NUM_EDITS = 16  # edits of a solution, in one cell each
+MOST_FILLINGS = 4096  # fillings of the open cells that are tried at most, to compare with the list of solutions
 
 
 def check_task(task: Task) -> None:
-    """Check a task on its own puzzles, all of them for shapes and numbers, some of every set for the rest:
+    """Check a task on its own puzzles: all of them for shapes and numbers, some of every set for the rest.
 
-    what is listed is solved, distinct, canonical and keeps the clues; `violations` is 0 iff `is_solved`; leading dims
-    broadcast; an answer that is not listed is wrong, and where few cells are open all fillings are tried; `augment`
-    keeps all this, depends on the generator alone and maps relations to relations; no batch shows a test puzzle.
-    A task of several sizes is checked part by part.
+    Listed solutions are solved, distinct and canonical, and keep the clues; `violations` is 0 iff `is_solved`; leading
+    dims broadcast; an answer that is not listed is wrong (where few cells are open, all fillings are tried); `augment`
+    preserves all this, depends on the generator alone, and maps relations to relations; no batch contains a test
+    puzzle. A task of several sizes is checked part by part.
 
-    Raises: ContractError, with the first mistake found; what the task raises where it cannot make its puzzles.
+    Raises: ContractError, with the first mistake found; as the task, if it cannot make its puzzles.
     """
     name = type(task).__name__
     if task.parts:
@@ -50,7 +50,7 @@ def check_task(task: Task) -> None:
 
 
 def check_parts(name: str, task: Task) -> None:
-    """The parts of a task of several sizes, and that its batches are theirs."""
+    """Check the parts of a task of several sizes, and that batches come from them."""
     for part in task.parts.values():
         check_task(part)
     with laboratory():
@@ -61,7 +61,7 @@ def check_parts(name: str, task: Task) -> None:
 
 
 def check_declared(name: str, task: Task) -> None:
-    """Number of cells and symbols, relations."""
+    """Check the numbers of cells and symbols, and the relations."""
     for what in ("num_cells", "num_symbols"):
         if not isinstance(value := getattr(task, what, None), int) or value < 1:
             raise ContractError(f"{name}: got {what}={value!r}; expected a whole number; write self.{what} = ...")
@@ -74,19 +74,19 @@ def check_declared(name: str, task: Task) -> None:
 
 
 def check_constraints(name: str, board: Constraints, task: Task) -> None:
-    """Whether every symbol stands once in every group of a solution."""
+    """Check that every symbol occurs once in every group of a solution."""
     y = task.train.solutions[:NUM_CLOSE]
     hot = torch.nn.functional.one_hot(y, task.num_symbols)[..., 1:]  # [N, L, C]
     for groups in board.families:
         if groups.shape[-1] != task.num_cells or (torch.einsum("gl,nlc->ngc", groups.long(), hot) != 1).any():
             raise ContractError(
-                f"{name}: got constraints that a listed solution breaks; expected groups [G, L] bool, each of which "
-                "holds every symbol 1 to V-1 in one cell; leave constraints None where symbols are no names"
+                f"{name}: got constraints that a listed solution breaks; expected groups [G, L] bool in which every "
+                "symbol 1 to V-1 occurs once; write constraints = None if symbols are not names"
             )
 
 
 def check_numbers(where: str, task: Task, puzzles: Puzzles) -> None:
-    """Shapes, dtypes and ranges of a whole set."""
+    """Check shapes, dtypes and ranges of a whole set."""
     for field, dims in (("x", 2), ("solutions", 2), ("offsets", 1)):
         value = getattr(puzzles, field)
         if value.dtype != torch.int64 or value.ndim != dims:
@@ -100,11 +100,11 @@ def check_numbers(where: str, task: Task, puzzles: Puzzles) -> None:
     ends = (0, len(y)) if len(offsets) == len(x) + 1 else None
     if ends != (int(offsets[0]), int(offsets[-1])) or (offsets.diff() < 1).any():
         raise ContractError(
-            f"{where}: got offsets that do not part {len(y)} solutions among {len(x)} puzzles; expected every "
-            "puzzle to have one or more; leave puzzles without a solution out"
+            f"{where}: got offsets that do not divide {len(y)} solutions among {len(x)} puzzles; expected one or more "
+            "per puzzle; leave puzzles without a solution out"
         )
     for what, value in (("solutions", y), ("x", x)):
-        top = task.num_symbols if value.shape[-1] == task.num_cells else value.max() + 1  # a name is told as it likes
+        top = task.num_symbols if value.shape[-1] == task.num_cells else value.max() + 1  # else a name, of any symbols
         if value.min() < 0 or value.max() >= top:
             raise ContractError(
                 f"{where}: got symbols {int(value.min())} to {int(value.max())} in {what}; expected 0 to V-1 = "
@@ -113,11 +113,12 @@ def check_numbers(where: str, task: Task, puzzles: Puzzles) -> None:
 
 
 def same_grid(task: Task, x: Tensor) -> bool:
+    """Whether puzzles and answers have the same cells."""
     return x.shape[-1] == task.num_cells
 
 
 def check_listed(where: str, task: Task, batch: Batch) -> None:
-    """Listed solutions are solved, keep the clues, are distinct and canonical."""
+    """Check that listed solutions are solved, keep the clues, and are distinct and canonical."""
     x, _, solutions, valid = batch
     check_batch(where, task, batch)
     if (task.canonical(solutions) != solutions)[valid].any():
@@ -128,12 +129,12 @@ def check_listed(where: str, task: Task, batch: Batch) -> None:
     for puzzle, found, real in zip(x, solutions, valid, strict=True):
         if len(found[real].unique(dim=0)) < real.sum():
             raise ContractError(
-                f"{where}: puzzle {puzzle.tolist()} lists a solution twice; expected each once; write .unique(dim=0)"
+                f"{where}: got a solution of {puzzle.tolist()} twice; expected each once; write .unique(dim=0)"
             )
 
 
 def check_judged(where: str, task: Task, batch: Batch) -> None:
-    """Right and wrong answers: what is listed and what is not, counted and not, by the batch and one by one."""
+    """Check is_solved and violations on listed solutions and on other answers, in a batch and one by one."""
     x, y, solutions, valid = batch
     others = torch.stack([y.roll(1, 0), torch.zeros_like(y)], 1)
     answers = torch.cat([y[:, None], edits(y, task.num_symbols), others], 1)
@@ -150,8 +151,8 @@ def check_judged(where: str, task: Task, batch: Batch) -> None:
             alone = task.is_solved(x[row], answers[row, one]), task.violations(x[row], answers[row, one])
             if alone[0] != solved[row, one] or alone[1] != broken[row, one]:
                 raise ContractError(
-                    f"{where}: an answer alone is judged otherwise than among others; expected is_solved and "
-                    "violations to look at the last dim only"
+                    f"{where}: got another verdict on an answer alone than in a batch; expected is_solved and "
+                    "violations to use the last dim only"
                 )
     names = task.canonical(answers)
     listed = ((names[:, :, None] == solutions[:, None]).all(-1) & valid[:, None]).any(-1)
@@ -161,8 +162,8 @@ def check_judged(where: str, task: Task, batch: Batch) -> None:
     if (wrong := solved & forbidden).any():
         row, one = wrong.nonzero()[0].tolist()
         raise ContractError(
-            f"{where}: is_solved takes {answers[row, one].tolist()} for an answer to {x[row].tolist()}, which changes "
-            "a clue or is not listed; mend is_solved, complete the list, or write lists_all = False in the class"
+            f"{where}: is_solved accepts {answers[row, one].tolist()} as an answer to {x[row].tolist()}, which changes "
+            "a clue or is not listed; correct is_solved, complete the list, or write lists_all = False in the class"
         )
 
 
@@ -175,7 +176,7 @@ def edits(y: Tensor, num_symbols: int) -> Tensor:
 
 
 def check_fillings(where: str, task: Task, puzzles: Puzzles) -> None:
-    """Every way to fill a puzzle that leaves few cells open: those that solve it are those that are listed."""
+    """Check, by trying all fillings of puzzles with few open cells, that the lists of solutions are complete."""
     if not task.lists_all or not same_grid(task, puzzles.x):
         return
     for i, x in enumerate(puzzles.x):
@@ -188,19 +189,19 @@ def check_fillings(where: str, task: Task, puzzles: Puzzles) -> None:
         found = task.canonical(answers[task.is_solved(x, answers)]).unique(dim=0)
         if len(found) != puzzles.num_solutions[i]:
             raise ContractError(
-                f"{where}: puzzle {x.tolist()} lists {puzzles.num_solutions[i]} solutions and has {len(found)}; "
-                "expected all of them; complete the list, or write lists_all = False in the class"
+                f"{where}: got {puzzles.num_solutions[i]} solutions of {x.tolist()}, which has {len(found)}; expected "
+                "all of them; complete the list, or write lists_all = False in the class"
             )
 
 
 def check_shown(where: str, task: Task, batch: Batch) -> None:
-    """What is optional: difficulty, groups, near, and the puzzle as text and as a picture."""
+    """Check the optional methods: difficulty, groups, near, render and draw."""
     x, y = batch.x, batch.y
     kinds, hard = task.groups(x), task.difficulty(x)
     if kinds is not None and (kinds.shape != x.shape[:1] or kinds.dtype != torch.int64):
         raise ContractError(f"{where}: got groups {list(kinds.shape)} of {kinds.dtype}; expected [B] of torch.int64")
     if hard is not None and (not isinstance(hard[0], str) or hard[1].shape != x.shape[:1]):
-        raise ContractError(f"{where}: got a difficulty that is no pair of a name and numbers [B]; write None")
+        raise ContractError(f"{where}: got a difficulty that is not a pair (name, numbers [B]); write one, or None")
     if not all(isinstance(text, str) for text in (task.render(x[0]), task.render(x[0], y[0]))):
         raise ContractError(f"{where}: got no text from render(x) or render(x, y); expected a str")
     for answer in (None, y[0], torch.zeros_like(y[0])):

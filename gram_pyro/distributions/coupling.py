@@ -2,8 +2,8 @@
 
     y_1 = x_1,   y_2 = shift(x_1, c) + exp(log_scale(x_1, c)) x_2,   log |det| = sum log_scale
 
-What the map reads of x_1 is tanh of the cell's own half and its mean over all cells, so cells can move together, and
-log_scale is a tanh too: without these bounds a stack of networks that grow as x^2 would send rare draws out of range.
+The networks read tanh(x_1) of the cell and its mean over all cells, so cells can depend on each other. log_scale is a
+tanh too. Without these bounds, a stack of networks that grow as x^2 would send rare draws to infinity.
 Source: RealNVP (Dinh et al. 2017), through Pyro's AffineCoupling; the mean over cells and the bounds are ours.
 """
 
@@ -18,7 +18,7 @@ from gram_pyro.networks.layers import SwiGLU
 
 
 class CouplingFlow(nn.Module):
-    """A stack of layers given a context c, each of two couplings, one per half; the identity at the start.
+    """A stack of layers given a context c. A layer has two couplings, one per half. It starts as the identity.
 
     Args: dim D, even; dim_context; hidden; num_layers.
     Shapes: law with batch [...] and event [L, D], context [..., L, dim_context] -> batch [...], event [L, D].
@@ -29,7 +29,7 @@ class CouplingFlow(nn.Module):
         super().__init__()
         if dim % 2 or num_layers < 1:
             raise ValueError(
-                f"dim={dim}, num_layers={num_layers} came, and coupling takes an even dim and at least 1 layer"
+                f"got dim={dim}, num_layers={num_layers}; expected an even dim and 1 layer or more"
             )
         self.nets = nn.ModuleList(SwiGLU(dim + dim_context, hidden, dim) for _ in range(2 * num_layers))
         self.half = dim // 2

@@ -1,4 +1,4 @@
-"""The diagonal Gaussian head that the paper's prior and guide share.
+"""The diagonal Gaussian head of the paper's prior and guide.
 
 z ~ N(mu(u), diag sigma^2(u)),  sigma = 0.001 + softplus(raw(u) + c),  sigma(0) = `scale`
 """
@@ -15,20 +15,20 @@ SMALLEST_SCALE = 1e-3
 
 
 def shift_for(scale: float) -> float:
-    """The c with which `positive` gives `scale` where the network says 0."""
+    """The c for which `positive` gives `scale` where the network returns 0."""
     return math.log(math.expm1(scale - SMALLEST_SCALE))
 
 
 def positive(raw: Tensor, shift: float) -> Tensor:
-    """A scale: 0.001 + softplus(raw + c)."""
+    """A positive scale, 0.001 + softplus(raw + c)."""
     return SMALLEST_SCALE + F.softplus(raw + shift)
 
 
 class GaussianHead(nn.Module):
-    """Two SwiGLU networks, one for the mean and one for the scale; both start at zero output.
+    """Two SwiGLU networks, one for the mean and one for the scale; both return 0 at the start.
 
     Shapes: [..., L, D_in] -> batch [...], event [L, D].  Source: paper Eq. 8 and Table 4; the map to a positive scale
-    and its initial value are not stated there and are ours.
+    and the initial scale are ours, for the paper does not state them.
     """
 
     def __init__(self, dim_in: int, hidden: int, dim: int, scale: float) -> None:

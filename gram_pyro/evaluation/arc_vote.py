@@ -1,10 +1,10 @@
-"""How ARC is scored: a vote over augmented copies of a test input, and two guesses.
+"""The score of ARC: a vote over augmented copies of a test input, and two guesses.
 
-    y_ak = the k-th answer to copy a, turned back;    guesses = the two grids y with most votes  sum_ak [y_ak = y]
+    y_ak = the k-th answer to copy a, transformed back;    guesses = the two grids y with most votes  sum_ak [y_ak = y]
 
-A test input is hit if one of its two guesses is right in size and every cell; a task is solved if all its inputs are
-hit. Ties in votes go to the grid whose answers are the more probable on average, by mean log p(y_ak | h). Copy 0 is
-the input as it is, so A = 1 is no augmentation.  Source: TRM (arXiv:2510.04871); the rule for ties is ours.
+A test input is hit if one of its two guesses has the right size and every cell right. A task is solved if all its
+inputs are hit. Ties in votes go to the grid of larger mean log p(y_ak | h). Copy 0 is the input itself, so A = 1 is no
+augmentation.  Source: TRM (arXiv:2510.04871); the rule for ties is ours.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,33 +23,33 @@ COPIES_AT_ONCE = 1024
 
 
 class Answers(NamedTuple):
-    """K answers to each of A copies of B inputs, turned back.
+    """K answers to each of A copies of B inputs, transformed back.
 
-    Shapes: boards [A, K, B, L] uint8, for they are many; log_likelihood [A, K, B] nats.
+    Shapes: boards [A, K, B, L] uint8, to save memory; log_likelihood [A, K, B] nats.
     """
 
     boards: Tensor
     log_likelihood: Tensor
 
     def few(self, num_copies: int, num_particles: int) -> "Answers":
-        """Those of the first copies and the first trajectories of each."""
+        """The answers of the first `num_particles` trajectories to the first `num_copies` copies."""
         return Answers(*(field[:num_copies, :num_particles] for field in self))
 
 
 class Guesses(NamedTuple):
-    """The most voted grids, best first.  Shapes: boards [B, 2, L], votes [B, 2]; votes 0: there was no second grid."""
+    """The grids with most votes, best first.  Shapes: boards [B, 2, L], votes [B, 2]; 0 votes: no second grid."""
 
     boards: Tensor
     votes: Tensor
 
 
 def draw_copies(num: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Symmetries [A] and recolourings [A, V]: nothing changed, then drawn at random, each symmetry as often.
+    """Symmetries [A] and recolourings [A, V]: first the identity, then random ones, with equal numbers of symmetries.
 
-    Raises: ValueError if none is asked for.
+    Raises: ValueError unless num >= 1.
     """
     if num < 1:
-        raise ValueError(f"{num} augmented copies were asked for; give 1, the input as it is, or more")
+        raise ValueError(f"got {num} augmented copies; expected 1, the input itself, or more")
     generator = torch.Generator().manual_seed(seed)
     rounds = [torch.randperm(NUM_SYMMETRIES, generator=generator) for _ in range(0, num, NUM_SYMMETRIES)]
     rounds[0] = rounds[0].roll(-int((rounds[0] == 0).nonzero()))
@@ -69,7 +69,7 @@ def answer_copies(
     seed: int,
     device: torch.device,
 ) -> Answers:
-    """Sample the answers to all copies of B untransformed puzzles, and turn them back."""
+    """Sample answers to all copies of B untransformed puzzles, and transform them back."""
     torch.manual_seed(seed)
     symmetry, recolouring = (copies[:, None] for copies in draw_copies(num_copies, seed))
     boards, log_likelihood = [], []
@@ -98,8 +98,11 @@ def vote(answers: Answers) -> Guesses:
 
 
 class Score(NamedTuple):
-    """Of B test inputs: hit [B] bool by one of the guesses, first [B] bool by the first; cells [B], the share of cells
-    of the right grid that the first guess has right; and tasks: name -> solved."""
+    """Scores of B test inputs.
+
+    hit [B] bool, by one of the guesses; first [B] bool, by the first; cells [B], the share of cells of the right grid
+    that the first guess has right; tasks, name -> solved.
+    """
 
     hit: Tensor
     first: Tensor
@@ -120,7 +123,7 @@ class Score(NamedTuple):
 
 
 def score(task: Arc, puzzles: Puzzles, guesses: Guesses) -> Score:
-    """Judge guesses on untransformed puzzles that hold all test inputs of their tasks."""
+    """Judge guesses on untransformed puzzles, which contain all test inputs of their tasks."""
     right = task.is_solved(puzzles.x[:, None], guesses.boards) & (guesses.votes > 0)
     truth = task.outputs(puzzles.x)
     inside = truth >= FIRST

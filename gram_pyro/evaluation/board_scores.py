@@ -1,11 +1,11 @@
-"""How good generated boards are: validity, diversity, and how far their law is from that of a uniform sampler.
+"""Quality of generated boards: validity, diversity, and the distance of their law from a uniform sampler's.
 
     valid    = share of the N boards that obey the rules
     distinct = different boards among the valid ones / valid ones
     tv       = 1/2 sum_c |f_c - p_c|,  f: classes of the valid boards, p: law of a uniform sampler over the classes
 
-N perfect draws repeat themselves and have a tv above zero too: `distinct_uniform`, exactly, and `tv_uniform`, by
-simulation, are what a perfect sampler would get.
+N draws of a perfect sampler repeat some boards and have a tv above zero. `distinct_uniform`, exact, and `tv_uniform`,
+by simulation, are the values of a perfect sampler.
 Source: validity and distinctness, paper D.5; classes: ours.
 """
 
@@ -24,13 +24,13 @@ from gram_pyro.tasks.sudoku.boards import SudokuBoards
 from gram_pyro.tasks.sudoku.classes import LARGEST, BoardClasses
 
 SIMULATIONS = 100
-GROUP = 20  # boards that the claim is tried on together
+GROUP = 20  # boards that are judged together
 
 
 def generate(
     draw: Draw, task: SudokuBoards, num_boards: int, num_segments: int, seed: int, device: torch.device
 ) -> tuple[Tensor, dict[str, float]]:
-    """Boards [N, L] from the blank one, and how: depth allowed, segments run on average, seconds."""
+    """Boards [N, L] from the blank one, and their cost: depth allowed, mean segments run, seconds."""
     torch.manual_seed(seed)
     start = time.monotonic()
     blank = torch.zeros(num_boards, task.num_cells, dtype=torch.long, device=device)
@@ -42,7 +42,7 @@ def generate(
 def by_depth(
     draw: Draw, task: SudokuBoards, num_boards: int, depths: Sequence[int], seed: int, device: torch.device
 ) -> tuple[list[dict[str, float]], Tensor]:
-    """The quality of `num_boards` boards at every depth, a row each; the boards of the last."""
+    """A row with the quality of `num_boards` boards for every depth, and the boards of the last depth."""
     classes = BoardClasses(task.geometry) if task.n <= LARGEST else None
     rows = []
     for depth in tqdm(depths, desc="generating", unit="depth", dynamic_ncols=True):
@@ -57,7 +57,7 @@ def total_variation(counts: Tensor, law: Tensor) -> Tensor:
 
 
 def quality(task: SudokuBoards, boards: Tensor, classes: BoardClasses | None) -> dict[str, float]:
-    """The numbers above for boards [N, L]; those of classes are left out where there are none or no board is valid."""
+    """The numbers above for boards [N, L]; without those of classes if `classes` is None or no board is valid."""
     rules_broken = task.violations(torch.zeros_like(boards), boards)
     valid = boards[rules_broken == 0]
     right = (rules_broken == 0).double()
@@ -86,7 +86,7 @@ def quality(task: SudokuBoards, boards: Tensor, classes: BoardClasses | None) ->
 
 
 def claim(task: SudokuBoards, boards: Tensor) -> Tally:
-    """Boards in groups of GROUP, as answers to one blank puzzle each: what `verdict.diversity` needs."""
+    """Boards in groups of GROUP, as answers to one blank puzzle per group, for `verdict.diversity`."""
     num_groups = len(boards) // GROUP
     answers = boards[: num_groups * GROUP].view(GROUP, num_groups, -1)
     blank = Puzzles(torch.zeros_like(answers[0]), answers[0], torch.arange(num_groups + 1))

@@ -1,9 +1,9 @@
-"""Is confidence true? Of the answers given with confidence c, a share c should be right.
+"""Calibration: of the answers with confidence c, a share c should be right.
 
     ECE = sum_bins n_b / N |accuracy_b - confidence_b|      Brier = 1/N sum (c - r)^2      AUROC = P(c_right > c_wrong)
 
-Everything here is a function of confidence [N] and right [N] bool, one entry per puzzle, as `evaluate.selected` returns
-them. Choose a threshold on puzzles that are not those it is reported on.
+All are functions of confidence [N] and right [N] bool, one entry per puzzle, as `evaluate.selected` returns them.
+Choose a threshold on other puzzles than those it is reported on.
 """
 
 from typing import NamedTuple
@@ -13,8 +13,11 @@ from torch import Tensor
 
 
 class Bins(NamedTuple):
-    """A reliability diagram.  Shapes: [M], the bins that are not empty, in order of confidence; confidence and accuracy
-    are means over the bin, count is int64."""
+    """A reliability diagram.
+
+    Shapes: [M], the bins that are not empty, in order of confidence. confidence and accuracy are means over the bin;
+    count is int64.
+    """
 
     confidence: Tensor
     accuracy: Tensor
@@ -22,8 +25,10 @@ class Bins(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """What answering only at confidence >= threshold would give.  Shapes: [M], the distinct confidences from high to
-    low; the share answered, and the accuracy among those answered."""
+    """The result of answering only at confidence >= threshold.
+
+    Shapes: [M], the distinct confidences from high to low; the share answered, and the accuracy among those answered.
+    """
 
     threshold: Tensor
     answered: Tensor
@@ -34,13 +39,13 @@ def check_pairs(score: Tensor, right: Tensor) -> None:
     """Raises: ValueError unless both are [N], N > 0, right is bool, and no score is NaN."""
     if score.ndim != 1 or score.shape != right.shape or not len(score):
         raise ValueError(
-            f"shapes {list(score.shape)} and {list(right.shape)} came, and one score and one verdict per puzzle are "
-            "expected: [N] and [N]"
+            f"got shapes {list(score.shape)} and {list(right.shape)}; expected one score and one verdict per puzzle, "
+            "[N] and [N]"
         )
     if right.dtype != torch.bool:
-        raise ValueError(f"right is {right.dtype}, and bool is expected; write right.bool()")
+        raise ValueError(f"got right of {right.dtype}; expected bool; write right.bool()")
     if (bad := torch.isnan(score)).any():
-        raise ValueError(f"the score of puzzle {bad.nonzero()[0].item()} is NaN, and a number is expected")
+        raise ValueError(f"got NaN as the score of puzzle {bad.nonzero()[0].item()}; expected a number")
 
 
 def check_probabilities(confidence: Tensor, right: Tensor) -> None:
@@ -49,19 +54,19 @@ def check_probabilities(confidence: Tensor, right: Tensor) -> None:
     if (bad := (confidence < 0) | (confidence > 1)).any():
         puzzle = bad.nonzero()[0].item()
         raise ValueError(
-            f"the confidence of puzzle {puzzle} is {confidence[puzzle].item()}, and a probability is expected; "
-            "write logits.sigmoid(), or log_likelihood.exp()"
+            f"got the confidence {confidence[puzzle].item()} of puzzle {puzzle}; expected a probability; write "
+            "logits.sigmoid(), or log_likelihood.exp()"
         )
 
 
 def reliability(confidence: Tensor, right: Tensor, num_bins: int = 10) -> Bins:
-    """Mean confidence and accuracy in bins of equal width [i / M, (i + 1) / M), the last closed; empty ones left out.
+    """Mean confidence and accuracy in bins of equal width [i / M, (i + 1) / M), the last closed; without empty bins.
 
     Raises: ValueError as `check_probabilities`, or if num_bins < 1.
     """
     check_probabilities(confidence, right)
     if num_bins < 1:
-        raise ValueError(f"num_bins={num_bins}, and at least one bin is needed")
+        raise ValueError(f"got num_bins={num_bins}; expected 1 or more")
     edges = torch.arange(1, num_bins, dtype=torch.float64, device=confidence.device) / num_bins
     index = torch.bucketize(confidence, edges.to(confidence.dtype), right=True)
     count, confidences, rights = (
@@ -72,7 +77,7 @@ def reliability(confidence: Tensor, right: Tensor, num_bins: int = 10) -> Bins:
 
 
 def calibration_error(confidence: Tensor, right: Tensor, num_bins: int = 10) -> float:
-    """Expected calibration error: the mean distance of accuracy from confidence. Few data make it larger.
+    """Expected calibration error: the mean distance of accuracy from confidence. With few data it is biased upwards.
 
     Raises: as `reliability`.  Source: Guo et al., On calibration of modern neural networks.
     """
@@ -81,7 +86,7 @@ def calibration_error(confidence: Tensor, right: Tensor, num_bins: int = 10) -> 
 
 
 def brier(confidence: Tensor, right: Tensor) -> float:
-    """Mean squared error of the probability; 1/4 for one who always says 1/2.  Raises: as `check_probabilities`."""
+    """Mean squared error of the probability; 1/4 for a constant 1/2.  Raises: as `check_probabilities`."""
     check_probabilities(confidence, right)
     return (confidence.double() - right.double()).square().mean().item()
 
@@ -89,7 +94,7 @@ def brier(confidence: Tensor, right: Tensor) -> float:
 def auroc(score: Tensor, right: Tensor) -> float:
     """The probability that a right answer scores above a wrong one, ties counted half (Mann-Whitney).
 
-    Any score will do, it need not be a probability. NaN where all are right or all are wrong.
+    The score need not be a probability. NaN if all are right or all are wrong.
     Raises: as `check_pairs`.
     """
     check_pairs(score, right)
@@ -97,7 +102,7 @@ def auroc(score: Tensor, right: Tensor) -> float:
     if num_right == 0 or num_wrong == 0:
         return float("nan")
     _, inverse, count = score.unique(return_inverse=True, return_counts=True)
-    rank = count.cumsum(0) - (count.double() - 1) / 2  # from 1; equals share the mean of their ranks
+    rank = count.cumsum(0) - (count.double() - 1) / 2  # from 1; equal scores get their mean rank
     above = rank[inverse][right].sum().item() - num_right * (num_right + 1) / 2
     return above / (num_right * num_wrong)
 
@@ -111,13 +116,13 @@ def risk_curve(confidence: Tensor, right: Tensor) -> Curve:
 
 
 def threshold_for(confidence: Tensor, right: Tensor, accuracy: float) -> float | None:
-    """The smallest confidence in the data from which the accuracy among those answered is at least `accuracy`, there
-    and at every higher one; None if even the highest confidence falls short.
+    """The smallest threshold such that at it, and at every higher one, the accuracy among those answered is at least
+    `accuracy`; None if the highest confidence does not reach it.
 
     Raises: ValueError as `check_probabilities`, or unless the accuracy is between 0 and 1.
     """
     if not 0 <= accuracy <= 1:
-        raise ValueError(f"accuracy={accuracy} is a share of the answers, between 0 and 1")
+        raise ValueError(f"got accuracy={accuracy}; expected a share of the answers, 0 to 1")
     curve = risk_curve(confidence, right)
     kept = int((curve.accuracy >= accuracy).long().cumprod(0).sum())
     return curve.threshold[kept - 1].item() if kept else None

@@ -1,4 +1,4 @@
-"""Evaluation: sample K trajectories per unseen puzzle, judge them by the rules, and tabulate."""
+"""Evaluation: sample K trajectories per unseen puzzle, judge them by the rules, and make a table."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -29,7 +29,7 @@ def roll_out(
 def judge(task: Task, puzzles: Puzzles, trajectories: Trajectories) -> Tally:
     """Judge K answers as K equal draws: weighted trajectories are resampled first.
 
-    Weighted or resampled trajectories depend on one another and lie sorted by ancestor, so they are judged as a whole.
+    Weighted or resampled trajectories depend on each other and are sorted by ancestor, so they are judged together.
     """
     whole = trajectories.history is not None or bool(trajectories.log_weights.any())
     if trajectories.log_weights.any():
@@ -46,8 +46,9 @@ def evaluate(
     seed: int,
     device: torch.device,
 ) -> tuple[Trajectories, Tally, dict]:
-    """Sample max(widths) answers per puzzle, `num_segments` deep, with any sampler of any program. One that weighs its
-    particles together is judged at max(widths) only.
+    """Sample max(widths) answers per puzzle, `num_segments` deep, with any sampler of any program.
+
+    A sampler that weights its particles together is judged at max(widths) only.
 
     Returns: the trajectories; the judged answers; the table of `metrics.report` with `num_puzzles`, `seconds` of
     sampling and `segments`, the mean number run per trajectory.
@@ -67,7 +68,7 @@ def selected(
 ) -> tuple[Tensor, Tensor, dict[str, float]]:
     """One answer per puzzle, or none.
 
-    Returns: confidence [B]; right [B] bool; a row: accuracy over all puzzles (an abstention is not right), the share
+    Returns: confidence [B]; right [B] bool; a row: accuracy over all puzzles (an abstention counts as wrong), the share
     answered, and the accuracy among those answered (None if there are none).
     """
     choice = select(trajectories, partial(task.is_solved, puzzles.x))

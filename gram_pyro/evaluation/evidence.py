@@ -1,12 +1,12 @@
-"""How probable a solution is: bounds on log p(y | x) over whole trajectories, with the guide as proposal.
+"""The probability of a solution: bounds on log p(y | x) over whole trajectories, with the guide as proposal.
 
     w_k = p(y | h_N) prod p(z) / q(z | y) over all N segments,  z ~ q          log-weights [K, B], nats
 
     ELBO     E log w                <=  log p(y | x)
-    IWAE_K   E log 1/K sum_k w_k    <=  log p(y | x), rising in K
-    SMC      resampled along the way, log G = log p(y | h_n)
+    IWAE_K   E log 1/K sum_k w_k    <=  log p(y | x), increasing in K
+    SMC      resampled after segments, log G = log p(y | h_n)
 
-y is observed once, after the last segment. Where a puzzle has M solutions, a perfect model has log p(y | x) = -log M.
+y is observed once, after the last segment. For a puzzle with M solutions, a perfect model has log p(y | x) = -log M.
 """
 
 from collections.abc import Iterator
@@ -49,10 +49,10 @@ def guided_filter(
     chunk: int = DEFAULT_CHUNK,
     first: int = 0,
 ) -> ParticleFilter:
-    """K guided trajectories per pair (x, y), both [B, L], steered towards y; threshold 0 never resamples.
+    """K guided trajectories per pair (x, y), both [B, L], weighted by p(y | h_n); threshold 0 never resamples.
 
-    Args: first, the number of the first puzzle, for messages.
-    Raises: ValueError, FloatingPointError if a weight, or a number that it is made of, is not finite.
+    Args: first, the index of the first puzzle, for messages.
+    Raises: ValueError, FloatingPointError if a weight, or a number in its computation, is not finite.
     """
     rows, targets = x.repeat(num_particles, 1), y.repeat(num_particles, 1)
     puzzles = torch.arange(first, first + len(x), device=x.device).repeat(num_particles)
@@ -80,7 +80,7 @@ def guided_filters(
     chunk: int = DEFAULT_CHUNK,
     **options: object,
 ) -> Iterator[ParticleFilter]:
-    """`guided_filter` for one group of puzzles after the other, so that about `chunk` trajectories are in flight."""
+    """`guided_filter` for one group of puzzles after the other, so that about `chunk` trajectories run together."""
     check_sizes(num_particles, num_segments)
     check_puzzles(model, x)
     size = max(1, chunk // num_particles)
@@ -102,8 +102,8 @@ def smc_evidence(
 ) -> Tensor:
     """log of the unbiased SMC estimate of p(y | x), [B], nats; options as for `guided_filter`.
 
-    Unbiased, but with a heavy tail where an early segment says little about the last: the estimate is then too low
-    nearly always and rarely far too high. Where it falls below IWAE, believe IWAE.
+    If an early segment says little about the last, the estimate has a heavy tail: it is nearly always too low, and
+    rarely far too high. If it is below IWAE, use IWAE.
     """
     filters = guided_filters(model, guide, x, y, num_particles, num_segments, **options)
     return torch.cat([particles.evidence() for particles in filters])
@@ -112,11 +112,11 @@ def smc_evidence(
 def bound(log_weights: Tensor, num_particles: int) -> Tensor:
     """IWAE_K of every puzzle, [B], nats: the mean over all disjoint groups of K. K = 1 is the ELBO.
 
-    From one set of weights the bounds rise in K without exception where each K divides the next (Jensen).
+    For one set of weights the bounds always increase in K if each K divides the next (Jensen).
     Raises: ValueError if there are fewer than K weights.
     """
     num_groups = len(log_weights) // num_particles
     if num_groups == 0:
-        raise ValueError(f"a bound at K={num_particles} needs as many weights per puzzle, and {len(log_weights)} came")
+        raise ValueError(f"got {len(log_weights)} weights per puzzle; expected at least K={num_particles}")
     groups = log_weights[: num_groups * num_particles].unflatten(0, (num_groups, num_particles))
     return log_mean_exp(groups.transpose(0, 1)).mean(0)

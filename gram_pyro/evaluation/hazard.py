@@ -1,4 +1,4 @@
-"""Laws of a search that forgets: all trajectories of a puzzle are right with one probability p, the puzzle's own.
+"""Laws of a search without memory: all trajectories of a puzzle are right with the same probability p.
 
     P(tries > K | p) = (1 - p)^K
 
@@ -7,9 +7,9 @@
     two rates    p = fast with probability share,    P(tries > K) = share (1 - fast)^K + (1 - share) (1 - slow)^K
                  else slow
 
-A law is fitted by maximum likelihood to how many puzzles were solved between two limits K, and put to Pearson's test.
-So a curve of what was solved at most will do, and puzzles that were given up are known from below.
-Source: geometric and beta-geometric laws; that a search of trajectories should follow one is ours.
+A law is fitted by maximum likelihood to the numbers of puzzles that were solved between two limits K, and tested by
+Pearson's chi-square. So a curve of the share solved suffices, and the tries of unsolved puzzles are censored.
+Source: the geometric and the beta-geometric law; their use for a search of trajectories is ours.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +32,7 @@ class Curve(NamedTuple):
 
 
 class Law(NamedTuple):
-    """name, of LAWS; its parameters; log_likelihood, nats; p_value of the test (None: too few puzzles)."""
+    """name, a key of LAWS; its parameters; log_likelihood, nats; p_value of the test (None: too few puzzles)."""
 
     name: str
     parameters: Mapping[str, float]
@@ -45,7 +45,7 @@ class Law(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """unsolved(K, parameters); from what a parameter is computed, a number without bounds; where fits begin."""
+    """unsolved(K, parameters); the scales map unbounded numbers to parameters; the points where fits start."""
 
     unsolved: Callable[..., Tensor]
     scales: Mapping[str, Callable[[Tensor], Tensor]]
@@ -75,7 +75,7 @@ LAWS = {
 
 
 def of_tries(tries: Tensor, solved: Tensor) -> Curve:
-    """Shapes: tries [B] int64, up to the right trajectory, or all there were where `solved` [B] is false."""
+    """Shapes: tries [B] int64, up to the first right trajectory, or all that were drawn if `solved` [B] is False."""
     most = int(tries.max())
     return Curve(torch.arange(most + 1), torch.where(solved, tries, most + 1).bincount(minlength=most + 2)[1:])
 
@@ -87,13 +87,13 @@ def of_rows(rows: Sequence[Mapping[str, float]], num_puzzles: int) -> Curve:
 
 
 def fit(name: str, curve: Curve) -> Law:
-    """The law of that name of highest likelihood.
+    """The law of that name of largest likelihood.
 
-    Raises: ValueError if no puzzle is solved, or all at their first try: any law near 0 or 1 would do.
+    Raises: ValueError if no puzzle is solved, or all at the first try: any law near 0 or 1 would fit.
     """
     if curve.counts[-1] == (total := curve.counts.sum()) or (curve.limits[1] == 1 and curve.counts[0] == total):
         which = "none" if curve.counts[-1] == total else "all at the first try"
-        raise ValueError(f"got {int(total)} puzzles of which {which} came out right; expected some of both")
+        raise ValueError(f"got {int(total)} puzzles of which {which} were solved; expected some of both")
     kind = LAWS[name]
 
     def parameters(free: Sequence[float]) -> dict[str, float]:
@@ -112,12 +112,12 @@ def fit(name: str, curve: Curve) -> Law:
 
 
 def shares(unsolved: Tensor) -> Tensor:
-    """Of the puzzles between two limits, and beyond the last."""
+    """The shares of puzzles solved between two limits, and beyond the last limit."""
     return torch.cat([-unsolved.diff(), unsolved[-1:]])
 
 
 def goodness(law: Law, curve: Curve) -> float | None:
-    """p-value of Pearson's chi-square, as many parameters being fitted as the law has; None without a bin to spare.
+    """p-value of Pearson's chi-square for a fitted law; None if there are too few bins.
 
     Bins are joined, from the left, until LEAST puzzles are expected in each.
     """

@@ -1,10 +1,10 @@
-"""Scores of generated images, by a small classifier of the data: are they of a class each, of all classes, and alike?
+"""Scores of generated images by a small classifier of the data: clear classes, all classes, similar features.
 
     class score       exp E_y KL(p(c | y) || E_y p(c | y))                     from 1 to the number of classes
     Frechet distance  |m - m'|^2 + tr(S + S' - 2 (S S')^(1/2))                 of its features, mean m and covariance S
 
-They are built as the Inception score and FID are, but on another network and on binary images: compare them with each
-other only, and with those of real images.  Source: ours, after Salimans et al. 2016 and Heusel et al. 2017.
+They are defined as the Inception score and FID, but with another network and on binary images. Compare them only with
+each other, and with those of real images.  Source: ours, after Salimans et al. 2016 and Heusel et al. 2017.
 """
 
 import hashlib
@@ -53,7 +53,7 @@ class Classifier(nn.Module):
 
 
 class Reading(NamedTuple):
-    """What a classifier says of N images.  Shapes: features [N, F], probabilities [N, C], float64."""
+    """The outputs of a classifier for N images.  Shapes: features [N, F], probabilities [N, C], float64."""
 
     features: Tensor
     probabilities: Tensor
@@ -64,14 +64,14 @@ class Reading(NamedTuple):
 
 @torch.no_grad()
 def read(classifier: Classifier, y: Tensor) -> Reading:
-    """Shapes: y [N, L]."""
+    """The outputs of the classifier for images y [N, L]."""
     parts = [classifier(part) for part in y.split(1000)]
     features, logits = (torch.cat(part).double() for part in zip(*parts, strict=True))
     return Reading(features, logits.softmax(-1))
 
 
 def fit_classifier(task: Images, num_epochs: int = 2, seed: int = 0) -> Classifier:
-    """A classifier of the training images; the global random state is left as it was."""
+    """A classifier trained on the training images. The global random state does not change."""
     images, labels = task.train.solutions, task.train_labels
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -87,7 +87,7 @@ def fit_classifier(task: Images, num_epochs: int = 2, seed: int = 0) -> Classifi
 
 
 def digest(task: Images, num_epochs: int, seed: int) -> str:
-    """A name for everything a classifier depends on."""
+    """A hash of everything the classifier depends on."""
     data = hashlib.sha256(f"{FORMAT} {task.rows} {task.columns} {num_epochs} {seed}".encode())
     for part in (task.train.solutions, task.train_labels):
         data.update(part.byte().numpy().tobytes())
@@ -97,7 +97,7 @@ def digest(task: Images, num_epochs: int, seed: int) -> str:
 def cached_classifier(
     task: Images, folder: str | Path | None, num_epochs: int = 2, seed: int = 0
 ) -> tuple[Classifier, str]:
-    """The classifier of `task`, trained once and kept in `folder`, see `cached_tensors`.  Returns: it, its digest."""
+    """The classifier of `task` and its digest. It is trained once and kept in `folder`, see `cached_tensors`."""
     name = digest(task, num_epochs, seed)
     tensors = cached_tensors(folder, f"classifier-{name}", lambda: fit_classifier(task, num_epochs, seed).state_dict())
     with torch.random.fork_rng(devices=[]):
@@ -107,14 +107,14 @@ def cached_classifier(
 
 
 def class_score(images: Reading) -> Tensor:
-    """exp E KL(p(c | y) || E p(c | y)): 1 where all images are of one law of classes."""
+    """exp E KL(p(c | y) || E p(c | y)): 1 if all images have the same law of classes."""
     p = images.probabilities
     mean = p.mean(0)
     return (torch.special.entr(mean).sum() - torch.special.entr(p).sum(-1).mean()).exp()
 
 
 def frechet(one: Tensor, other: Tensor) -> Tensor:
-    """The Frechet distance of two Gaussians with the moments of features [N, F], [M, F]; squared, as in FID."""
+    """The squared Frechet distance, as in FID, of two Gaussians with the moments of features [N, F] and [M, F]."""
     gap = (one.mean(0) - other.mean(0)).square().sum()
     first, second = one.T.cov(), other.T.cov()
     root = matrix_root(first)
@@ -123,27 +123,27 @@ def frechet(one: Tensor, other: Tensor) -> Tensor:
 
 
 def matrix_root(matrix: Tensor) -> Tensor:
-    """The root of a positive semi-definite matrix."""
+    """The square root of a positive semi-definite matrix."""
     values, vectors = torch.linalg.eigh(matrix)
     return vectors * values.clamp(min=0).sqrt() @ vectors.T
 
 
 def jackknife(statistic: Callable[[Reading], Tensor], images: Reading, num_groups: int = 10) -> tuple[float, float]:
-    """A statistic of N images and its standard error, from its values without one group each.
+    """A statistic of N images and its jackknife standard error, from its values without each of the groups.
 
-    Groups are the images i with i mod num_groups = g.  Raises: ValueError if there is no image for each.
+    Group g has the images i with i mod num_groups = g.  Raises: ValueError if a group has no image.
     """
     place = torch.arange(len(images.features)) % num_groups
     if len(place) < num_groups:
-        raise ValueError(f"{len(place)} images came, and a standard error from {num_groups} groups needs one each")
+        raise ValueError(f"got {len(place)} images; expected {num_groups} or more, one per group of the jackknife")
     without = torch.stack([statistic(images.select(place != group)) for group in range(num_groups)])
     error = ((num_groups - 1) * without.var(unbiased=False)).sqrt()
     return statistic(images).item(), error.item()
 
 
 def scores(classifier: Classifier, y: Tensor, real: Reading) -> dict[str, float]:
-    """Both scores of images y [N, L] with standard errors over images, those of `real` left out, and the entropy of
-    the classes found (nats; log C at most)."""
+    """Both scores of images y [N, L] with standard errors over these images, and the entropy of their classes (nats;
+    log C at most). The error of the reference `real` is not included."""
     images = read(classifier, y)
     score, score_se = jackknife(class_score, images)
     distance, distance_se = jackknife(lambda part: frechet(part.features, real.features), images)

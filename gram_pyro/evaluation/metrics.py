@@ -1,4 +1,4 @@
-"""What K answers per puzzle are worth, judged by the rules of the task.
+"""Metrics of K answers per puzzle, judged by the rules of the task.
 
 For one group of K answers to a puzzle with M solutions, m of them found:
 
@@ -7,8 +7,8 @@ For one group of K answers to a puzzle with M solutions, m of them found:
     coverage = m / M                                      entropy = -sum_a f_a log f_a, f = answer frequencies, nats
     violations = rules broken per answer
 
-Of N >= K sampled answers, all N // K disjoint groups are averaged. A perfect sampler (uniform over the M solutions)
-finds m = M (1 - (1 - 1/M)^K) on average: the ceiling.
+With N >= K sampled answers, metrics are averages over all N // K disjoint groups. A perfect sampler (uniform over the M
+solutions) finds m = M (1 - (1 - 1/M)^K) on average: the ceiling.
 """
 
 from collections.abc import Sequence
@@ -24,12 +24,13 @@ METRICS = ("accuracy", "any", "vote", "coverage", "distinct", "entropy", "violat
 
 
 class Tally(NamedTuple):
-    """Judged answers.  Shapes: violations [N, B], rules broken; label [N, B], equal where two answers to one puzzle are
-    equal; num_solutions [B], NaN where they are too many to count, and then coverage and its ceiling are NaN;
-    groups [B], see `Task.groups` (None: every puzzle is its own).
+    """Judged answers.
 
-    whole: the N answers were weighed or resampled together. Fewer of them are not what fewer particles would have
-    given, so they are judged at width N only.
+    Shapes: violations [N, B], rules broken; label [N, B], equal for equal answers to a puzzle; num_solutions [B], NaN
+    if they are too many to count (then coverage and its ceiling are NaN); groups [B], see `Task.groups` (None: every
+    puzzle is its own group).
+    whole: the N answers were weighted or resampled together. A part of them differs from a run with fewer particles, so
+    they are judged at width N only.
     """
 
     violations: Tensor
@@ -44,12 +45,12 @@ class Tally(NamedTuple):
         return self.violations == 0
 
     def widths(self, wanted: Sequence[int]) -> list[int]:
-        """Of the widths wanted those at which these answers can be judged; N alone if they are whole."""
+        """The widths at which these answers can be judged: those wanted, or N alone if they are whole."""
         return [len(self.solved)] if self.whole else list(wanted)
 
 
 def tally(task: Task, puzzles: Puzzles, answers: Tensor, whole: bool = False) -> Tally:
-    """Judge answers [N, B, L] to B puzzles by the rules and the clues, never by a stored label."""
+    """Judge answers [N, B, L] to B puzzles by the rules and the clues, not by a stored solution."""
     _, label = torch.unique(task.canonical(answers).flatten(0, 1), dim=0, return_inverse=True)
     known = puzzles.num_solutions
     count = torch.full_like(known, torch.nan, dtype=torch.double) if isinstance(task, ImplicitTask) else known
@@ -58,7 +59,7 @@ def tally(task: Task, puzzles: Puzzles, answers: Tensor, whole: bool = False) ->
 
 
 def join(parts: Sequence[Tally]) -> Tally:
-    """The judged answers to several sets of puzzles as one; puzzles of different sets are never of one group."""
+    """Join the judged answers to several sets of puzzles. Puzzles of different sets are in different groups."""
     fields = [torch.cat(field, dim=-1) for field in zip(*(part[:3] for part in parts), strict=True)]
     if all(part.groups is None for part in parts):
         return Tally(*fields, whole=any(part.whole for part in parts))
@@ -78,26 +79,25 @@ def join(parts: Sequence[Tally]) -> Tally:
 def per_puzzle(result: Tally, width: int) -> dict[str, Tensor]:
     """Every metric at `width` answers, [B], averaged over the groups of `width` answers.
 
-    Raises: ValueError if there are too few answers, or they are whole and more than `width`.
+    Raises: ValueError if there are too few answers, or if they are whole and more than `width`.
     """
     if result.whole and width < len(result.solved):
         raise ValueError(
-            f"got width {width} of {len(result.solved)} answers that were weighed together; expected all of them; "
-            f"write num_particles={width} to run the sampler with as many"
+            f"got width {width} of {len(result.solved)} answers that were weighted together; expected all of them; "
+            f"write num_particles={width} to run the sampler at that width"
         )
     num_groups = len(result.solved) // width
     if num_groups == 0:
         raise ValueError(
-            f"width {width} needs {width} answers per puzzle, and there are {len(result.solved)}; raise num_particles"
+            f"got {len(result.solved)} answers per puzzle; expected at least the width {width}; write a larger "
+            "num_particles"
         )
     solved = result.solved[: num_groups * width].unflatten(0, (num_groups, width)).double()
     label = result.label[: num_groups * width].unflatten(0, (num_groups, width))
     agrees = label[:, :, None] == label[:, None]  # [groups, width, width, B]
     count = agrees.sum(1)
     winner = count.argmax(1, keepdim=True)
-    first = (
-        agrees.long().argmax(1) == torch.arange(width, device=count.device)[:, None]
-    )  # in whole numbers: ties are exact
+    first = agrees.long().argmax(1) == torch.arange(width, device=count.device)[:, None]  # integers: ties are exact
     found = (solved * first).sum(1)
     values = {
         "accuracy": solved.mean(1),
@@ -112,25 +112,30 @@ def per_puzzle(result: Tally, width: int) -> dict[str, Tensor]:
 
 
 def ceiling(num_solutions: Tensor, width: int) -> Tensor:
-    """Expected coverage of a perfect sampler with `width` draws, [B]."""
+    """The expected coverage of a perfect sampler with `width` draws, [B]."""
     return 1 - (1 - 1 / num_solutions.double()) ** width
 
 
 def pooled(coverage: Tensor, num_solutions: Tensor, groups: Tensor | None = None) -> Estimate:
-    """Coverage pooled over (puzzle, solution) rows, as the paper seems to count: sum of found / sum of all, each puzzle
-    entering once per solution. A few puzzles hold much of its weight, and its error over puzzles is larger for it."""
+    """Coverage pooled over (puzzle, solution) rows, as the paper seems to count: a puzzle counts once per solution.
+
+    Few puzzles have much of the weight, so the error over puzzles is large.
+    """
     weight = num_solutions.double() ** 2
     return ratio(coverage.double() * weight, weight, groups)
 
 
 def standard_error(values: Tensor, groups: Tensor | None = None) -> float:
-    """Of the mean over puzzles, of which those of one group count as one observation."""
+    """The standard error of the mean over puzzles. The puzzles of a group count as one observation."""
     return ratio(values, groups=groups).se
 
 
 def report(result: Tally, widths: Sequence[int]) -> dict[str, dict[int, float]]:
-    """The table of an evaluation: metric -> width -> mean over puzzles, with `_se` beside each, pooled coverage, and
-    the share of a perfect sampler's coverage. Whole answers have one width, their number."""
+    """The table of an evaluation: metric -> width -> mean over puzzles.
+
+    It has METRIC_se beside each METRIC, pooled coverage, and coverage as a share of a perfect sampler's. Whole answers
+    have one width, their number.
+    """
     table: dict[str, dict[int, float]] = {}
     for width in result.widths(widths):
         values = per_puzzle(result, width)

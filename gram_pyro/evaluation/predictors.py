@@ -1,15 +1,15 @@
-"""What tells a valid answer from an invalid one before the rules are asked. A larger number should mean valid.
+"""Predictors of the validity of an answer, computed without the rules. A larger number should mean valid.
 
     settled state     - rms(h_N - h_{N-1})
-    settled beliefs   - max_cells 1/2 sum_v |p_N(v) - p_{N-3}(v)|, the last three segments
-    likelihood        log p(y | h_N) of its own answer y
-    halt, value       what the heads say of h_N
+    settled beliefs   - max_cells 1/2 sum_v |p_N(v) - p_{N-3}(v)|, over the last three segments
+    likelihood        log p(y | h_N) of the answer y
+    halt, value       logits of the heads at h_N
     vote              share of the K trajectories of the puzzle with this answer
-    views             share of symmetric images of puzzle and answer for which one new trajectory agrees
+    views             share of symmetric images of puzzle and answer for which a new trajectory gives the answer's image
     evidence          log p(y | x) by importance weights of the guide, IWAE_K
 
-How well a predictor does is its AUROC: the probability that a valid answer scores above an invalid one. Pooled over all
-puzzles it also counts who tells easy puzzles from hard ones; within puzzles it does not.  Source: ours.
+A predictor is measured by its AUROC: the probability that a valid answer scores above an invalid one. Pooled over all
+puzzles, AUROC also rewards telling easy puzzles from hard ones; within puzzles it does not.  Source: ours.
 """
 
 from collections import deque
@@ -43,13 +43,13 @@ class Observed(NamedTuple):
 
 @torch.no_grad()
 def observe(model: GRAM, heads: Heads, x: Tensor, num_particles: int, num_segments: int, chunk: int) -> Observed:
-    """K prior trajectories of every puzzle x [B, L], all of full depth, and what they show without further sampling.
+    """K prior trajectories of every puzzle x [B, L] at full depth, and the predictors that need no further sampling.
 
-    Raises: ValueError if there are not more than LAST segments, and as `check_puzzles` and `check_sizes`.
+    Raises: ValueError unless num_segments > LAST, and as `check_puzzles` and `check_sizes`.
     """
     check_puzzles(model, x), check_sizes(num_particles, num_segments)
     if num_segments <= LAST:
-        raise ValueError(f"num_segments={num_segments} came; expected more than {LAST}, over which beliefs settle")
+        raise ValueError(f"got num_segments={num_segments}; expected more than {LAST}, over which beliefs settle")
     rows = x.repeat(num_particles, 1)
     cloud = Cloud(from_prior(model, rows), model.start(rows), chunk, torch.arange(len(x)).repeat(num_particles))
     beliefs: deque[Tensor] = deque(maxlen=LAST + 1)
@@ -75,14 +75,14 @@ def observe(model: GRAM, heads: Heads, x: Tensor, num_particles: int, num_segmen
 
 
 def vote_share(answers: Tensor) -> Tensor:
-    """The share of the K answers that are equal to each.  Shapes: [K, B, L] -> [K, B]."""
+    """For every answer, the share of the K answers equal to it.  Shapes: [K, B, L] -> [K, B]."""
     return (answers[:, None] == answers).all(-1).double().mean(1)
 
 
 def views_agree(
     model: GRAM, task: Task, x: Tensor, answers: Tensor, num_segments: int, num_views: int, seed: int, chunk: int
 ) -> Tensor:
-    """The share of `num_views` symmetric images of (puzzle, answer) where a new trajectory comes to the answer's image.
+    """The share of `num_views` symmetric images of (puzzle, answer) for which a new trajectory gives its image.
 
     Shapes: x [B, L], answers [K, B, L] -> [K, B].
     """
@@ -107,7 +107,7 @@ def evidence(
 
 
 def pooled(score: Tensor, valid: Tensor, seed: int = 0) -> Estimate:
-    """AUROC over all answers; its error is the deviation over RESAMPLES draws of the puzzles with replacement.
+    """AUROC over all answers, with its bootstrap error over puzzles (RESAMPLES draws with replacement).
 
     Shapes: score, valid [K, B].
     """

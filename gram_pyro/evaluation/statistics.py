@@ -1,8 +1,8 @@
-"""Errors of what is measured: over puzzles, clusters of puzzles and training seeds.
+"""Standard errors: over puzzles, clusters of puzzles, and training seeds.
 
     ratio r = sum_b a_b / sum_b c_b      se^2 = G / (G - 1) sum_g (sum_{b in g} a_b - r c_b)^2 / (sum_b c_b)^2
 
-With c = 1 it is a mean. Puzzles of one group (images of one another, say) count as one observation: G groups.
+With c = 1 it is a mean. The puzzles of a group (symmetric images, say) count as one observation: G groups.
 Source: the delta method, with the sandwich estimator for clusters; the laws are scipy's.
 """
 
@@ -17,16 +17,16 @@ from torch import Tensor
 
 
 class Estimate(NamedTuple):
-    """A mean or ratio, its standard error (NaN if there is one group only), and the number of groups it rests on."""
+    """A mean or ratio, its standard error (NaN if there is one group only), and the number of groups."""
 
     mean: float
     se: float
     num_groups: int
 
     def limits(self, sigmas: float) -> tuple[float, float]:
-        """Between these lies the truth with the probability that a normal variable lies within `sigmas` deviations.
+        """Confidence limits, with the probability that a normal variable is within `sigmas` deviations of its mean.
 
-        By Student's t, which is wide where there are few groups: 3 becomes 4.1 at 10 groups and 6.6 at 5.
+        They are Student's t limits, which are wide for few groups: 3 becomes 4.1 at 10 groups and 6.6 at 5.
         """
         half = quantile(sigmas, self.num_groups) * self.se
         return self.mean - half, self.mean + half
@@ -58,14 +58,14 @@ def ratio(numerator: Tensor, denominator: Tensor | None = None, groups: Tensor |
 def over_seeds(values: Sequence[float]) -> tuple[float, float | None, float | None]:
     """Mean, its standard error, and half of its 95 % interval by Student's t; None for the last two of one value.
 
-    Two seeds lie within one standard error of the mean half of the time: 12.7 of them make 95 %, 4.3 of three seeds.
+    With two seeds, one standard error covers the mean half of the time; 95 % take 12.7 of them, with three seeds 4.3.
     """
     mean, se, count = ratio(torch.tensor(values, dtype=torch.float64, device="cpu"))
     return (mean, None, None) if count < 2 else (mean, se, float(stats.t.isf(0.025, count - 1)) * se)
 
 
 def rule_of_three(trials: int) -> float:
-    """Upper 95 % limit of the rate of failures, where none of `trials` independent trials failed."""
+    """Upper 95 % limit of the rate of failures if none of `trials` independent trials failed."""
     return min(1.0, 3 / trials) if trials else 1.0
 
 
@@ -80,7 +80,7 @@ class McNemar(NamedTuple):
 def mcnemar(first: Tensor, second: Tensor) -> McNemar:
     """Is one method right more often?  Shapes: first, second [B] bool, right or wrong on every puzzle.
 
-    Puzzles on which both are right or both are wrong say nothing; of the others, half are expected for each.
+    Only puzzles on which exactly one method is right count. Half of them are expected for each method.
     """
     gained, lost = int((first & ~second).sum()), int((second & ~first).sum())
     return McNemar(gained, lost, float(stats.binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0)

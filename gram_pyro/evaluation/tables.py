@@ -1,7 +1,7 @@
-"""Tables of evaluations: as Markdown, and as rows of a CSV."""
+"""Tables of evaluations as Markdown, and as rows of a CSV."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from gram_pyro.evaluation.statistics import rule_of_three
 
@@ -19,17 +19,19 @@ COLUMNS = (
 SHARES = ("accuracy", "any", "vote")
 
 
+def grid(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    """Cells as a Markdown table. Every table in text is made here."""
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in [head, ["---"] * len(head), *rows])
+
+
 def markdown(table: Mapping[str, Mapping[int, float]], widths: Sequence[int]) -> str:
     """One evaluation as a Markdown table: a row per width, mean and standard error over puzzles."""
-    lines = ["| K | " + " | ".join(title for _, title in COLUMNS) + " |", "| --- " * (len(COLUMNS) + 1) + "|"]
-    for width in widths:
-        cells = [cell(table, name, width) for name, _ in COLUMNS]
-        lines.append(f"| {width} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    titles = [title for _, title in COLUMNS]
+    return grid(["K", *titles], ([width, *(cell(table, name, width) for name, _ in COLUMNS)] for width in widths))
 
 
 def cell(table: Mapping[str, Mapping[int, float]], name: str, width: int) -> str:
-    """Mean and standard error; where nothing failed (or everything), the 95 % limit of the share in its place."""
+    """Mean and standard error; for a share of exactly 0 or 1, its 95 % limit instead of the error."""
     mean, se = table[name][width], table.get(f"{name}_se", {}).get(width)
     if se == 0 and name in SHARES and mean in (0, 1) and "num_puzzles" in table:
         limit = rule_of_three(table["num_puzzles"])
@@ -38,8 +40,8 @@ def cell(table: Mapping[str, Mapping[int, float]], name: str, width: int) -> str
 
 
 def overview(tests: Mapping[str, Mapping[str, Mapping]], width: int) -> str:
-    """What matters of {program: {test set: evaluation}}, for a screen: a line each, per cent of K = width answers, and
-    the standard error over puzzles. Coverage is a share of a perfect sampler's; '-' where solutions are not counted."""
+    """A short table of {program: {test set: evaluation}} as text: a line each, per cent, K = width, ± standard error
+    over puzzles. Coverage is a share of a perfect sampler's, and '-' if solutions are not counted."""
     rows = [["", "puzzles", "one answer right", f"any of {width}", "vote", f"coverage@{width} / perfect"]]
     for program, tables in tests.items():
         for test, table in tables.items():
@@ -52,7 +54,7 @@ def overview(tests: Mapping[str, Mapping[str, Mapping]], width: int) -> str:
 
 
 def percent(table: Mapping[str, Mapping[int, float]], name: str, width: int, digits: int) -> str:
-    """A share in per cent, with its error if it has one; '-' if it is unknown."""
+    """A share in per cent, with its error if it has one; '-' if it is NaN."""
     mean, se = table[name][width], table.get(f"{name}_se", {}).get(width)
     shown = [value for value in (mean, se) if value is not None]
     return "-" if math.isnan(mean) else " ± ".join(f"{100 * value:.{digits}f}" for value in shown) + " %"
@@ -61,18 +63,17 @@ def percent(table: Mapping[str, Mapping[int, float]], name: str, width: int, dig
 def rows_markdown(rows: Sequence[Mapping], columns: Sequence[str] | None = None) -> str:
     """Rows as a Markdown table.
 
-    Args: columns; None: all that any row has, in the order they come. NAME_se is shown beside NAME, as its error, where
-    NAME is there and it is not asked for itself.
+    Args: columns; None: all that any row has, in order. NAME_se is shown as the error of NAME, unless it is a column
+    itself.
     """
     if columns is None:
         every = list(dict.fromkeys(key for row in rows for key in row))
         columns = [key for key in every if key.removesuffix("_se") not in every or not key.endswith("_se")]
-    lines = [[_shown(row, column) for column in columns] for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [columns, ["---"] * len(columns), *lines])
+    return grid(columns, ([_shown(row, column) for column in columns] for row in rows))
 
 
 def _shown(row: Mapping, column: str) -> str:
-    """A value and its standard error; nothing where there is none."""
+    """A value and its standard error; empty if there is no value."""
     value, error = row.get(column), row.get(f"{column}_se")
     shown = "" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
     return shown if error is None or not shown else f"{shown} ± {error:.4f}"

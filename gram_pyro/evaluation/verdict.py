@@ -1,19 +1,19 @@
-"""The claim on trial: GRAM answers better than noise that its recursion was never trained with.
+"""The verdict on the claim that trained noise (GRAM) answers better than noise added to a recursion trained without it.
 
 The baseline is the same recursion trained without noise, with the same data and budget. It is sampled with random
-starts or with fixed noise, whichever does better on puzzles of their own, at the same K and number of segments.
+starts or with fixed noise, whichever does better on tuning puzzles, at the same K and number of segments.
 
     accuracy = mean_b (a_b - a'_b)                                a, a': share of the K answers that are right
     coverage = sum_b (c_b - c'_b) / sum_b ceiling_b               c, c': coverage@K, over puzzles with several solutions
 
-Both are paired over puzzles (GRAM minus baseline), and a symmetry class of puzzles counts as one observation. A limit
-lies 3 standard errors from the mean, by Student's t where there are few puzzles. GRAM is
+Both are paired over puzzles (GRAM minus baseline). The puzzles of a symmetry class count as one observation. A limit is
+3 standard errors from the mean, or more by Student's t if there are few puzzles. GRAM is
 
     superior      if the lower limit is above 0                   inferior     if the upper limit is below -margin
     not inferior  if the lower limit is above -margin             undecided    otherwise
 
 A seed supports the claim if GRAM is superior in one of the two and not inferior in the other. It opposes the claim if
-GRAM is inferior in one, or gains less than the margin in both. Where nothing differs the error is that of one differing
+GRAM is inferior in one, or gains less than the margin in both. If no answer differs, the error is that of one differing
 answer, so that the limit is the rule of three: 3 in K B answers.
 """
 
@@ -43,7 +43,7 @@ SAYS = {"supports": "speaks for it", "opposes": "speaks against it", "cannot tel
 
 
 class Scores(NamedTuple):
-    """What a verdict needs of K answers by one method.  Shapes: all [B]; vote is 1 where the most frequent is right."""
+    """The scores of K answers by one method.  Shapes: all [B]; vote is 1 where the most frequent answer is right."""
 
     width: int  # K
     accuracy: Tensor
@@ -54,21 +54,21 @@ class Scores(NamedTuple):
 
 
 def scores(result: Tally, width: int) -> Scores:
-    """Those of judged answers, K = width of them."""
+    """The scores of judged answers at K = width."""
     values = per_puzzle(result, width)
     chosen = (values[name] for name in ("accuracy", "coverage", "vote"))
     return Scores(width, *chosen, result.num_solutions, result.groups)
 
 
 def floored(estimate: Estimate, width: int) -> Estimate:
-    """An error of at least that of one answer in one group."""
+    """The estimate with an error of at least one answer in one group."""
     return estimate._replace(se=max(estimate.se, 1 / (width * estimate.num_groups)))
 
 
 def gains(gram: Scores, other: Scores) -> dict[str, Estimate]:
-    """What GRAM gains over another method on the same puzzles; coverage only where some have several solutions.
+    """The gains of GRAM over another method on the same puzzles; coverage only if some have several solutions.
 
-    Raises: ValueError if the puzzles or the widths are not the same.
+    Raises: ValueError if the puzzles or the widths differ.
     """
     if gram.width != other.width or not torch.equal(gram.num_solutions.nan_to_num(), other.num_solutions.nan_to_num()):
         raise ValueError(
@@ -85,10 +85,10 @@ def gains(gram: Scores, other: Scores) -> dict[str, Estimate]:
 
 
 def gains_of_means(gram: Mapping[str, Mapping], other: Mapping[str, Mapping], width: int) -> dict[str, Estimate]:
-    """The same from tables of `metrics.report` by test set, for results without numbers per puzzle.
+    """As `gains`, from tables of `metrics.report` by test set, for results without numbers per puzzle.
 
-    The difference is then not paired: se^2 = se_gram^2 + se_other^2, too large where puzzles are hard for both.
-    Coverage is over test sets with a ceiling below 1, and counts their puzzles with one solution too.
+    The difference is then not paired: se^2 = se_gram^2 + se_other^2, too large if the same puzzles are hard for both.
+    Coverage is over test sets with a ceiling below 1, including their puzzles with one solution.
     Raises: ValueError if a table lacks the width.
     """
     at, found = str(width), {}
@@ -113,7 +113,7 @@ def gains_of_means(gram: Mapping[str, Mapping], other: Mapping[str, Mapping], wi
 
 
 def standing(name: str, gain: Estimate) -> str:
-    """Superior, not inferior, inferior or undecided, see the module."""
+    """Superior, not inferior, inferior or undecided, see above."""
     low, high = gain.limits(THRESHOLD)
     if low > 0:
         return "superior"
@@ -123,7 +123,7 @@ def standing(name: str, gain: Estimate) -> str:
 
 
 class Seed(NamedTuple):
-    """What one training seed says: the gains of GRAM over the baseline."""
+    """One training seed: the gains of GRAM over the baseline."""
 
     seed: int
     baseline: str
@@ -166,10 +166,7 @@ def gains_text(found: Mapping[str, Estimate], width: int) -> str:
 
 
 def verdict_text(seeds: Sequence[Seed], width: int, command: str | None = None) -> str:
-    """The verdict in a line, and a line for every seed.
-
-    Args: command, what trains a baseline, told where there is none.
-    """
+    """The verdict in one line, and a line per seed.  Args: command that trains a baseline, shown if there is none."""
     word = verdict(seeds)
     head = f"VERDICT: {word} - {SENTENCES[word]}"
     if word == NOT_ENOUGH_SEEDS:
@@ -181,8 +178,11 @@ def verdict_text(seeds: Sequence[Seed], width: int, command: str | None = None) 
 
 
 def diversity(result: Tally, width: int) -> dict[str, Estimate]:
-    """A diagnostic, no part of the verdict: what `width` answers have over one: in how many puzzles one of
-    them is right, and how many distinct right answers there are. One answer again and again has zero of both."""
+    """A diagnostic that does not enter the verdict: the gain of `width` answers over one.
+
+    any: the share of puzzles with a right answer; distinct: the number of distinct right answers. Both gains are 0 if
+    all answers are equal.
+    """
     values, several = per_puzzle(result, width), result.num_solutions > 1
     found = {"any": ratio(values["any"] - values["accuracy"], groups=result.groups)}
     if several.any():
@@ -192,7 +192,7 @@ def diversity(result: Tally, width: int) -> dict[str, Estimate]:
 
 
 def is_collapsed(found: Mapping[str, Estimate]) -> bool:
-    """Whether puzzles with several solutions (where there are none, all puzzles) get one answer only."""
+    """Whether puzzles with several solutions (or all puzzles, if there are none) get one answer only."""
     gain = found.get("distinct", found["any"])
     return not gain.mean > THRESHOLD * gain.se
 

@@ -1,1 +1,1 @@
-"""A training run: its loop, its folder, its checkpoints, its processes."""
+"""What runs an experiment: building, loading, run folders, checkpoints, resuming, command lines."""

@@ -1,4 +1,4 @@
-"""What the argument of a component takes, as its annotation says it: `int`, `float | None`, `Sequence[str]`, ..."""
+"""The kinds of values that the arguments of a component take, by annotation: `int`, `float | None`, `Sequence[str]`"""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -21,17 +21,17 @@ PLAIN = {
 
 @cache
 def kinds_of(component: Callable) -> dict[str, Kind]:
-    """Of every argument whose annotation says what it takes, by name."""
+    """The kind of every argument whose annotation states one, by name."""
     try:
         hints = get_type_hints(component.__init__ if isclass(component) else component)
-    except (NameError, TypeError, AttributeError):  # names that are not known at run time
+    except (NameError, TypeError, AttributeError):  # names that do not exist at run time
         return {}
     found = {name: kind_of(hint) for name, hint in hints.items() if name != "return"}
     return {name: kind for name, kind in found.items() if kind is not None}
 
 
 def kind_of(hint: Any) -> Kind | None:
-    """None: any value.  Other classes than those above are parts of their own."""
+    """The kind of an annotation; None: any value. Other classes than those above are parts."""
     if hint in PLAIN:
         return PLAIN[hint]
     origin, below = get_origin(hint), get_args(hint)
@@ -47,6 +47,6 @@ def kind_of(hint: Any) -> Kind | None:
 
 
 def either(kinds: Sequence[Kind]) -> Kind:
-    """One of several."""
+    """A kind that accepts values of any of several kinds."""
     written = dict.fromkeys(kind.write for kind in kinds)
     return Kind(lambda v: any(kind.takes(v) for kind in kinds), " or ".join(written))

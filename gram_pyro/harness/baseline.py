@@ -2,12 +2,12 @@
 
     random starts   h_0, l_0 with N(0, sigma^2) added             EqR
     fixed noise     z_0 ~ N(0, sigma^2) in every segment          PTRM
-    cell marginals  y_i ~ p(y_i | h_N), every cell apart          nothing to tune; reported beside, as valid as it is
+    cell marginals  y_i ~ p(y_i | h_N), cells independently       not tuned; reported for comparison
 
-The kind and the deviation of the first two are chosen on tuning puzzles with K = 5: the largest sum of accuracy and
-share of the ceiling. Tuning puzzles are unseen ones that the evaluation leaves over, if there are NUM_TUNING or more.
-Otherwise the test set is used up, and they are training puzzles. The recursion has seen those, so it may look surer on
-them than it is and be given too much noise; results.json says which they were.
+The kind and the deviation of the first two are chosen on tuning puzzles with K = 5, by the largest sum of accuracy and
+coverage as a share of the ceiling. Tuning puzzles are unseen puzzles that the evaluation does not use, if there are
+NUM_TUNING or more. Otherwise they are training puzzles. The recursion has seen those, so the chosen noise may be too
+large. results.json says which puzzles were used.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ NUM_TUNING, WIDTH = 50, 5  # tuning puzzles, and K
 
 
 class Baseline(NamedTuple):
-    """The kind and deviation chosen, what is drawn so, and the tuning score of every choice."""
+    """The chosen kind and deviation, its sampler, and the tuning score of every choice."""
 
     kind: str
     deviation: float
@@ -39,7 +39,10 @@ class Baseline(NamedTuple):
 
 
 def tuning_puzzles(task: Task, tested: int | None) -> tuple[Puzzles, str]:
-    """Puzzles, and whether they are "unseen" or of "train". Args: tested, of each test set, as `subset` draws them."""
+    """Tuning puzzles, and their origin, "unseen" or "train".
+
+    Args: tested, the number of puzzles of each test set that the evaluation uses, as `subset` draws them.
+    """
     left = []
     for puzzles in task.test.values():
         if tested is not None and puzzles.num_puzzles > tested:
@@ -51,7 +54,7 @@ def tuning_puzzles(task: Task, tested: int | None) -> tuple[Puzzles, str]:
 
 
 def tuning_score(result: Tally) -> float:
-    """Accuracy, and where puzzles have several solutions the share of the ceiling of coverage, added up."""
+    """Accuracy plus, if puzzles have several solutions, coverage as a share of the ceiling."""
     values, several = per_puzzle(result, WIDTH), result.num_solutions > 1
     score = values["accuracy"].mean()
     if several.any():
@@ -60,7 +63,7 @@ def tuning_score(result: Tally) -> float:
 
 
 def has_baseline(learner: Learner) -> bool:
-    """Whether it is a recursion without noise."""
+    """Whether the program is a recursion without noise."""
     return isinstance(learner, Trainer) and learner.averaged.is_deterministic
 
 
@@ -74,7 +77,7 @@ def tune(
     device: torch.device,
     **options: object,
 ) -> Baseline:
-    """The better of random starts and fixed noise, at its best deviation. Options: of the samplers."""
+    """The better of random starts and fixed noise, at its best deviation. Args: options, of the samplers."""
     puzzles, origin = tuning_puzzles(task, tested)
     rows, draws = [], []
     for kind, sampler in KINDS.items():
@@ -88,5 +91,5 @@ def tune(
 
 
 def marginals(learner: Trainer) -> Draw:
-    """Every cell drawn from its own law at the end of the one trajectory."""
+    """A sampler that draws every cell from its own law at the end of the one trajectory."""
     return partial(spread, partial(drawn_answers, learner.averaged))

@@ -1,4 +1,4 @@
-"""From a configuration to a program. `_target_` is the only registry: any importable class can take any place."""
+"""Build a program from a configuration. `_target_` is the only registry: any importable class may be a part."""
 
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -45,23 +45,24 @@ def build_heads(config: DictConfig) -> Heads:
 
 
 def choose_device(name: str) -> torch.device:
-    """'auto' is the GPU where there is one.  Raises: ValueError if torch knows no such device here."""
+    """The device of that name; 'auto' is the GPU if there is one.  Raises: ValueError if torch cannot use it here."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"device={name} was asked for and torch sees no GPU; write device=cpu or device=auto")
+        raise ValueError(f"got device={name}; expected a GPU that torch can use; write device=cpu or device=auto")
     try:
         device = torch.device(name)
         if device.type not in ("cpu", "cuda"):
-            torch.zeros(1, device=device).item()  # meta, and what this torch was built without, cannot
+            torch.zeros(1, device=device).item()  # fails for meta, and for devices that this torch does not support
     except (RuntimeError, AssertionError, NotImplementedError) as problem:
         reason = str(problem).partition("\n")[0]
-        raise ValueError(f"device={name} cannot be used here ({reason}); write device=cpu or device=auto") from None
+        sentence = f"got device={name}, which cannot be used here ({reason}); write device=cpu or device=auto"
+        raise ValueError(sentence) from None
     return device
 
 
 def build_sampler(config: DictConfig, task: Task, heads: Heads | None) -> Sampler:
-    """The sampler that `config` (a choice of conf/sampler) describes; a potential judges by `task` or `heads`."""
+    """The sampler that `config` (a choice of conf/sampler) describes; a potential uses `task` or `heads`."""
     if "potential" not in config:
         return instantiate(config)
     potential = instantiate(config.potential)(task, heads)
@@ -70,8 +71,10 @@ def build_sampler(config: DictConfig, task: Task, heads: Heads | None) -> Sample
 
 
 def build_task(trained: DictConfig, changes: Mapping[str, object]) -> Task:
-    """The task a checkpoint was trained on, with what `changes` names (nulls: nothing); one of another class, if
-    `changes` names a `_target_`, is described by `changes` alone."""
+    """The task a checkpoint was trained on, with `changes` of its arguments (null: no change).
+
+    If `changes` has a `_target_`, it describes the whole task.
+    """
     changes = {key: value for key, value in changes.items() if value is not None}
     return instantiate(changes) if "_target_" in changes else instantiate(trained.task, **changes)
 

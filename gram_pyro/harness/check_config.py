@@ -1,6 +1,6 @@
-"""A configuration, checked key by key before anything is built: a typing error costs a sentence, not a run.
+"""Check a configuration key by key before anything is built, so that a typing error costs a sentence, not a run.
 
-What each key takes is in schema.py; what the arguments of components take, in their annotations. Source: ours.
+schema.py gives the kind of each key's value, and annotations those of the arguments of components. Source: ours.
 """
 
 import json
@@ -18,9 +18,9 @@ from gram_pyro.harness.schema import ARGUMENTS, TEXT, TEXT_OR_NULL, Kind, kind_o
 
 
 def task_name(choice: str, target: str) -> str:
-    """What tables call a task: the choice, or the class where it is `own`.
+    """The name of a task in tables: the choice, or the class if the choice is `own`.
 
-    A resolver of configurations, ${task_name:choice,target}, of every process that imports this file.
+    It is the resolver ${task_name:choice,target} of configurations.
     """
     return target.rpartition(".")[2] if choice == "own" else choice
 
@@ -29,20 +29,20 @@ OmegaConf.register_new_resolver("task_name", task_name, replace=True)
 
 
 def check_given(config: DictConfig) -> None:
-    """Raises: ValueError if a value that has to be given is not: the class of a part of one's own."""
+    """Raises: ValueError if a required value is missing: the class of a part with the choice `own`."""
     for place, _, value in leaves(OmegaConf.to_container(config, resolve=False)):
         if value == MISSING:
             raise ValueError(f"got no {place}; expected a class of your own; write {place}=my_file.MyClass")
 
 
 def check_settings(config: DictConfig) -> None:
-    """Raises: ValueError, with the key, if a value is missing, of another kind than its key takes or out of range; if
-    a part is built for another width than `dim`; if a value refers to one that there is not."""
+    """Raises: ValueError, with the key, if a value is missing, of the wrong kind or out of range; if a part has another
+    width than `dim`; if a value refers to an unknown key."""
     script = HydraConfig.get().job.name if HydraConfig.initialized() else ""
     try:
         values = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as problem:
-        check_values(OmegaConf.to_container(config), script)  # what it refers to may be of another kind
+        check_values(OmegaConf.to_container(config), script)  # the value it refers to may have the wrong kind
         raise ValueError(" ".join(str(problem).split())) from None
     if "checkpoint" in values and isinstance(values.get("task"), Mapping):  # null: as it was trained
         values["task"] = {key: value for key, value in values["task"].items() if value is not None}
@@ -50,9 +50,9 @@ def check_settings(config: DictConfig) -> None:
 
 
 def check_values(values: Mapping, script: str, place: str = "", dim: object = None) -> None:
-    """Raises: as `check_settings`, for what is not below a part."""
+    """Raises: as `check_settings`, for values outside parts."""
     places = {f"{place}.{key}" if place else str(key): value for key, value in values.items()}
-    for where, value in places.items():  # before what is in them, which may be made of it
+    for where, value in places.items():  # before the values below them, which may refer to these
         check(where, value, kind_of(where, script))
     for where, value in places.items():
         if isinstance(value, Mapping):
@@ -60,39 +60,39 @@ def check_values(values: Mapping, script: str, place: str = "", dim: object = No
 
 
 def check_part(values: Mapping, script: str, place: str, dim: object) -> None:
-    """Raises: as `check_settings`, for a part and those in it."""
+    """Raises: as `check_settings`, for a part and the parts in it."""
     kinds = kinds_of(component(f"{place}._target_", values["_target_"]))
     for key, value in values.items():
         where = f"{place}.{key}"
         for kind in (ARGUMENTS.get(key), kinds.get(key)):
             check(where, value, kind)
         if key == "dim" and dim is not None and value != dim and not refers(value):
-            raise ValueError(f"{where}={value} came beside dim={dim}; leave it out, all parts have one width")
+            raise ValueError(f"got {where}={value} with dim={dim}; leave it out, all parts have one width")
         if isinstance(value, Mapping):
             (check_part if "_target_" in value else check_values)(value, script, where, dim)
 
 
 def check(where: str, value: object, kind: Kind | None) -> None:
-    """Raises: ValueError if a value is missing, or none of this kind (None: any)."""
+    """Raises: ValueError if a value is missing, or not of this kind (None: any)."""
     if value == "???" or not (kind is None or refers(value) or kind.takes(value)):
-        raise ValueError(f"{where}={shown(value)} came; write {kind.write if kind else 'a value'}")
+        raise ValueError(f"got {where}={shown(value)}; write {kind.write if kind else 'a value'}")
 
 
 def refers(value: object) -> bool:
-    """Whether it is that of another key, and could not be resolved."""
+    """Whether a value is an unresolved reference to another key."""
     return isinstance(value, str) and "${" in value
 
 
 def component(where: str, name: object) -> Callable:
-    """What a _target_ names.  Raises: ValueError if there is nothing of that name that can be called."""
+    """The class or function that a _target_ names.  Raises: ValueError if there is none."""
     check(where, name, TEXT)
     try:
         with own_guides() if is_own(name) else nullcontext():
             found = locate(name)
     except ErrorDuringImport as problem:
-        raise ValueError(f"{where}={name} came, which cannot be imported: {problem.value}") from problem
+        raise ValueError(f"got {where}={name}, which cannot be imported: {problem.value}") from problem
     if not callable(found):
-        raise ValueError(f"{where}={name} came, which is no class or function of that name; write MODULE.CLASS")
+        raise ValueError(f"got {where}={name}, which is not the name of a class or function; write MODULE.CLASS")
     return found
 
 
@@ -102,7 +102,7 @@ def shown(value: object) -> str:
 
 
 def text_keys(values: Mapping, script: str, place: str = "") -> Iterator[str]:
-    """The dotted keys that take text, but for those of parts."""
+    """The dotted keys outside parts that take text."""
     for key, value in values.items():
         where = f"{place}.{key}" if place else str(key)
         if kind_of(where, script) in (TEXT, TEXT_OR_NULL):
@@ -112,7 +112,7 @@ def text_keys(values: Mapping, script: str, place: str = "") -> Iterator[str]:
 
 
 def leaves(value: object, place: str = "", name: str = "") -> Iterator[tuple[str, str, object]]:
-    """Where every value stands, the last key on the way there, and the value; of a list each, or [] if it is empty."""
+    """The dotted place, last key and value of every value; of a list every item, or [] if it is empty."""
     if isinstance(value, Mapping):
         for key, below in value.items():
             yield from leaves(below, f"{place}.{key}" if place else str(key), str(key))

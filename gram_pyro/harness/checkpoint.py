@@ -2,32 +2,21 @@
 
     model.* guide.* heads.*  the weights being trained     average.*   their exponential moving average
     optimiser.*              AdamW's moments               rng.*       random states: torch, numpy, Python, the data
-    log.*                    what the metrics table has not told yet
+    log.*                    sums that are not in the metrics table yet
 
-    sum = SHA-256 of the description and of the name, type, shape and bytes of every tensor
-
-The learning rate is a function of the number of updates, which the description has. Loading never executes code, and a
-file that was changed by one bit is refused. Files are written whole or not at all (`gram_pyro.harness.atomic`).
+The learning rate is a function of the number of updates, which is in the description. `gram_pyro.storage.tensors`
+writes and checks the file.
 """
 
-import json
 import logging
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as from_bytes
-from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from gram_pyro.harness.atomic import write_atomically
 from gram_pyro.harness.random_state import random_state, set_random_state
-from gram_pyro.tasks.summed import digest
+from gram_pyro.storage.tensors import read, write
 from gram_pyro.training.learner import Learner
-
-FORMAT = "gram_pyro-3"
-UNSUMMED = "gram_pyro-2"  # as before the sum: its weights can be read, and a run of it cannot be continued
-PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # torch.save: of today, and plain pickles
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +28,9 @@ def save(
     description: dict,
     table: dict[str, Tensor] | None = None,
 ) -> None:
-    """Write a checkpoint. `description` must be JSON: the resolved configuration and what was measured.
+    """Write a checkpoint. `description` must be JSON: the resolved configuration, and measurements.
 
-    Raises: FloatingPointError, and nothing is written, if a weight, its average or a moment is not finite; OSError.
+    Raises: FloatingPointError if a weight, its average or a moment is not finite, and then writes nothing; OSError.
     """
     average = {f"average.{name}": value for name, value in trainer.ema.module.state_dict().items()}
     moments = {
@@ -53,7 +42,7 @@ def save(
     for name, value in (dict(trainer.program.named_parameters()) | averaged | moments).items():
         if not torch.isfinite(value).all():
             raise FloatingPointError(
-                f"{name} is not finite at update {trainer.updates}; lower learning_rate or use precision=fp32"
+                f"{name} is not finite at update {trainer.updates}; write a lower learning_rate or precision=fp32"
             )
     random = random_state(device_of(trainer)) | {"data": data_generator.get_state()}
     tensors = dict(trainer.program.state_dict()) | average | moments
@@ -62,51 +51,8 @@ def save(
     write(path, tensors, description | {"updates": trainer.updates})
 
 
-def write(path: Path, tensors: dict[str, Tensor], description: dict) -> None:
-    """Write tensors and a description as one file.  Raises: OSError."""
-    text = json.dumps(description)
-    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    header = {"format": FORMAT, "sum": digest(tensors, text), "description": text}
-    write_atomically(path, to_bytes(tensors, header))
-
-
-def read(path: Path) -> tuple[dict[str, Tensor], dict]:
-    """The tensors and the description of a checkpoint.
-
-    Raises: FileNotFoundError, ValueError: a sentence that says what the file is not.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"there is no checkpoint at {path}; run `make sudoku`, or give the path of a run's .safetensors file"
-        )
-    data = path.read_bytes()  # at once: a run that goes on replaces the file
-    if data.startswith(PICKLES):
-        raise ValueError(
-            f"{path} is a pickle (as torch.save writes), which is not opened because opening one can run any program; "
-            "give a .safetensors checkpoint written by this program"
-        )
-    try:
-        tensors = from_bytes(data)
-    except SafetensorError as error:
-        raise ValueError(
-            f"{path} is not a whole safetensors file ({error}); give a checkpoint written by this program"
-        ) from error
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__", {})
-    if header.get("format") not in (FORMAT, UNSUMMED):
-        raise ValueError(
-            f"{path} has format {header.get('format')!r}, and this program reads {FORMAT!r}; train it again"
-        )
-    text = header.get("description", "")
-    if header.get("sum") != (digest(tensors, text) if header["format"] == FORMAT else None):
-        raise ValueError(
-            f"{path} is damaged: its numbers are not those that were written; copy it again from where it came, or "
-            "delete it and train it again"
-        )
-    return tensors, json.loads(text)
-
-
 def part_of(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors under `prefix`, without it."""
+    """The tensors whose names begin with `prefix`, without the prefix."""
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
@@ -115,11 +61,11 @@ def device_of(trainer: Learner) -> torch.device:
 
 
 def start_from(path: Path, trainer: Learner) -> dict:
-    """Begin a run with the averaged weights of another one: of an easier task, or a smaller board.
+    """Start a run from the averaged weights of another run, of an easier task or a smaller board.
 
-    Weights that have another shape here (a larger alphabet) begin at random, and a warning names them.
-    Returns: updates and seconds of training that the weights have had, the runs before that one included.
-    Raises: FileNotFoundError, ValueError: no checkpoint, or one of a program that is built otherwise.
+    Weights of another shape (a larger alphabet) keep their random values, and a warning names them.
+    Returns: updates and seconds of training of the weights, including earlier runs.
+    Raises: FileNotFoundError, ValueError if `path` is no checkpoint, or one of a different program.
     """
     tensors, description = read(path)
     averages, others = trainer.ema.module, []
@@ -130,7 +76,7 @@ def start_from(path: Path, trainer: Learner) -> dict:
         module.load_state_dict(averages[name].state_dict())
         others += [f"{name}.{key}" for key in own]
     if others:
-        log.warning("%s begin at random: in %s they have another shape.", ", ".join(others), path)
+        log.warning("%s start at random: in %s they have another shape.", ", ".join(others), path)
     before = description.get("before", {"updates": 0, "seconds": 0.0})
     return {key: before[key] + description[key] for key in before}
 
@@ -141,7 +87,7 @@ def differs(here: Tensor, there: Tensor | None) -> bool:
 
 
 def fill(module: nn.Module, weights: dict[str, Tensor], path: str | Path) -> None:
-    """Load weights.  Raises: ValueError if they are not those of `module`, with the first that is not."""
+    """Load weights.  Raises: ValueError if they do not fit `module`, with the first that does not."""
     wanted = module.state_dict()
     for name in sorted(wanted.keys() | weights.keys()):
         came, expected = (
@@ -149,22 +95,23 @@ def fill(module: nn.Module, weights: dict[str, Tensor], path: str | Path) -> Non
         )
         if came != expected:
             raise ValueError(
-                f"the weights in {path} do not fit this task or this version: {name} is {came} there and {expected} "
-                "here; give weights of this task and size, or the configuration they were trained with"
+                f"the weights in {path} do not fit this task or this version: got {name} {came}; expected {expected}; "
+                "write weights of this task and size, or the configuration they were trained with"
             )
     module.load_state_dict(weights)
 
 
 def restore(path: Path, trainer: Learner, data_generator: torch.Generator) -> tuple[dict, dict[str, Tensor]]:
-    """Continue a run exactly where it was saved (on another kind of device: but for its random numbers).
+    """Continue a run exactly where it was saved (on another kind of device, with other random numbers).
 
-    Returns: the description; the table, as `save` got it.
-    Raises: FileNotFoundError, ValueError: no checkpoint of this program, or one that holds no run.
+    Returns: the description, and the table as given to `save`.
+    Raises: FileNotFoundError, ValueError if `path` is no checkpoint of this program, or holds weights only.
     """
     tensors, description = read(path)
     if "rng.python" not in tensors:
         raise ValueError(
-            f"{path} holds weights and no whole run, so it cannot be continued; begin a new run with start={path}"
+            f"got {path}, which holds weights and no whole run; expected a run to continue; write start={path} for a "
+            "new run"
         )
     for name, module in trainer.program.items():
         fill(module, part_of(tensors, f"{name}."), path)

@@ -1,19 +1,25 @@
-"""What an experiment does at its edge: a mistake that a user can mend costs one sentence, not a traceback.
+"""The command line of a script of `experiments/`. A mistake that a user can mend costs one sentence, not a traceback.
 
-plain_arguments   before main(): text is taken letter by letter, an unknown key gets the nearest one
-plain_errors      within main(): an error is one sentence
+command_line      main() of a script: conf/SCRIPT.yaml with the overrides that were given, through Hydra
+experiment        the same, with the configuration checked and errors in one sentence
+plain_arguments   before Hydra reads them: text is taken letter by letter, an unknown key gets the nearest one
+plain_errors      while the work runs: an error is one sentence
 """
 
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import wraps
+from inspect import getfile, unwrap
 from io import TextIOWrapper
 from pathlib import Path
 from traceback import extract_tb
 
+import hydra
+import pyro
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Sweep
@@ -21,16 +27,48 @@ from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gram_pyro.harness.check_config import text_keys
+from gram_pyro.harness.check_config import check_settings, text_keys
 
 ROOT = Path(__file__).parents[2]
+
+Work = Callable[[DictConfig], object]
+
+
+def script_of(work: Callable) -> str:
+    """The name of the script that a function stands in."""
+    return Path(getfile(unwrap(work))).stem
+
+
+def command_line(work: Work) -> Callable[[], None]:
+    """The function `main()` of a script: it calls `work` with the configuration that the command line gives."""
+
+    @wraps(work)
+    def main() -> None:
+        plain_arguments()
+        hydra.main(version_base=None, config_path="conf", config_name=script_of(work))(work)()
+
+    return main
+
+
+def experiment(work: Work) -> Callable[[], None]:
+    """As `command_line`, with a checked configuration and errors in one sentence."""
+
+    @command_line
+    @wraps(work)
+    def checked(config: DictConfig) -> None:
+        pyro.enable_validation(False)
+        with plain_errors():
+            check_settings(config)
+            work(config)
+
+    return checked
 
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Exit with one sentence on a bad value, a file that cannot be read or written, or a number that is not finite.
 
-    A ValueError that is no sentence of this package is told with its place. What the terminal cannot show is spelt out.
+    The place of a ValueError from another package is added. Characters that the terminal cannot show are escaped.
     HYDRA_FULL_ERROR=1 shows the traceback instead.
     """
     for stream in (sys.stdout, sys.stderr):
@@ -46,24 +84,24 @@ def plain_errors() -> Iterator[None]:
 
 
 def place_of(error: BaseException) -> str:
-    """Where an error comes from and how to see more of it, in brackets; nothing if it was raised by this package."""
+    """Where an error was raised and how to see its traceback, in brackets; empty if this package raised it."""
     frames = extract_tb(error.__traceback__)
     if not frames or (is_ours(frames[-1].filename) and str(frames[-1].line).startswith("raise")):
         return ""
-    return f" (in {frames[-1].filename}, line {frames[-1].lineno}; HYDRA_FULL_ERROR=1 shows the way there)"
+    return f" (in {frames[-1].filename}, line {frames[-1].lineno}; HYDRA_FULL_ERROR=1 shows the traceback)"
 
 
 def is_ours(file: str) -> bool:
-    """Whether a file is one of this package."""
+    """Whether a file belongs to this package."""
     return any(Path(file).is_relative_to(ROOT / name) for name in ("gram_pyro", "guides", "experiments"))
 
 
 def plain_arguments() -> None:
-    """Prepare the command line of an experiment for Hydra: its configuration has the name of the script.
+    """Prepare the command line of an experiment for Hydra. Its configuration has the name of the script.
 
-    Values of keys that take text are quoted where Hydra would not read them as they are written. Exits with one
-    sentence on what Hydra cannot read, on a key that there is not, and if a part is left out that is needed. With a
-    flag (--multirun, --help) the rest is Hydra's.
+    Values of keys that take text are quoted if Hydra would change them. Exits with one sentence on arguments that Hydra
+    cannot read, on unknown keys, and if a required part is left out. With a flag (--multirun, --help) Hydra does the
+    rest.
     """
     script, folder = Path(sys.argv[0]).stem, Path(sys.argv[0]).resolve().parent / "conf"
     flagged = any(argument.startswith("-") for argument in sys.argv[1:])
@@ -78,13 +116,13 @@ def plain_arguments() -> None:
         except (HydraException, OmegaConfBaseException, ValueError, TypeError) as problem:
             sys.exit(f"error: {explain(problem, sys.argv[1:], plain)}")
     if left_out := [str(key) for key in plain.keys() - config.keys()]:
-        sys.exit(f"error: {left_out[0]} is left out, and is needed; write {left_out[0]}=CHOICE, or nothing of it")
+        sys.exit(f"error: got no {left_out[0]}; expected one; write {left_out[0]}=CHOICE, or do not override it")
 
 
 def quoted(argument: str, texts: Sequence[str], sweep: bool = False) -> str:
-    """An argument KEY=VALUE, the value quoted if the key is in `texts` and Hydra would read it as something else.
+    """An argument KEY=VALUE, with a quoted value if the key is in `texts` and Hydra would read another value.
 
-    null stays null, what is quoted stays so, and so does a list of choices where they are swept over.
+    null, quoted values, and lists of choices of a sweep do not change.
     """
     key, equals, value = argument.partition("=")
     if not equals or key.lstrip("+") not in texts:
@@ -113,22 +151,22 @@ def _is_read(argument: str) -> bool:
 
 
 def is_name(choice: object) -> bool:
-    """Whether it is a name, or names."""
+    """Whether a choice is a name, or a list of names."""
     return isinstance(choice, str) or (isinstance(choice, list) and all(isinstance(name, str) for name in choice))
 
 
 def explain(problem: Exception, overrides: Sequence[str], config: DictConfig) -> str:
-    """What Hydra could not do, as one sentence with the argument, or with the keys nearest to one that is not there."""
+    """An error of Hydra as one sentence, with the argument, or with the keys nearest to an unknown one."""
     text = " ".join(str(problem).split()).partition(" Config search path")[0]
     if unread := [argument for argument in overrides if not _is_read(argument)]:
-        return f"{unread[0]} cannot be read ({text.partition(' See ')[0]}); write KEY=VALUE, VALUE in quotes if need be"
-    if not isinstance(problem, HydraException | OmegaConfBaseException):  # as Hydra finds a choice that is no name
+        return f"got {unread[0]}, which cannot be read ({text.partition(' See ')[0]}); write KEY=VALUE or KEY='VALUE'"
+    if not isinstance(problem, HydraException | OmegaConfBaseException):  # Hydra's error for a choice that is no name
         parts = {key for key, value in OmegaConf.to_container(config).items() if isinstance(value, dict)}
         values = {argument: read for argument in overrides if (read := _parse(argument)).key_or_group in parts}
         wrong = next(argument for argument, read in values.items() if not is_name(read.value()))
-        return f"{wrong} came; write one of the choices of {values[wrong].key_or_group} by name"
+        return f"got {wrong}; write one of the choices of {values[wrong].key_or_group} by name"
     missing = re.search(r"Could not override '([^']+)'", text)
-    if missing is None or OmegaConf.select(config, missing[1]) is not None:  # it is there, and takes something else
+    if missing is None or OmegaConf.select(config, missing[1]) is not None:  # the key exists and takes another value
         return text
     place, _, key = missing[1].rpartition(".")
     around = OmegaConf.select(config, place) if place else config

@@ -1,4 +1,4 @@
-"""Which version of the source ran: a note in what is written, which neither stops a run nor says what is not so."""
+"""The version of the source that ran, for results. It never stops a run and is never wrong: it may be 'unknown'."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ SECONDS = 20  # for git, on a slow disk
 def commit(source: Path = SOURCE) -> str:
     """The commit of the git repository that keeps the file `source`.
 
-    Returns: 'unknown' where none does (the package is installed, be it within another repository) or git fails.
+    Returns: 'unknown' if none does (the package is installed, even inside another repository), or git fails.
     """
     try:
         git(source, "ls-files", "--error-unmatch", "--", source.name)
@@ -21,7 +21,7 @@ def commit(source: Path = SOURCE) -> str:
 
 
 def git(source: Path, *arguments: str) -> str:
-    """What git says in the folder of `source`, whatever repository the surroundings name."""
+    """The output of git in the folder of `source`. Environment variables such as GIT_DIR are ignored."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     done = subprocess.run(
         ["git", *arguments],

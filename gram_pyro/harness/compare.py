@@ -1,10 +1,10 @@
-"""Guides, or priors, side by side: all else equal, every entry is trained from every seed and measured the same way.
+"""Compare guides, or priors: all else equal, every entry is trained from every seed and measured the same way.
 
-    entry x seed -> checkpoint, measured.json                    in RUN_DIR/ENTRY/seedS; what is there is not run again
+    entry x seed -> checkpoint, measured.json                    in RUN_DIR/ENTRY/seedS; finished runs are not repeated
     entry        -> mean and standard error over seeds           comparison.csv, .json, .png; runs.csv has every run
 
-Measured on unseen puzzles of one test set: bounds on log p(y | x) over whole trajectories with the guide as proposal,
-and how good a proposal it is; the KL it pays; what prior trajectories are worth, and if their value head is calibrated.
+Measured on unseen puzzles of one test set: bounds on log p(y | x) over whole trajectories with the guide as proposal;
+the quality of that proposal; the KL; accuracy and coverage of prior trajectories; the calibration of the value head.
 """
 
 import json
@@ -25,6 +25,7 @@ from gram_pyro.evaluation.calibration import calibration_error
 from gram_pyro.evaluation.evaluate import evaluate
 from gram_pyro.evaluation.evidence import bound, log_weights
 from gram_pyro.evaluation.metrics import standard_error
+from gram_pyro.evaluation.tables import grid
 from gram_pyro.guide import Guide
 from gram_pyro.harness import trial
 from gram_pyro.harness.build import choose_device
@@ -37,7 +38,7 @@ from gram_pyro.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
-COLUMNS = {  # of the printed table: what is measured -> its heading and format
+COLUMNS = {  # of the printed table: measurement -> heading and format
     "elbo": ("ELBO (nats)", ".2f"),
     "iwae_gap": ("IWAE gap (nats)", ".2f"),
     "ess": ("ESS / K", ".3f"),
@@ -55,20 +56,20 @@ COLUMNS = {  # of the printed table: what is measured -> its heading and format
 def choices(config: DictConfig, group: str) -> dict[str, DictConfig]:
     """The entries by name: those listed under `{group}s`, which are files of conf/{group}, and all under `own`.
 
-    Raises: ValueError on a name that is neither, or if there is nothing to compare.
+    Raises: ValueError on an unknown name, or if there is nothing to compare.
     """
     known = [name for name in GlobalHydra.instance().config_loader().get_group_options(group) if name != "own"]
     found = {}
     for name in config[f"{group}s"]:
         if name not in known:
             raise ValueError(
-                f"{group}s={name} is unknown; there are {', '.join(known)}, and one of your own is "
+                f"got {group}s={name}; expected names among {', '.join(known)}; for your own class write "
                 f"+own.{name}._target_=my_module.MyClass"
             )
         found[name] = named(group, name)
     found |= dict(config.own.items())
     if not found or not config.seeds:
-        raise ValueError(f"nothing came to compare: write {group}s=[...] and seeds=[...]")
+        raise ValueError(f"got nothing to compare; write {group}s=[...] and seeds=[...]")
     return found
 
 
@@ -78,12 +79,11 @@ def named(group: str, name: str) -> DictConfig:
 
 
 def run_configs(config: DictConfig, group: str) -> Iterator[tuple[str, DictConfig]]:
-    """The configuration of every run: `config` with the entry in its group, with its companions, and with its seed."""
+    """The configuration of every run: `config` with the entry in its group, its companions, and its seed."""
     for name, choice in choices(config, group).items():
         changes = {group: choice} | {g: named(g, n) for g, n in config.companions.get(name, {}).items()}
         for seed in config.seeds:
             one = trial.rival_config(config, changes)
-            OmegaConf.set_struct(one, False)
             for key in (f"{group}s", "seeds", "own", "companions"):
                 del one[key]
             one.seed, one.run_dir = seed, f"{config.run_dir}/{name}/seed{seed}"
@@ -102,10 +102,10 @@ def mean_kl(guide: Guide, x: Tensor, y: Tensor, num_segments: int) -> list[float
 
 
 def measure(trainer: Trainer, task: Task, config: DictConfig, device: torch.device) -> dict[str, float | None]:
-    """The numbers of one run. Pareto k is the median over puzzles, None where weights are equal or hopeless."""
+    """The measurements of one run. Pareto k is the median over puzzles, None if weights are equal or degenerate."""
     by, num_segments = config.measure, config.train.num_segments
     if by.puzzles not in task.test:
-        raise ValueError(f"measure.puzzles={by.puzzles} is no test set of this task; it has {', '.join(task.test)}")
+        raise ValueError(f"got measure.puzzles={by.puzzles}; expected a test set of this task: {', '.join(task.test)}")
     model, guide, heads = trainer.averaged, trainer.ema.module["guide"], trainer.averaged_heads
     puzzles = subset(task.test[by.puzzles], by.num_puzzles)
     some = subset(puzzles, by.evidence_puzzles)
@@ -138,7 +138,7 @@ def measure(trainer: Trainer, task: Task, config: DictConfig, device: torch.devi
 
 
 def run_one(name: str, config: DictConfig, task: Task, device: torch.device) -> dict[str, object]:
-    """Train one entry from one seed and measure it; or read what was measured."""
+    """Train one entry from one seed and measure it, or read the stored measurements."""
     folder = claim_folder(config)
     file = folder / "measured.json"
     try:
@@ -154,7 +154,7 @@ def run_one(name: str, config: DictConfig, task: Task, device: torch.device) -> 
 
 
 def summarise(rows: Sequence[Mapping]) -> list[dict[str, object]]:
-    """One line per entry: the mean over its seeds of all that was measured, and NAME_se beside it; None if unknown."""
+    """One line per entry: the mean over its seeds of every measurement NAME, and its error NAME_se; None if unknown."""
     lines = []
     for entry in dict.fromkeys(row["entry"] for row in rows):
         same = [row for row in rows if row["entry"] == entry]
@@ -170,24 +170,21 @@ def summarise(rows: Sequence[Mapping]) -> list[dict[str, object]]:
 
 
 def markdown(lines: Sequence[Mapping]) -> str:
-    """The table for people."""
-    text = [
-        "| | seeds | " + " | ".join(head for head, _ in COLUMNS.values()) + " |",
-        "| --- " * (2 + len(COLUMNS)) + "|",
-    ]
+    """The printed table."""
+    rows = []
     for line in lines:
-        cells = []
+        row = [line["entry"], line["seeds"]]
         for name, (_, form) in COLUMNS.items():
             error = "" if line[f"{name}_se"] is None or name == "parameters" else f" ± {line[f'{name}_se']:{form}}"
-            cells.append("-" if line[name] is None else f"{line[name]:{form}}{error}")
-        text.append(f"| {line['entry']} | {line['seeds']} | " + " | ".join(cells) + " |")
-    return "\n".join(text)
+            row.append("-" if line[name] is None else f"{line[name]:{form}}{error}")
+        rows.append(row)
+    return grid(["", "seeds", *(head for head, _ in COLUMNS.values())], rows)
 
 
 def run(config: DictConfig, group: str) -> None:
-    """The whole comparison of a group ("guide" or "prior"). A run whose loss is not finite is named and left out.
+    """The whole comparison of a group ("guide" or "prior"). A run whose loss is not finite is reported and left out.
 
-    Raises: ValueError as `choices` and `measure`, and if no run came to its end.
+    Raises: ValueError as `choices` and `measure`, and if no run finished.
     """
     runs, device = list(run_configs(config, group)), choose_device(config.device)
     task, rows, failed = instantiate(config.task), [], {}
@@ -197,9 +194,9 @@ def run(config: DictConfig, group: str) -> None:
             rows.append(run_one(name, one, task, device))
         except FloatingPointError as error:
             failed[f"{name}, seed {one.seed}"] = str(error)
-            log.warning("%s, seed %d came to no end: %s", name, one.seed, error)
+            log.warning("%s, seed %d did not finish: %s", name, one.seed, error)
     if not rows:
-        raise ValueError(f"no run came to its end: {failed}")
+        raise ValueError(f"no run finished: {failed}")
     lines, folder = summarise(rows), Path(config.run_dir)
     write_rows(folder / "comparison.csv", lines)
     write_rows(folder / "runs.csv", rows)

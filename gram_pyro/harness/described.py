@@ -9,7 +9,7 @@ from gram_pyro.networks.heads import Heads
 
 
 def described(model: GRAM, guide: Guide, heads: Heads) -> str:
-    """What `print(program)` shows."""
+    """The text that `print(program)` shows."""
     parts = {f"model.{name}": part for name, part in model.named_children()} | {"guide": guide, "heads": heads}
     sizes = {place: sum(p.numel() for p in part.parameters()) for place, part in parts.items()}
     rows = [(place, type(part).__name__, f"{sizes[place]:>9,}") for place, part in parts.items()]
@@ -17,7 +17,7 @@ def described(model: GRAM, guide: Guide, heads: Heads) -> str:
     sites = [
         (f"u_0 .. u_{last}", state, "predicted states, deterministic"),
         (f"z_0 .. z_{last}", state, f"latents: prior {type(model.prior).__name__}, guide {type(guide).__name__}"),
-        ("h, l", state, "the state that is handed on, deterministic"),
+        ("h, l", state, "the final state, deterministic"),
         ("y", "[B, L]", f"the solution: readout {type(model.readout).__name__}"),
     ]
     first, second = (max(len(row[i]) for row in rows + sites) for i in (0, 1))

@@ -1,4 +1,4 @@
-"""The training loop: batches in, a checkpoint and a metrics table out, with a progress bar; it resumes."""
+"""The training loop: it draws batches, writes a checkpoint and a metrics table, shows a progress bar, and resumes."""
 
 import logging
 import time
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def solves(trainer: Learner, task: Task, puzzles: Puzzles, device: torch.device) -> Tensor:
-    """Whether one prior trajectory of the averaged model solves each puzzle, [B]. Leaves the random state untouched."""
+    """Whether one prior trajectory of the averaged model solves each puzzle, [B]. The random state does not change."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), trainer.settings.autocast(device):
         torch.manual_seed(0)
         answers = trainer.sample(puzzles.x.to(device), 1, trainer.settings.num_segments).answers
@@ -30,7 +30,7 @@ def solves(trainer: Learner, task: Task, puzzles: Puzzles, device: torch.device)
 
 
 def accuracies(trainer: Learner, task: Task, watched: Sequence[Puzzles], device: torch.device) -> dict[str, float]:
-    """Prior accuracy on all the watched puzzles; if they are of several sizes, also on those of L cells, by size."""
+    """Prior accuracy on all watched puzzles; with boards of several sizes, also for each number of cells."""
     solved = [solves(trainer, task, puzzles, device) for puzzles in watched]
     found = {"prior_accuracy": torch.cat(solved).mean().item()}
     if len(watched) > 1:
@@ -39,7 +39,7 @@ def accuracies(trainer: Learner, task: Task, watched: Sequence[Puzzles], device:
 
 
 def columns(means: dict[str, Tensor]) -> dict[str, float]:
-    """Means to be logged as numbers by name; those of every transition t are numbered, name_t."""
+    """Means for the log as numbers by name; the mean of transition t is NAME_t."""
     flat: dict[str, float] = {}
     for name, mean in means.items():
         flat |= {f"{name}_{t}": v for t, v in enumerate(mean.tolist())} if mean.ndim else {name: mean.item()}
@@ -47,7 +47,7 @@ def columns(means: dict[str, Tensor]) -> dict[str, float]:
 
 
 def say_what_is_new(past: dict, trainer: Learner) -> None:
-    """Where a run goes on to another number of updates: what becomes of the learning rate."""
+    """Log how the learning rate changes if a run continues to another number of updates."""
     settings, done = trainer.settings, past["updates"]
     planned = past.get("config", {}).get("train", {}).get("updates", settings.updates)
     if planned != settings.updates:
@@ -76,18 +76,18 @@ def fit(
 ) -> dict:
     """Train to the end of `trainer.settings.updates`.
 
-    Writes `path` (checkpoint) and, beside it, a .csv with one row per `log_every` updates: losses and the KL of every
-    transition in nats per puzzle (means since the last row), and the accuracy of one prior trajectory of the averaged
-    model on the puzzles `watched`, a set for each size of board; `logger` takes the rows too.
+    It writes `path` (checkpoint) and a .csv of the same name with one row per `log_every` updates: losses and the KL of
+    every transition in nats per puzzle (means since the last row), and the accuracy of one prior trajectory of the
+    averaged model on the puzzles `watched`, one set per size of board. `logger` gets the rows too.
 
-    If `path` exists the run continues from it, to the same numbers, bit for bit on a CPU, as if it had never stopped. A
-    signal to stop is obeyed at the end of a trajectory, after saving (KeyboardInterrupt).
+    If `path` exists the run continues from it, with the same results as without the interruption, bit for bit on a CPU.
+    A signal to stop takes effect at the end of a trajectory, after saving (KeyboardInterrupt).
 
-    Where a loss, a gradient or a weight is not finite, training stops and nothing more is saved: the last checkpoint,
-    in which every number is finite, stays. Continued, the run would come to the same place again.
+    If a loss, a gradient or a weight is not finite, training stops without saving. The last checkpoint, in which every
+    number is finite, is kept. A resumed run would stop at the same place.
 
-    Returns: the description, with `updates` and `seconds` of training (evaluation and saving not counted).
-    Raises: FloatingPointError as above; OSError if the disk is full, the last checkpoint being kept.
+    Returns: the description, with `updates` and `seconds` of training (without evaluation and saving).
+    Raises: FloatingPointError as above; OSError if the disk is full (the last checkpoint is kept).
     """
     table = MetricsTable(path.with_suffix(".csv"))
     generator = torch.Generator().manual_seed(seed)

@@ -1,7 +1,7 @@
-"""Stored configurations of former versions, as they would be written today: checkpoints and run folders go on working.
+"""Update stored configurations of older versions, so that old checkpoints and run folders keep working.
 
-A configuration names classes by their module. Where a module was moved, `MOVED` has its place of today. Where a choice
-did not exist yet, `CONSTANTS` has what was always chosen.
+A configuration names classes by their module. `MOVED` has the present place of every moved module. `CONSTANTS` has
+groups that did not exist when a checkpoint was saved, with what the code did then.
 """
 
 from typing import Any
@@ -44,7 +44,7 @@ COVERING = {"_target_": "gram_pyro.training.rollout_losses.Cover"}  # what train
 
 
 def complete(config: dict | DictConfig) -> DictConfig:
-    """A stored configuration with the names, keys and choices of today."""
+    """A stored configuration with present names and keys. Groups that did not exist when it was saved are filled in."""
     config = OmegaConf.create(config)
     rename(config)
     config = OmegaConf.merge({key: value for key, value in CONSTANTS.items() if key not in config}, config)
@@ -56,7 +56,7 @@ def complete(config: dict | DictConfig) -> DictConfig:
 
 
 def rename(config: Any) -> None:
-    """Write today's name for every `_target_`, at every depth, in place."""
+    """Replace every `_target_` by its present name, at every depth, in place."""
     if OmegaConf.is_list(config):
         for value in config:
             rename(value)

@@ -1,4 +1,4 @@
-"""Stopping long work at a safe point: SIGINT, SIGTERM and SIGHUP are noted, and the loop asks."""
+"""Stop long work at a safe point: SIGINT, SIGTERM and SIGHUP set a request that the loop reads."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -6,11 +6,11 @@ from contextlib import contextmanager
 
 from gram_pyro.training.parallel import on_any
 
-SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]  # as there are
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class StopRequest:
-    """False until a signal asked to stop, on this rank or another: all must ask equally often, and stop together."""
+    """False until a signal asked to stop, on this rank or another. All ranks must read it equally often."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -22,7 +22,7 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signal() -> Iterator[StopRequest]:
-    """Inside, the first Ctrl-C, SIGTERM or SIGHUP sets the request; a second Ctrl-C interrupts at once."""
+    """A context in which the first Ctrl-C, SIGTERM or SIGHUP sets the request. A second Ctrl-C interrupts at once."""
     request = StopRequest()
 
     def note(signum: int, frame: object) -> None:
@@ -34,13 +34,13 @@ def stop_on_signal() -> Iterator[StopRequest]:
 
 
 def interrupt_at_once(signum: int, frame: object) -> None:
-    """What Ctrl-C does, for every signal."""
+    """The handler that treats every signal as Ctrl-C."""
     raise KeyboardInterrupt
 
 
 @contextmanager
 def handling(handler: Callable[[int, object], None]) -> Iterator[None]:
-    """Inside, the signals to stop are handled so, but for those that this process was started to ignore (nohup)."""
+    """A context with this handler for the signals to stop, except those that the process ignores (nohup)."""
     heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     previous = {number: signal.signal(number, handler) for number in heard}
     try:

@@ -1,10 +1,10 @@
-"""A journal of long work, one JSON object a line: what is in it is not done again after an interruption.
+"""A journal of long work, one JSON object per line. Work in it is not repeated after an interruption.
 
-    line 1         {"of": what the work depends on}; a journal of other work is begun anew
-    every other    {"key", "seconds", "value", "sum": SHA-256 of these}, as the work comes to it
+    line 1         {"of": what the work depends on}; a journal of other work is started again
+    other lines    {"key", "seconds", "value", "sum": SHA-256 of these}, in the order of the work
 
-Work that comes to the same keys in the same order is told what it found before. From the first line that is of another
-key, cut off or damaged, the journal is written anew. A line is on the disk before the work goes on.
+Work with the same keys in the same order gets the stored values. From the first line with another key, cut off or
+damaged, the journal is written again. A line is on the disk before the work continues.
 """
 
 import json
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class Journal:
-    """Attributes: spared, seconds of work that was read and not done."""
+    """A journal in a file.  Attributes: spared, the seconds that reading saved."""
 
     def __init__(self, path: Path, of: object) -> None:
         self.path, self.spared = path, 0.0
@@ -40,12 +40,12 @@ class Journal:
         found = self.file.readline()
         if found != head:
             if found:
-                log.warning("%s is of other work, and is begun anew.", path)
+                log.warning("%s is of other work, and is started again.", path)
             self.file.truncate(0)
             self._append(head)
 
     def once(self, key: str, work: Callable[[], Any]) -> Any:
-        """What `work()` returns, as JSON holds it, or what it returned before an interruption."""
+        """The result of `work()` as JSON, or its result from before an interruption."""
         start = self.file.tell()
         if (found := self._read(key)) is not None:
             self.spared += found["seconds"]
@@ -59,11 +59,11 @@ class Journal:
 
     @property
     def is_behind(self) -> bool:
-        """Whether there is more in it than the work has come to; what would be shown now was shown before."""
+        """Whether the journal has later lines: the work repeats what it did before the interruption."""
         return self.file.tell() < os.fstat(self.file.fileno()).st_size
 
     def _read(self, key: str) -> dict | None:
-        """The next line; None if it is not that of `key`, or not whole."""
+        """The next line; None if it has another key, or is not whole."""
         line = self.file.readline()
         try:
             found = json.loads(line)
@@ -89,7 +89,7 @@ def _digest(record: dict) -> str:
 
 
 def identity(config: DictConfig, *weights: Path) -> dict[str, object]:
-    """What an experiment depends on, but for the puzzles: not where its folder is, or how it was asked for."""
+    """What an experiment depends on, except the puzzles: configuration (without its folder), weights, torch version."""
     asked = OmegaConf.to_container(config, resolve=True)
     asked = {key: value for key, value in asked.items() if key not in ASIDE}
     files = [sha256(path.read_bytes()).hexdigest() for path in weights]
@@ -98,7 +98,7 @@ def identity(config: DictConfig, *weights: Path) -> dict[str, object]:
 
 @contextmanager
 def keep_draws_of(weights: Path, journal: Journal) -> Iterator[None]:
-    """Within, what is sampled is kept, and taken from the journal as long as the file `weights` is the same."""
+    """A context in which draws are kept in the journal, and read from it if the file `weights` is the same."""
     journal.once(sha256(weights.read_bytes()).hexdigest(), lambda: None)
     with keep_draws(journal):
         yield
@@ -106,7 +106,7 @@ def keep_draws_of(weights: Path, journal: Journal) -> Iterator[None]:
 
 @contextmanager
 def journal_of(path: Path, of: object) -> Iterator[Journal]:
-    """The journal of work that Ctrl-C, SIGTERM and SIGHUP may interrupt; it is removed when the work is done."""
+    """The journal of work that Ctrl-C, SIGTERM and SIGHUP may interrupt. It is removed when the work is done."""
     journal = Journal(path, of)
     with journal.file, handling(interrupt_at_once):
         yield journal

@@ -1,4 +1,4 @@
-"""A trained program in one line."""
+"""Load a trained program in one line."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -11,55 +11,56 @@ from omegaconf import DictConfig
 from gram_pyro.guide import Guide
 from gram_pyro.harness import trusted
 from gram_pyro.harness.build import build_guide, build_heads, build_model, build_task, choose_device
-from gram_pyro.harness.checkpoint import fill, part_of, read
+from gram_pyro.harness.checkpoint import fill, part_of
 from gram_pyro.harness.described import described
 from gram_pyro.harness.former import complete
 from gram_pyro.model import GRAM
 from gram_pyro.networks.heads import Heads
+from gram_pyro.storage.tensors import read
 from gram_pyro.tasks.base import Task
 
 RELEASED = Path(__file__).parents[1] / "released"
 
 
 class Program(NamedTuple):
-    """What a checkpoint holds: moving averages, in evaluation mode."""
+    """The program of a checkpoint: moving averages of the weights, in evaluation mode."""
 
     model: GRAM
     guide: Guide
     heads: Heads
 
     def to(self, device: torch.device | str) -> "Program":
-        """The same on a device; the modules are moved as they are."""
+        """The program on a device. The modules are moved in place."""
         return Program(*(module.to(device) for module in self))
 
     def __str__(self) -> str:
-        """Its parts with their parameters, and the sites of a segment with their shapes."""
+        """The parts with their numbers of parameters, and the sites of a segment with their shapes."""
         return described(*self)
 
 
 def weights_file(weights: str | Path) -> Path:
-    """The file of a checkpoint: of shipped weights if `weights` is their name, else at that path.
+    """The file of a checkpoint: of shipped weights if `weights` is their name, otherwise at that path.
 
-    Raises: ValueError, with the names there are, if it is a name and no weights have it.
+    Raises: ValueError, with the known names, if it is an unknown name.
     """
     path, shipped = Path(weights), RELEASED / f"{weights}.safetensors"
     if shipped.is_file():
         return shipped
     if not path.suffix and len(path.parts) == 1 and not path.exists():
-        raise ValueError(f"no weights named {str(weights)!r} are shipped; there are {', '.join(released())}")
+        raise ValueError(f"no weights named {str(weights)!r} are shipped; write one of {', '.join(released())}")
     return path
 
 
 def stored_config(weights: str | Path, trust: bool = False) -> DictConfig:
-    """The resolved configuration a checkpoint was trained with.
+    """The resolved configuration of a checkpoint's training.
 
-    Args: weights, a name or a path; trust, whether it may name what is not of this package, which then runs.
-    Raises: as `weights_file`, `checkpoint.read` and `trusted.check`.
+    Args: weights, a name or a path; trust, whether it may name parts of other packages, which then run.
+    Raises: as `weights_file`, `storage.tensors.read` and `trusted.check`.
     """
     path = weights_file(weights)
     _, description = read(path)
     if not isinstance(description.get("config"), dict):
-        raise ValueError(f"{path} holds no configuration of a program; give a checkpoint that training wrote")
+        raise ValueError(f"got {path}, which holds no configuration of a program; write a checkpoint of a training run")
     config = complete(description["config"])
     trusted.check(config, path, trust)
     return config
@@ -75,8 +76,8 @@ def build_program(
 ) -> Program:
     """The model, guide and heads that `config` describes, for puzzles of `task`, with the averages of a checkpoint.
 
-    Args: device, where it will be; None: torch's default device.
-    Raises: FileNotFoundError, ValueError: no checkpoint, or one of another program or task.
+    Args: device, None: torch's default device.
+    Raises: FileNotFoundError, ValueError if `weights` is no checkpoint, or one of another program or task.
     """
     path = weights_file(weights)
     if config.get("peer"):
@@ -106,9 +107,9 @@ def load(
 ) -> tuple[Task, Program]:
     """A shipped program, or that of a checkpoint, and its task: ``task, program = gram_pyro.load("sudoku_6x6")``.
 
-    A checkpoint that names anything which is not of this package is refused, unless you trust whoever sent it.
-    The program is on `device`: cpu, cuda, auto (the GPU where there is one), or None, torch's default device.
-    `changes` are arguments of the task that take the place of the stored ones: ``gram_pyro.load("sudoku", n=16)``.
+    A checkpoint that names parts of other packages is refused; pass trust=True if you trust whoever sent it.
+    The program is on `device`: cpu, cuda, auto (the GPU if there is one), or None, torch's default device.
+    `changes` are arguments of the task that replace the stored ones: ``gram_pyro.load("sudoku", n=16)``.
     Raises: as `stored_config` and `build_program`; ValueError if the weights do not fit the task as changed.
     """
     config = stored_config(weights, trust)
@@ -117,10 +118,10 @@ def load(
 
 
 def released() -> list[str]:
-    """The names `load` knows."""
+    """The names of shipped weights."""
     return sorted(path.stem for path in RELEASED.glob("*.safetensors"))
 
 
 def load_model(weights: str | Path, task: Task) -> GRAM:
-    """The model alone, see `load_program`; of parts of this package only."""
+    """The model alone, see `load_program`; it must consist of parts of this package."""
     return load_program(weights, task).model

@@ -1,4 +1,4 @@
-"""The metrics table of a run: a .csv with one row of means per interval, which goes on where a checkpoint left it."""
+"""The metrics table of a run: a .csv with one row of means per interval. It continues from a checkpoint."""
 
 import csv
 from io import StringIO
@@ -7,14 +7,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gram_pyro.harness.atomic import write_atomically
+from gram_pyro.storage.atomic import write_atomically
 
 
 class MetricsTable:
-    """The rows that are written, and the sums of what is not in one yet.
+    """The written rows, and the sums of metrics that are not in a row yet.
 
-    The file is written whole, row by row, before the checkpoint that counts them: after a crash it may hold one more
-    row than the checkpoint knows, never one less.
+    The whole file is written for every row, before the checkpoint that counts it. So after a crash it may have one row
+    more than the checkpoint knows, but never one less.
     """
 
     def __init__(self, path: Path) -> None:
@@ -24,12 +24,12 @@ class MetricsTable:
         self.count = 0
 
     def add(self, record: dict[str, Tensor]) -> None:
-        """Take the metrics of one trajectory into the next row."""
+        """Add the metrics of one trajectory to the next row."""
         self.sums = {name: self.sums[name] + value if self.sums else value for name, value in record.items()}
         self.count += 1
 
     def means(self) -> dict[str, Tensor]:
-        """Of what is not in a row yet; afterwards everything is."""
+        """The means since the last row. The sums start again at zero."""
         means = {name: total / self.count for name, total in self.sums.items()}
         self.sums, self.count = {}, 0
         return means
@@ -43,18 +43,18 @@ class MetricsTable:
         write_atomically(self.path, "".join(self.lines).encode())
 
     def state(self) -> dict[str, Tensor]:
-        """What a checkpoint must hold for the table to go on."""
+        """What a checkpoint must contain to continue the table."""
         sums = {f"sum.{name}": value for name, value in self.sums.items()}
         return {"lines": torch.tensor(len(self.lines)), "count": torch.tensor(self.count)} | sums
 
     def restore(self, state: dict[str, Tensor], device: torch.device) -> None:
-        """Go on from `state`: rows beyond it are forgotten.  Raises: ValueError if rows of it are missing."""
+        """Continue from `state` and drop later rows.  Raises: ValueError if earlier rows are missing."""
         self.count, wanted = int(state["count"]), int(state["lines"])
         self.sums = {n.removeprefix("sum."): v.to(device) for n, v in state.items() if n.startswith("sum.")}
         text = self.path.read_bytes().decode() if self.path.is_file() else ""
         self.lines = text.splitlines(keepends=True)[:wanted]
         if len(self.lines) < wanted:
             raise ValueError(
-                f"{self.path} has {len(self.lines)} lines, and the checkpoint beside it goes on from {wanted}; put the "
-                "table back, or delete the checkpoint to train anew"
+                f"got {len(self.lines)} lines in {self.path}; expected the {wanted} from which the checkpoint goes on; "
+                "put the table back, or delete the checkpoint to train again"
             )

@@ -1,6 +1,7 @@
-"""`guides` is a common word: a file of that name beside a user's script, or in the folder Python starts in, hides ours.
+"""Import our package `guides` even if another module of that name hides it.
 
-Ours is the folder beside gram_pyro. Within `own_guides` the name means that one, whatever else has it.
+A file guides.py beside a user's script, or in the current folder, hides ours, which is the folder beside gram_pyro.
+Within `own_guides` the name means ours.
 """
 
 import sys
@@ -13,29 +14,29 @@ from types import ModuleType
 
 NAME = "guides"
 HOME = Path(__file__).parents[2] / NAME
-loaded: dict[str, ModuleType] = {}  # ours, where another one has its name
+loaded: dict[str, ModuleType] = {}  # our modules, while another one has their name
 
 
 def is_own(target: str) -> bool:
-    """Whether a name such as guides.concat.Concat is that of a file of ours."""
+    """Whether a name such as guides.concat.Concat belongs to a file of ours."""
     package, _, rest = target.partition(".")
     return package == NAME and (HOME / f"{rest.partition('.')[0]}.py").is_file()
 
 
 def is_hidden() -> bool:
-    """Whether `import guides` gives, or would give, something else than ours."""
+    """Whether `import guides` gives, or would give, another module than ours."""
     if NAME in sys.modules:
         places = getattr(sys.modules[NAME], "__path__", ())
     elif spec := PathFinder.find_spec(NAME):
         places = spec.submodule_search_locations or ()
-    else:  # ours is installed to be edited, which is looked at last
+    else:  # ours is an editable install, which Python searches last
         return False
     return [Path(place).resolve() for place in places] != [HOME.resolve()]
 
 
 @contextmanager
 def own_guides() -> Iterator[None]:
-    """Within, `guides` and what is in it are ours; afterwards they are what they were."""
+    """A context in which `guides` and its modules are ours. Afterwards they are restored."""
     if not is_hidden():
         yield
         return
@@ -53,6 +54,6 @@ def own_guides() -> Iterator[None]:
 
 
 def taken() -> dict[str, ModuleType]:
-    """Take `guides` and what is in it out of what is imported."""
+    """Remove `guides` and its modules from sys.modules.  Returns: the removed modules."""
     names = [name for name in sys.modules if name.partition(".")[0] == NAME]
     return {name: sys.modules.pop(name) for name in names}

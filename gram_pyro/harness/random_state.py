@@ -1,4 +1,4 @@
-"""The random states a run depends on, as tensors: of torch (and its GPU), of numpy, and of Python."""
+"""The random states of a run as tensors: those of torch (and its GPU), numpy and Python."""
 
 import random
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:
-    """All of them, by name; of a GPU, that of `device`."""
+    """All random states by name; on a GPU, that of `device` too."""
     _, words, spare = random.getstate()
     _, keys, *rest = np.random.get_state()
     states = {
@@ -20,7 +20,7 @@ def random_state(device: torch.device) -> dict[str, Tensor]:
 
 
 def set_random_state(states: dict[str, Tensor], device: torch.device) -> None:
-    """The inverse. A run that moves from one kind of device to another goes on with the random state it finds there."""
+    """The inverse of `random_state`. A run that moves from a CPU to a GPU continues with the GPU's present state."""
     torch.set_rng_state(states["torch"])
     *keys, place, has_spare, spare = states["numpy"].tolist()
     np.random.set_state(("MT19937", np.array(keys, dtype=np.uint32), int(place), int(has_spare), spare))

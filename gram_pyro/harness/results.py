@@ -1,11 +1,11 @@
-"""results.json and results.csv: how they are written, and what others read from the former.
+"""results.json and results.csv: writing them, and reading results.json.
 
     programs: {NAME: {config, updates, seconds, tests: {SET: table of metrics.report}, per_puzzle: {SET: scores},
                baseline: {kind, deviation, tuning}   of the one that the verdict is about}}
     verdict: {word, seeds, beside, diversity, ...}
 
-It is strict JSON: what is not a number is null, and NaN again when it is read. `per_puzzle` has what a verdict over
-several runs needs.
+It is strict JSON: NaN is written as null, and null is read as NaN. `per_puzzle` has what a verdict over several runs
+needs.
 """
 
 import csv
@@ -17,13 +17,14 @@ from io import StringIO
 from pathlib import Path
 
 import torch
+from omegaconf import DictConfig, OmegaConf
 
 from gram_pyro.evaluation.metrics import Tally, join
 from gram_pyro.evaluation.verdict import Scores, Seed, gains, gains_of_means, scores
-from gram_pyro.harness.atomic import write_atomically
 from gram_pyro.harness.check_config import leaves
+from gram_pyro.storage.atomic import write_atomically
 
-# What seeds of a row may differ in: where a run lies, what it began from (its updates count), how it was computed.
+# Keys in which the seeds of a row may differ: the folder, the start (its updates count), the computation.
 ASIDE = set("seed run_dir checkpoint trust start resume device precision compile cuda_graph chunk watch".split())
 OF_GRAM = ("model", "core", "prior", "guide", "objective", "rollout_loss")
 AS_TRAINED = {"sampler_name": "ancestral", "halt_at": None, "task": {"test": None, "num_test": None}}
@@ -36,7 +37,7 @@ def write_json(path: Path, results: object) -> None:
 
 
 def write_rows(path: Path, rows: Sequence[Mapping]) -> None:
-    """Rows as a CSV; its columns are all that any row has, in the order they come. The file is whole or not there."""
+    """Write rows as a CSV, whole or not at all. Its columns are all keys that any row has, in order."""
     text = StringIO(newline="")
     writer = csv.DictWriter(text, dict.fromkeys(key for row in rows for key in row))
     writer.writeheader()
@@ -44,8 +45,15 @@ def write_rows(path: Path, rows: Sequence[Mapping]) -> None:
     write_atomically(path, text.getvalue().encode())
 
 
+def write_table(folder: Path, name: str, rows: Sequence[Mapping], config: DictConfig, /, **summary: object) -> None:
+    """Write `rows` as NAME.csv, and as NAME.json the configuration and `summary` (the rows if empty)."""
+    write_rows(folder / f"{name}.csv", rows)
+    head = {"config": OmegaConf.to_container(config, resolve=True)}
+    write_json(folder / f"{name}.json", head | (summary or {"rows": rows}))
+
+
 def strict(value: object) -> object:
-    """A value as strict JSON can hold it: what is no finite number is null."""
+    """A value as strict JSON: a number that is not finite becomes null."""
     if isinstance(value, Mapping):
         return {str(key): strict(below) for key, below in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -54,7 +62,7 @@ def strict(value: object) -> object:
 
 
 def to_json(results: object) -> bytes:
-    """The text of results.json, with a list of numbers on one line."""
+    """The text of results.json, with every list of numbers on one line."""
     text = json.dumps(strict(results), indent=1, allow_nan=False)
     return re.sub(r"\[[^][{}\"]+\]", lambda numbers: " ".join(numbers[0].split()), text).encode()
 
@@ -67,7 +75,7 @@ def record(result: Tally, width: int) -> dict[str, object]:
 
 
 def recorded(program: Mapping) -> Scores | None:
-    """The scores of all test sets of a program as one; None if results.json has none."""
+    """The scores of a program on all test sets together; None if results.json has none."""
     parts = program.get("per_puzzle")
     if not parts:
         return None
@@ -82,15 +90,15 @@ def recorded(program: Mapping) -> Scores | None:
 
 
 def baseline_name(programs: Mapping[str, Mapping]) -> str | None:
-    """Which program the verdict compares GRAM with."""
+    """The name of the program that the verdict compares with GRAM."""
     return next((name for name, program in programs.items() if program.get("baseline")), None)
 
 
 def read_seed(run: Path, width: int, other: Path | None = None) -> Seed | None:
-    """What a run says of the claim; None if it has no baseline.
+    """The verdict's numbers of one run; None if it has no baseline.
 
-    Args: other, results.json of its baseline where that was evaluated apart (its program is GRAM to evaluate.py).
-    Where one of them has no numbers per puzzle, as results before November 2026, their means are compared instead.
+    Args: other, results.json of its baseline if that was evaluated separately (evaluate.py calls its program GRAM).
+    If one of them has no numbers per puzzle, as results before November 2026, their means are compared.
     """
     programs = read_programs(run)
     gram, rest = programs["GRAM"], programs if other is None else read_programs(other)
@@ -111,19 +119,19 @@ def named(name: str, baseline: Mapping) -> str:
 
 
 def number(value: float | None) -> float:
-    """A number that was read, or NaN for null."""
+    """The number, or NaN for null."""
     return math.nan if value is None else value
 
 
 def numbers(table: object) -> object:
-    """A table that was read, NaN for every null."""
+    """A table with NaN for every null."""
     if isinstance(table, Mapping):
         return {key: numbers(below) for key, below in table.items()}
     return [numbers(below) for below in table] if isinstance(table, list) else number(table)
 
 
 def read_programs(path: Path) -> dict[str, dict]:
-    """The programs in a results.json, or in that of a folder.  Raises: ValueError if it is none."""
+    """The programs in a results.json, given by its path or its folder.  Raises: ValueError if it cannot be read."""
     path = path / "results.json" if path.is_dir() else path
     try:
         programs = json.loads(path.read_text(encoding="utf-8"))["programs"]
@@ -137,14 +145,14 @@ def read_programs(path: Path) -> dict[str, dict]:
 
 
 def all_updates(program: Mapping) -> int:
-    """With those of the run it started from."""
+    """The updates of a program, including those of the run from which it started."""
     return program.get("before", {"updates": 0})["updates"] + program["updates"]
 
 
 def settings_of(program: Mapping) -> dict[str, list]:
-    """What seeds of one row have in common, by dotted key: how they were trained, and how they were judged.
+    """The settings that all seeds of a row share, by dotted key: of training and of evaluation.
 
-    Of parts the name alone, as modules move; of a peer, not what it leaves unused.
+    Parts are given by their class without its module, as modules move; settings that a peer does not use are left out.
     """
     config = dict(program["config"])
     if config.get("peer"):
@@ -158,5 +166,5 @@ def settings_of(program: Mapping) -> dict[str, list]:
 
 
 def differences(first: Mapping, second: Mapping) -> list[str]:
-    """Settings in which two programs differ, of those that both know: one that only one knows came later."""
+    """The settings in which two programs differ, of those that both have: a key that only one has is newer."""
     return sorted(key for key in first.keys() & second.keys() if first[key] != second[key])

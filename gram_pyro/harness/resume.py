@@ -1,10 +1,11 @@
-"""Which configuration a run folder goes on with: its own, but for what does not make it another run.
+"""Resume a run: it continues with the configuration of its folder, except for keys that do not make it another run.
 
-    run_dir=FOLDER and overrides   that of the folder, or refused with the keys that differ
-    resume=FOLDER                  that of the folder; beside it may come how it is computed, watched and evaluated, and
-                                   more updates, over which the cosine of the learning rate is then stretched
+    run_dir=FOLDER and overrides   must equal the configuration of the folder; otherwise the differing keys are named
+    resume=FOLDER                  takes the configuration of the folder. Overrides may change how it is computed,
+                                   watched and evaluated, and increase the updates; then the cosine of the learning rate
+                                   is stretched
 
-A folder with nothing to keep in it, of a command that failed before it trained, takes any configuration.
+A folder without results, of a command that failed before training, takes any configuration.
 """
 
 import logging
@@ -16,22 +17,22 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from gram_pyro.harness import run_folder, trusted
-from gram_pyro.harness.atomic import write_atomically
 from gram_pyro.harness.check_config import leaves
 from gram_pyro.harness.former import complete
+from gram_pyro.storage.atomic import write_atomically
 
 CHANGEABLE = ("device", "compile", "cuda_graph", "watch", "evaluate", "train.updates")
 JUDGED = ("evaluate", "train.updates")  # what results depend on
-NAMED = 6  # keys, in a sentence
+NAMED = 6  # keys that a sentence names at most
 
 log = logging.getLogger(__name__)
 
 
 def claim_folder(config: DictConfig) -> Path:
-    """The run folder, with the resolved configuration in it; it is this process's until that ends.
+    """The run folder with the resolved configuration in it. This process holds it until it ends.
 
-    Where `resume` changes what results depend on, those that are there are kept under another name.
-    Raises: ValueError if it holds a run of another configuration, or another process is at work in it; OSError if it
+    If `resume` changes keys that results depend on, the old results are kept under another name.
+    Raises: ValueError if the folder has a run of another configuration, or another process holds it; OSError if it
     cannot be written to.
     """
     folder, text = Path(config.run_dir), OmegaConf.to_yaml(config, resolve=True)
@@ -52,14 +53,14 @@ def claim_folder(config: DictConfig) -> Path:
 
 
 def differences(there: DictConfig, here: DictConfig) -> dict[str, tuple[object, object]]:
-    """By dotted key what two configurations hold, where that is not the same and makes another run."""
+    """The values of two configurations by dotted key, where they differ and make another run."""
     one, other = what_counts(there), what_counts(here)
     pairs = {key: (one.get(key, "absent"), other.get(key, "absent")) for key in one | other}
     return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
 
 
 def what_counts(config: DictConfig) -> dict[str, object]:
-    """A configuration by dotted key, without the place of the run, and without how it was asked for."""
+    """A configuration by dotted key, without the keys run_dir, resume and trust."""
     found: dict[str, list] = {}
     for place, _, value in leaves(OmegaConf.to_container(config, resolve=True)):
         if place not in ("run_dir", "resume", "trust"):
@@ -68,12 +69,12 @@ def what_counts(config: DictConfig) -> dict[str, object]:
 
 
 def is_one_of(key: str, names: tuple[str, ...]) -> bool:
-    """Whether a dotted key is one of them, or below one."""
+    """Whether a dotted key is one of `names`, or below one."""
     return any(f"{key}.".startswith(f"{name}.") for name in names)
 
 
 def put_aside(file: Path) -> None:
-    """Give a file, if it is there, a name that is free."""
+    """Rename a file, if it exists, to a free name."""
     if file.exists():
         aside = next(name for n in count(1) if not (name := file.with_stem(f"{file.stem}_{n}")).exists())
         file.rename(aside)
@@ -81,16 +82,16 @@ def put_aside(file: Path) -> None:
 
 
 def resumed(config: DictConfig) -> DictConfig:
-    """The configuration of the run folder that `resume` names, with the overrides beside it (null: `config` itself).
+    """The configuration of the run folder that `resume` names, with the given overrides (null: `config` itself).
 
-    Raises: FileNotFoundError if there is no run in it; ValueError if an override makes another run of it, or if it
-    names what is no part of this package and `trust` is not true.
+    Raises: FileNotFoundError if the folder has no run; ValueError if an override makes it another run, or if it names
+    foreign parts and `trust` is not true.
     """
     if config.get("resume") is None:
         return config
     file = Path(config.resume) / run_folder.CONFIG
     if not file.is_file():
-        raise FileNotFoundError(f"there is no run in {config.resume}: it has no {file.name}; give resume=RUN_FOLDER")
+        raise FileNotFoundError(f"there is no run in {config.resume}: it has no {file.name}; write resume=RUN_FOLDER")
     held = complete(run_folder.read_config(file))
     trust = config.get("trust", False)
     trusted.check(held, file, trust)
@@ -103,10 +104,10 @@ def resumed(config: DictConfig) -> DictConfig:
             others.append(text)
     if others:
         raise ValueError(
-            f"resume={config.resume} takes the configuration of that run, and {', '.join(others)} came beside it; "
-            f"leave that out, or start a new run: only {', '.join(CHANGEABLE)} may be other than they were"
+            f"got {', '.join(others)} with resume={config.resume}; expected no change of that run's configuration but "
+            f"of {', '.join(CHANGEABLE)}; leave it out, or start a new run"
         )
     if isinstance(held.train.updates, int) and held.train.updates < planned:
-        raise ValueError(f"train.updates={held.train.updates} came; expected more than the {planned} of that run")
+        raise ValueError(f"got train.updates={held.train.updates}; expected more than the {planned} of that run")
     held.run_dir, held.resume, held.trust = config.resume, config.resume, trust
     return held

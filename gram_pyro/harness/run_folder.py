@@ -1,7 +1,7 @@
-"""A run folder belongs to one process at a time, and to one configuration as soon as it holds something.
+"""A run folder belongs to one process at a time, and to one configuration once it holds results.
 
-The claim is a lock on the file `lock`: the system lets go of it when the process ends, however it ends, and processes
-that it forks do not inherit it. On a disk that knows no locks a warning takes its place.
+The process locks the file `lock`. The system releases the lock when the process ends, in any way; forked processes do
+not inherit it. On a disk without locks there is a warning instead.
 """
 
 import errno
@@ -15,18 +15,18 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gram_pyro.harness.atomic import write_atomically
+from gram_pyro.storage.atomic import write_atomically
 
 CONFIG, RESULTS = "config.yaml", "results.json"
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP)  # as some network disks answer
-CLAIMS: dict[Path, FileLock] = {}  # of this process, until it ends
+CLAIMS: dict[Path, FileLock] = {}  # locks that this process holds until it ends
 
 log = logging.getLogger(__name__)
 
 
 def settle(config: DictConfig) -> None:
-    """Where run_dir names the time of day, make a folder of that name that nobody else has, with _2, _3, ... behind it
-    if need be, and let run_dir name that.  Raises: OSError if it cannot be made."""
+    """If run_dir contains the time of day, create a new folder, with _2, _3, ... appended if the name is taken, and set
+    run_dir to it.  Raises: OSError if it cannot be created."""
     written = OmegaConf.to_container(config, resolve=False)["run_dir"]
     if "${now:" not in str(written):
         return
@@ -43,7 +43,7 @@ def settle(config: DictConfig) -> None:
 
 
 def open_folder(config: DictConfig) -> Path:
-    """The folder of an experiment, a new one where run_dir names the time of day; it is this process's until that ends.
+    """The folder of an experiment, a new one if run_dir contains the time of day. This process holds it until it ends.
 
     Raises: as `hold`.
     """
@@ -54,7 +54,7 @@ def open_folder(config: DictConfig) -> Path:
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether it holds results that can be read; if so, it is said how to evaluate again."""
+    """Whether the folder has readable results. If so, the log says how to evaluate again."""
     try:
         json.loads((folder / RESULTS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -64,13 +64,13 @@ def is_finished(folder: Path) -> bool:
 
 
 def cannot_hold(folder: Path, problem: OSError) -> OSError:
-    return OSError(f"{folder} cannot hold a run ({problem.strerror}); choose a run_dir that can be written to")
+    return OSError(f"{folder} cannot hold a run ({problem.strerror}); write a run_dir that can be written to")
 
 
 def hold(folder: Path) -> None:
-    """Make `folder` this process's until it ends; it is made if it is not there.
+    """Lock `folder` for this process until it ends, and create it if needed.
 
-    Raises: ValueError if another process is at work in it; OSError if it cannot be made or written to.
+    Raises: ValueError if another process has locked it; OSError if it cannot be created or written to.
     """
     file = folder.resolve() / "lock"
     if file in CLAIMS:
@@ -80,7 +80,7 @@ def hold(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
-        raise ValueError(f"another process is at work in {folder}; wait for it, or choose another run_dir") from None
+        raise ValueError(f"another process is at work in {folder}; wait for it, or write another run_dir") from None
     except OSError as problem:
         if problem.errno not in NO_LOCKS:
             raise cannot_hold(folder, problem) from problem
@@ -89,9 +89,9 @@ def hold(folder: Path) -> None:
 
 
 def claim(folder: Path, config: str) -> str:
-    """`hold` a folder, and put the configuration in it if there is none, or nothing yet that was made by it.
+    """`hold` a folder, and write the configuration into it if it has none, or no results yet.
 
-    Returns: the configuration it holds.
+    Returns: the configuration in the folder, as text.
     Raises: as `hold`.
     """
     hold(folder)
@@ -102,9 +102,9 @@ def claim(folder: Path, config: str) -> str:
 
 
 def read_config(file: Path) -> DictConfig:
-    """The configuration of a run folder.  YAML has no checksum: a value that became another one is not noticed here.
+    """The configuration of a run folder.  YAML has no checksum: a changed value is not noticed here.
 
-    Raises: ValueError if the file is no YAML of keys and values, or a value refers to a key that there is not.
+    Raises: ValueError if the file is not YAML with keys and values, or a value refers to an unknown key.
     """
     try:
         config = OmegaConf.create(file.read_text(encoding="utf-8"))

@@ -1,8 +1,8 @@
-"""The settings of all experiments: what kind of value each key takes, and in what range.
+"""The schema of all experiments: the kind and range of every key's value.
 
-A key is looked up as SCRIPT/KEY, then by its end, the longest first (train.precision), then as PARENT.* for names that
-are free, and at last by its last word (precision). What is below a _target_ are arguments: their annotations say which
-kind they are, and ARGUMENTS, by name, in what range.
+A key is looked up as SCRIPT/KEY, then by its endings, the longest first (train.precision), then as PARENT.* where names
+are free, and last by its last word (precision). Keys below a _target_ are arguments: annotations give their kinds, and
+ARGUMENTS, by name, their ranges.
 """
 
 import math
@@ -13,7 +13,7 @@ from gram_pyro.training.schedule import schedule
 
 
 class Kind(NamedTuple):
-    """takes(value), whether it is one; write, what to write in place of one that is not."""
+    """A kind of value.  takes(value): whether a value is of this kind; write: what to write instead."""
 
     takes: Callable[[object], bool]
     write: str
@@ -42,7 +42,7 @@ def or_null(kind: Kind, meaning: str) -> Kind:
 
 
 def listed(kind: Kind, least: int = 1) -> Kind:
-    """A list of values of a kind, at least so many."""
+    """A list of `least` or more values of a kind."""
     write = f"a list [...], {'not empty, ' if least else ''}each {kind.write}"
     return Kind(lambda v: isinstance(v, list) and len(v) >= least and all(map(kind.takes, v)), write)
 
@@ -126,12 +126,12 @@ ARGUMENTS = by_key(
 
 
 def kind_of(place: str, script: str = "") -> Kind | None:
-    """Of a setting, given by its dotted key, in an experiment."""
+    """The kind of a setting, given by its dotted key, in an experiment; None: any value."""
     return next((SCHEMA[name] for name in called(place, script) if name in SCHEMA), None)
 
 
 def called(place: str, script: str) -> Iterator[str]:
-    """What it may be called in SCHEMA, the most special first."""
+    """The names under which SCHEMA may list a key, the most specific first."""
     keys = place.split(".")
     free = [".".join([key, *"*" * (len(keys) - i)]) for i, key in enumerate(keys[:-1], 1)]
     yield from (f"{script}/{name}" for name in (place, *free))

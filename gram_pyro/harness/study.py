@@ -1,35 +1,85 @@
-"""A study of one checkpoint: what every experiment on trained weights does first and last."""
+"""A study: an experiment on one checkpoint. What all of them do first and last stands here, their work in a script.
+
+    @study
+    def main(study: Study) -> None:
+        rows = [... for name, puzzles in study.puzzles().items()]
+        study.report("NAME", rows)
+
+What is drawn is kept in draws.jsonl of the run folder until the work is done. A study that was interrupted and is begun
+again in that folder does not draw it again.
+"""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial, wraps
 from pathlib import Path
 from typing import NamedTuple
 
 import pyro
 import torch
-from omegaconf import DictConfig, OmegaConf
+from hydra import compose
+from omegaconf import DictConfig
 
+from gram_pyro.evaluation.evaluate import Draw
+from gram_pyro.evaluation.tables import rows_markdown
 from gram_pyro.harness.build import build_task, choose_device
 from gram_pyro.harness.check_config import check_settings
-from gram_pyro.harness.command import plain_errors
+from gram_pyro.harness.command import command_line, plain_errors
 from gram_pyro.harness.journal import Journal, identity, journal_of
 from gram_pyro.harness.load import Program, build_program, stored_config, weights_file
-from gram_pyro.harness.results import write_json, write_rows
+from gram_pyro.harness.results import write_table
 from gram_pyro.harness.run_folder import open_folder
 from gram_pyro.inference.kept import keep_draws
-from gram_pyro.tasks.base import Task
+from gram_pyro.inference.sampler import Sampler
+from gram_pyro.tasks.base import Puzzles, Task, subset, unseen
 from gram_pyro.training.precision import AUTO, autocast
 
 
 class Study(NamedTuple):
-    """A checkpoint on its device, with the task it was trained on; where results go, and what was drawn so far."""
+    """A checkpoint on its device, with the task it was trained on.
 
+    Fields: folder, where results go; journal, of what was drawn so far.
+    """
+
+    config: DictConfig
     task: Task
     program: Program
     device: torch.device
     precision: torch.autocast
     folder: Path
     journal: Journal | None = None
+
+    def puzzles(self) -> dict[str, Puzzles]:
+        """The unseen puzzles by test set, at most `num_puzzles` of each.  Raises: ValueError if there are none."""
+        return {name: subset(puzzles, self.config.num_puzzles) for name, puzzles in unseen(self.task).items()}
+
+    def draw(self, sampler: Sampler, **options: object) -> Draw:
+        """`sampler` of this program, as (x, num_particles, num_segments) -> trajectories.
+
+        Options of the sampler; `halt_at` and `chunk` are those of the configuration unless given.
+        """
+        config = {"halt_at": self.config.get("halt_at"), "chunk": self.config.chunk}
+        return partial(sampler, self.program.model, heads=self.program.heads, **config | options)
+
+    @property
+    def is_repeating(self) -> bool:
+        """Whether it repeats what it had written before an interruption. That is left as it is."""
+        return self.journal is not None and self.journal.is_behind
+
+    def save(self, name: str, rows: Sequence[Mapping], /, **summary: object) -> None:
+        """Write `rows` as NAME.csv; configuration, device and `summary` (the rows if empty) as NAME.json.
+
+        Nothing is written while the study `is_repeating`.
+        """
+        if not self.is_repeating:
+            write_table(self.folder, name, rows, self.config, device=str(self.device), **summary or {"rows": rows})
+
+    def report(
+        self, name: str, rows: Sequence[Mapping], columns: Sequence[str] | None = None, /, **summary: object
+    ) -> None:
+        """`save` rows, and print these columns of them (None: all)."""
+        self.save(name, rows, **summary)
+        print(rows_markdown(rows, columns))
 
 
 def open_study(config: DictConfig) -> Study:
@@ -42,42 +92,35 @@ def open_study(config: DictConfig) -> Study:
     program = build_program(trained, task, config.checkpoint, device)
     folder = open_folder(config)
     precision = "fp32" if trained.train.get("precision") == "fp32" else AUTO  # bf16 elsewhere may be slow here
-    return Study(task, program, device, autocast(precision, device), folder)
+    return Study(config, task, program, device, autocast(precision, device), folder)
 
 
-def run_study(config: DictConfig, work: Callable[[Study, DictConfig], None]) -> None:
-    """What an experiment on trained weights does: its work, with errors and interruptions in one sentence.
-
-    What is drawn is kept in draws.jsonl of its folder until all is done: begun again in that folder it is not drawn
-    again.
-    """
+def run_study(config: DictConfig, work: Callable[[Study], str | None]) -> None:
+    """Do the work of a study, with errors and interruptions in one sentence. What it returns is printed last."""
     pyro.enable_validation(False)
     with plain_errors():
         check_settings(config)
-        study = open_study(config)
+        opened = open_study(config)
         of = identity(config, weights_file(config.checkpoint))
         try:
-            with journal_of(study.folder / "draws.jsonl", of) as journal, keep_draws(journal):
-                work(study._replace(journal=journal), config)
+            with journal_of(opened.folder / "draws.jsonl", of) as journal, keep_draws(journal), opened.precision:
+                last = work(opened._replace(journal=journal))
         except KeyboardInterrupt:
-            sys.exit(f"interrupted; to continue, run the same command with run_dir={study.folder}")
+            sys.exit(f"interrupted; to continue, run the same command with run_dir={opened.folder}")
+        print(f"\ntables and figures are in {opened.folder}" + (f"\n\n{last}" if last else ""))
 
 
-def is_repeating(study: Study) -> bool:
-    """Whether it comes again to what it had written before an interruption, which then stays as it is."""
-    return study.journal is not None and study.journal.is_behind
+def study(work: Callable[[Study], str | None]) -> Callable[[], None]:
+    """The function `main()` of a script that does `work` on a study."""
+
+    @command_line
+    @wraps(work)
+    def main(config: DictConfig) -> None:
+        run_study(config, work)
+
+    return main
 
 
-def save_study(study: Study, config: DictConfig, name: str, rows: Sequence[Mapping], /, **summary: object) -> None:
-    """Write `rows` as NAME.csv, and the configuration, the device and `summary` (the rows if empty) as NAME.json; not
-    as long as the study `is_repeating`."""
-    if is_repeating(study):
-        return
-    write_rows(study.folder / f"{name}.csv", rows)
-    head = {"config": OmegaConf.to_container(config, resolve=True), "device": str(study.device)}
-    write_json(study.folder / f"{name}.json", head | (summary or {"rows": list(rows)}))
-
-
-def say_where(study: Study) -> None:
-    """The last line of an experiment."""
-    print(f"\ntables and figures are in {study.folder}")
+def chosen(**choices: str) -> DictConfig:
+    """A configuration with these choices of groups, as `evaluate.py` composes them."""
+    return compose("evaluate", overrides=[*(f"{group}={name}" for group, name in choices.items()), "checkpoint=none"])

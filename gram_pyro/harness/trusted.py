@@ -1,8 +1,8 @@
-"""A file is data: the configuration in a checkpoint or in a run folder may name parts of gram_pyro and guides alone.
+"""Safety of files: the configuration in a checkpoint or a run folder may name parts of gram_pyro and guides only.
 
-`hydra.utils.instantiate` calls whatever a `_target_` names. So every one of them, at every depth, is looked up before
-anything is built: a part is a class of ours, of those that tasks, networks and losses are made of, or a function
-that says it returns one. No module but ours is imported on the way. What the user writes himself is not checked.
+`hydra.utils.instantiate` calls whatever a `_target_` names. So every `_target_`, at every depth, is checked before
+anything is built. A part is a class of this package from which tasks, networks and losses are made, or a function whose
+annotation returns one. The check imports only modules of this package. What users write themselves is not checked.
 """
 
 import logging
@@ -23,46 +23,46 @@ from gram_pyro.tasks.candidates.families import Family
 from gram_pyro.training.rollout_losses import RolloutLoss
 
 KINDS = (Task, Family, nn.Module, ELBO, RolloutLoss)
-OF_PYRO = {"pyro.infer.Trace_ELBO", "pyro.infer.TraceMeanField_ELBO"}  # the bounds that our own choices name
+OF_PYRO = {"pyro.infer.Trace_ELBO", "pyro.infer.TraceMeanField_ELBO"}  # the bounds that our configuration names
 
 log = logging.getLogger(__name__)
 
 
 def check(config: DictConfig, source: object, trust: bool = False) -> None:
-    """Let a configuration that came with the file `source` be built, or not.
+    """Check a configuration read from the file `source`, before it is built.
 
-    Args: trust, whether the user said so; then the screen names what is foreign.
-    Raises: ValueError if it names anything that is no part of ours and `trust` is not True, or refers to other values.
+    Args: trust, whether the user trusts the file; then a warning names the foreign parts.
+    Raises: ValueError if it names foreign parts and `trust` is not True, or refers to other values.
     """
     plain = OmegaConf.to_container(config)
     for place, _, value in leaves(plain):
         if isinstance(value, str) and "${" in value:
-            raise ValueError(f"{source} is not as runs store it: {place} refers to another value ({value})")
+            raise ValueError(f"got {place}={value} in {source}; expected a value, as runs store it, not a reference")
     names = ", ".join(foreign(plain))
     if not names:
         return
     if trust is not True:
         raise ValueError(
-            f"{source} names {names}, which is no part of gram_pyro or guides, and opening it would run that; if you "
-            "trust whoever sent the file, write trust=true (in Python trust=True)"
+            f"got {names} in {source}; expected parts of gram_pyro or guides only, because opening the file would run "
+            "it; if you trust whoever sent the file, write trust=true (in Python trust=True)"
         )
     tell(str(source), names)
 
 
 @cache
 def tell(source: str, names: str) -> None:
-    """Say, once, what is run because it is trusted."""
+    """Warn, once, about trusted foreign parts."""
     log.warning("%s is trusted: it runs %s.", source, names)
 
 
 def foreign(config: DictConfig | Mapping) -> list[str]:
-    """What a configuration names that is no part of ours, in quotes."""
+    """The foreign names in a configuration, in quotes."""
     plain = OmegaConf.to_container(config) if isinstance(config, DictConfig) else config
     return list(dict.fromkeys(repr(name) for name in targets(plain) if not is_part(name)))
 
 
 def targets(value: Any) -> Iterator[Any]:
-    """All that is named to be called, at every depth."""
+    """Every `_target_`, at every depth."""
     if isinstance(value, Mapping):
         if "_target_" in value:
             yield value["_target_"]
@@ -73,7 +73,7 @@ def targets(value: Any) -> Iterator[Any]:
 
 
 def is_part(name: Any) -> bool:
-    """Whether `name` is MODULE.NAME of a part that this package defines; or one of Pyro's bounds."""
+    """Whether `name` is MODULE.NAME of a part that this package defines, or one of Pyro's bounds."""
     if not isinstance(name, str):
         return False
     module, _, attribute = name.rpartition(".")

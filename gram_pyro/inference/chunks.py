@@ -1,4 +1,4 @@
-"""Rows a chunk at a time, segments one after the other, and a bar where that takes long."""
+"""Iterate over rows in chunks, or over segments, with a progress bar if it takes more than PATIENCE seconds."""
 
 from collections.abc import Iterable
 from typing import TypeVar
@@ -6,19 +6,19 @@ from typing import TypeVar
 from torch import Tensor
 from tqdm import tqdm
 
-PATIENCE = 3.0  # seconds without a bar; what ends sooner shows none
+PATIENCE = 3.0  # seconds before a bar is shown
 
 T = TypeVar("T")
 
 
 def in_chunks(rows: Tensor, size: int) -> Iterable[Tensor]:
-    """The parts of rows [R, ...], `size` rows each, the last as many as are left."""
+    """Rows [R, ...] in parts of `size` rows; the last part may be smaller."""
     parts = rows.split(size)
     return _with_bar(parts, len(parts), "chunk")
 
 
 def in_segments(segments: Iterable[T], total: int) -> Iterable[T]:
-    """The same of `total` segments, which may be told one by one, so that memory does not grow with depth."""
+    """`total` segments, one by one. They may be a generator, so that memory does not grow with depth."""
     return _with_bar(segments, total, "segment")
 
 

@@ -1,7 +1,7 @@
-"""A number that is not finite stops sampling, with a sentence that says where it came from.
+"""Sampling stops at a number that is not finite, and the error says where it arose.
 
-Unstopped it would end in an answer like any other, and be counted as wrong. What a segment hands on, h and l, is looked
-at once per segment; where it is not finite, the sites before it are searched for the first that was not.  Source: ours.
+Otherwise it would end in an answer like any other, and be counted as wrong. The final state h, l of every segment is
+checked. If it is not finite, the sites of the segment are searched for the first that is not.  Source: ours.
 """
 
 from types import TracebackType
@@ -15,15 +15,15 @@ MAKERS = {"u": "core", "z": "prior or guide", "h": "core", "l": "core", "y": "re
 
 
 class Finite(Messenger):
-    """A context around segment `segment` (from 1) of rows, row r of puzzle `puzzles[r]`.
+    """A context around segment `segment` (counted from 1) of rows; row r belongs to puzzle `puzzles[r]`.
 
-    Raises: FloatingPointError at its end if h or l is not finite, with the first site that was not.
+    Raises: FloatingPointError at its end if h or l is not finite, with the first site that is not.
     """
 
     def __init__(self, segment: int, puzzles: Tensor) -> None:
         super().__init__()
         self.segment, self.puzzles = segment, puzzles
-        self.sites: dict[str, tuple[Tensor, int]] = {}  # value and number of event dims, in the order they came
+        self.sites: dict[str, tuple[Tensor, int]] = {}  # value and number of event dims, in order
 
     def _pyro_post_sample(self, msg: Message) -> None:
         value, given = msg["value"], msg["is_observed"] and not msg["infer"].get("_deterministic")
@@ -43,13 +43,13 @@ class Finite(Messenger):
 
 
 def finite_rows(value: Tensor, event_dim: int) -> Tensor:
-    """Whether all values of a row are finite, for they add up to a finite sum.  Shapes: [..., r, event] -> [r] bool."""
+    """Whether all values of a row are finite: then their sum is.  Shapes: [..., r, event] -> [r] bool."""
     rows = value.flatten(value.ndim - event_dim).sum(-1) if event_dim else value
     return rows.isfinite().flatten(0, -2).all(0) if rows.ndim > 1 else rows.isfinite()
 
 
 def check_landed(values: dict[str, Tensor | None], depth: Tensor, puzzles: Tensor) -> None:
-    """Values of rows at their end, by what made them.  Shapes: each [R] or None, depth, puzzles [R].
+    """Check values of finished rows, named by their origin.  Shapes: each [R] or None, depth, puzzles [R].
 
     Raises: FloatingPointError if one is NaN or +inf.
     """
@@ -60,17 +60,18 @@ def check_landed(values: dict[str, Tensor | None], depth: Tensor, puzzles: Tenso
 
 
 def check_weights(module: nn.Module) -> None:
-    """Where there are no sites to look at.  Raises: FloatingPointError if a weight is not finite."""
+    """For programs without sites.  Raises: FloatingPointError if a weight is not finite."""
     sums = {name: weight.detach().sum() for name, weight in module.named_parameters()}
     if sums and not torch.stack(list(sums.values())).isfinite().all():
         name = next(name for name, total in sums.items() if not total.isfinite())
         raise FloatingPointError(
             f"got a number that is not finite in the weight {name!r} of {type(module).__name__}; expected finite "
-            "numbers; train it anew with a lower learning_rate"
+            "numbers; train it again with a lower learning_rate"
         )
 
 
 def refuse(site: str, place: str) -> None:
+    """Raises: FloatingPointError that names the site, its place, and the part that made it."""
     maker = MAKERS.get(site.partition("_")[0], site)
     raise FloatingPointError(
         f"got a number that is not finite at site {site!r} of {place}; expected finite numbers; look for it in the "

@@ -1,9 +1,10 @@
-"""Draws that are kept in a journal as they come, so that sampling goes on where it was interrupted, to the same bits.
+"""A journal of draws: sampling that was interrupted continues from it, to the same bits.
 
     with keep_draws(journal):
-        trajectories = sampler(...)      any sampler: what it draws for a chunk is written, or read if it is there
+        trajectories = sampler(...)      any sampler: the draws of a chunk are written, or read if they are there
 
-A chunk is known by its puzzles and torch's random state before it; with its trajectories that after it is kept.
+The key of a chunk is its puzzles and torch's random state before it. The journal keeps its trajectories and the random
+state after it.
 """
 
 import time
@@ -22,12 +23,12 @@ from gram_pyro.inference.trajectories import History, Trajectories
 
 
 class Journal(Protocol):
-    """Where draws are kept. Attributes: spared, seconds of work that was read and not done."""
+    """Where draws are kept. Attributes: spared, the seconds that reading saved."""
 
     spared: float
 
     def once(self, key: str, work: Callable[[], str]) -> str:
-        """What `work()` returns, or returned when it was done before for this key."""
+        """The result of `work()`, or its stored result for this key."""
 
 
 JOURNAL: ContextVar[Journal | None] = ContextVar("journal", default=None)
@@ -35,7 +36,7 @@ JOURNAL: ContextVar[Journal | None] = ContextVar("journal", default=None)
 
 @contextmanager
 def keep_draws(journal: Journal) -> Iterator[None]:
-    """Within, what is sampled is kept."""
+    """Within this context, draws are kept in the journal."""
     token = JOURNAL.set(journal)
     try:
         yield
@@ -44,13 +45,13 @@ def keep_draws(journal: Journal) -> Iterator[None]:
 
 
 def clock() -> float:
-    """Seconds of work, to be subtracted from one another: those of draws that are read and not drawn count too."""
+    """A clock whose differences are seconds of work. The time of draws that are read from the journal counts too."""
     journal = JOURNAL.get()
     return time.monotonic() + (journal.spared if journal else 0.0)
 
 
 def kept(draw: Callable[[Tensor], Trajectories], index: Tensor, x: Tensor) -> Trajectories:
-    """draw(index), of the puzzles x[index], or what it was before an interruption."""
+    """draw(index) of the puzzles x[index], or its result from before an interruption."""
     journal = JOURNAL.get()
     if journal is None:
         return draw(index)
@@ -70,13 +71,13 @@ def kept(draw: Callable[[Tensor], Trajectories], index: Tensor, x: Tensor) -> Tr
 
 
 def torch_state(device: torch.device) -> dict[str, Tensor]:
-    """What sampling draws its random numbers from."""
+    """The random state that sampling uses."""
     gpu = {"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {}
     return {"cpu": torch.get_rng_state()} | gpu
 
 
 def packed(found: Trajectories) -> dict[str, Tensor]:
-    """Trajectories as tensors by name, on the CPU, copies: fields may share memory, which a file cannot."""
+    """Trajectories as tensors by name, copied to the CPU: fields may share memory, which a file does not allow."""
     fields = {name: value for name, value in found._asdict().items() if isinstance(value, Tensor)}
     history = under("history", found.history._asdict()) if found.history else {}
     return {name: value.cpu().contiguous().clone() for name, value in (fields | history).items()}

@@ -1,10 +1,10 @@
-"""Other sources of randomness at sampling time, over the weights as they are. Each is a model with one part wrapped.
+"""Other sources of randomness at sampling time, for the same weights. Each is a model with one part wrapped.
 
 tempered      z = m + tau (z' - m), z' ~ p(z | u), m its mean         any sampler inside
 hot_start     tempered in the first segments only, where the solution is chosen       ours
 ptrm          z_0 ~ N(0, sigma^2) in every segment of a deterministic recursion       PTRM (arXiv:2605.19943)
 random_start  h_0, l_0 with N(0, sigma^2) added                                       EqR, selected by convergence
-drawn_answers y ~ p(y | h_T), where others take the most probable one                 paper Table 3b, stochastic decoder
+drawn_answers y ~ p(y | h_T), where the others take the most probable answer          paper Table 3b, stochastic decoder
 """
 
 import pyro.distributions as dist
@@ -30,7 +30,7 @@ class Tempered(Prior):
     def __init__(self, prior: Prior, temperature: float) -> None:
         super().__init__()
         if temperature < 0:
-            raise ValueError(f"temperature={temperature} must be at least 0; 1 is the prior as it was trained")
+            raise ValueError(f"got temperature={temperature}; expected 0 or more; 1 is the prior as trained")
         self.prior, self.temperature = prior, temperature
         self.is_point_mass = prior.is_point_mass or temperature == 0
 
@@ -41,7 +41,7 @@ class Tempered(Prior):
         except NotImplementedError:
             mean = u.new_full((), torch.nan)
         if law.support.is_discrete or (~torch.isfinite(mean) & torch.isfinite(u)).all():
-            raise ValueError(f"temperature needs latents with a finite mean on a continuous space, not {law}")
+            raise ValueError(f"got the law {law}; expected continuous latents with a finite mean, to temper them")
         if self.temperature == 0:
             return dist.Delta(mean).to_event(2)
         move = AffineTransform((1 - self.temperature) * mean, self.temperature, event_dim=2)
@@ -49,12 +49,12 @@ class Tempered(Prior):
 
 
 class FixedNoise(Prior):
-    """z_0 ~ N(0, scale^2) at the first transition of a segment, no noise later, so that answers are read clean."""
+    """z_0 ~ N(0, scale^2) in the first transition of a segment, then no noise.  Raises: ValueError unless scale > 0."""
 
     def __init__(self, scale: float) -> None:
         super().__init__()
         if scale <= 0:
-            raise ValueError(f"scale={scale} must be positive; PTRM uses 0.3")
+            raise ValueError(f"got scale={scale}; expected a positive number; PTRM uses 0.3")
         self.scale = scale
 
     def forward(self, u: Tensor, t: int) -> dist.TorchDistribution:
@@ -63,7 +63,7 @@ class FixedNoise(Prior):
 
 
 class RandomStart(Core):
-    """`core`, started from its initial state plus noise of deviation `scale`, drawn for every cell and channel."""
+    """`core` with noise of deviation `scale` added to every cell and channel of its initial state."""
 
     starts_at_random = True
 
@@ -83,7 +83,7 @@ class RandomStart(Core):
 
 
 class DrawnAnswers(Readout):
-    """`readout`, whose answer is a draw from its law: cells are drawn apart, so they agree only if the law is sure."""
+    """`readout` with a drawn answer. Cells are drawn independently, so they agree only if the law is nearly certain."""
 
     answers_at_random = True
 
@@ -96,7 +96,7 @@ class DrawnAnswers(Readout):
 
     def answer(self, state: State, x: Tensor | None = None) -> Tensor:
         law = self.readout(state, x)
-        if law.log_prob(self.readout.answer(state, x)).isnan().any():  # of which nothing can be drawn
+        if law.log_prob(self.readout.answer(state, x)).isnan().any():  # torch cannot draw from it
             refuse("y", "the last segment")
         return law.sample()
 
@@ -104,7 +104,7 @@ class DrawnAnswers(Readout):
 def rebuilt(
     model: GRAM, *, core: Core | None = None, prior: Prior | None = None, readout: Readout | None = None
 ) -> GRAM:
-    """The same program and weights with another core, prior or readout; the model is left as it is."""
+    """A model with the same weights and another core, prior or readout; `model` itself does not change."""
     twin = GRAM(
         model.embed,
         core or model.core,
@@ -126,7 +126,7 @@ def tempered(
     sampler: Sampler = sample,
     **kwargs: object,
 ) -> Trajectories:
-    """Any sampler under a narrower (temperature < 1) or wider prior."""
+    """Any sampler under a narrower (temperature < 1) or wider (> 1) prior."""
     twin = rebuilt(model, prior=Tempered(model.prior, temperature))
     return sampler(twin, x, num_particles, num_segments, **kwargs)
 
@@ -141,7 +141,7 @@ def hot_start(
     num_hot: int = 1,
     **kwargs: object,
 ) -> Trajectories:
-    """Choose boldly, then work carefully: `num_hot` segments at `temperature`, the others under the prior itself."""
+    """`num_hot` segments at `temperature`, the others under the prior itself."""
     check_sizes(num_particles, num_segments)
     hot = rebuilt(model, prior=Tempered(model.prior, temperature))
     num_hot = min(max(num_hot, 0), num_segments)
@@ -152,17 +152,17 @@ def hot_start(
 def ptrm(
     model: GRAM, x: Tensor, num_particles: int, num_segments: int, *, scale: float = 0.3, **kwargs: object
 ) -> Trajectories:
-    """Constant noise in place of the prior, meant for a model trained without noise."""
+    """Constant noise instead of the prior, for a model trained without noise."""
     return sample(rebuilt(model, prior=FixedNoise(scale)), x, num_particles, num_segments, **kwargs)
 
 
 def random_start(
     model: GRAM, x: Tensor, num_particles: int, num_segments: int, *, scale: float = 1.0, **kwargs: object
 ) -> Trajectories:
-    """Every trajectory from a start of its own."""
+    """Every trajectory starts from its own random state."""
     return sample(rebuilt(model, core=RandomStart(model.core, scale)), x, num_particles, num_segments, **kwargs)
 
 
 def drawn_answers(model: GRAM, x: Tensor, num_particles: int, num_segments: int, **kwargs: object) -> Trajectories:
-    """The randomness of the readout alone, where the model is trained without noise."""
+    """Answers drawn from the readout, for a model trained without noise."""
     return sample(rebuilt(model, readout=DrawnAnswers(model.readout)), x, num_particles, num_segments, **kwargs)

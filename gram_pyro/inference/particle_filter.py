@@ -1,11 +1,11 @@
-"""Sequential Monte Carlo, puzzle by puzzle: weigh K particles after every segment, resample where weights degenerate.
+"""Sequential Monte Carlo, puzzle by puzzle: weigh K particles after every segment, resample if the ESS is low.
 
     target after segment n:   p(z) G(h_n), log G in nats
     log-weight:               log G(h_n) - log G(h_m) + sum over the segments since m of log p(z) / q(z)
                               m: the particle's last resampling; log G(h_0) = 0
     evidence:                 Z = E_p[G(h_N)], estimated without bias by the product of the mean weights
 
-The weights telescope: the target does not grow with depth, and a particle's past merits do not count.
+The weights telescope: the target at depth n depends on log G(h_n) alone, not on log G at earlier segments.
 Source: Del Moral, Doucet & Jasra 2006; one filter per puzzle in a batch: ours.
 """
 
@@ -34,7 +34,7 @@ class ParticleFilter:
         self.ancestors: list[Tensor] = []
 
     def weigh(self, log_ratio: Tensor, log_potential: Tensor) -> None:
-        """Weigh the particles after a segment by log p / q of its latents and log G where it ended, both [K B].
+        """Weigh the particles after a segment by log p / q of its latents and log G of its final state, both [K B].
 
         Raises: ValueError if a weight is NaN or +inf.
         """
@@ -44,8 +44,11 @@ class ParticleFilter:
         self.ancestors.append(self._identity())
 
     def steer(self) -> None:
-        """Resample the puzzles whose ESS is below the threshold.  Raises: ValueError if all weights of one are zero."""
-        if self.threshold == 0:  # then weights on the way do not matter, not even if all are zero
+        """Resample the puzzles whose ESS is below the threshold.
+
+        Raises: ValueError if all weights of a puzzle are zero.
+        """
+        if self.threshold == 0:  # then intermediate weights do not matter, even if all are zero
             return
         low = ess(self.log_weights) < self.threshold * self.shape[0]
         if not low.any():
@@ -54,7 +57,7 @@ class ParticleFilter:
         parents[:, low] = self.resample(self.log_weights[:, low])
         self.ancestors[-1] = parents
         self.log_evidence = self.log_evidence + torch.where(low, log_mean_exp(self.log_weights), 0.0)
-        # A chosen particle starts again at weight one: its anchor becomes the log G it was chosen with.
+        # A chosen particle starts again with weight one: its anchor becomes the log G that it was chosen with.
         anchor = torch.where(low, self.anchor + self.log_weights, self.anchor)
         self.anchor = anchor.gather(0, parents)
         self.log_weights = torch.where(low, torch.zeros_like(self.log_weights), self.log_weights)

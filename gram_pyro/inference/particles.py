@@ -1,4 +1,4 @@
-"""Trajectories in flight: R states that advance segment by segment, some of which have halted."""
+"""Running trajectories: R states that advance segment by segment; some of them may have halted."""
 
 from collections.abc import Callable
 
@@ -15,11 +15,11 @@ Propose = Callable[[Tensor, State, int], tuple[State, Tensor]]
 class Cloud:
     """R trajectories at the same segment.
 
-    Args: propose(index [r], state of those rows, segments run before) -> their state one segment on, and log p / q of
-    the latents drawn ([r], nats); state, where all start (written to); chunk, rows advanced at once, which bounds
-    memory; puzzles [R], what rows are of, for messages.
+    Args: propose(index [r], state of those rows, index of the segment) -> their state after the segment, and log p / q
+    of the latents drawn ([r], nats); state, the initial one, which is written to; chunk, the number of rows advanced at
+    once, which bounds memory; puzzles [R], the puzzle of every row, for messages.
 
-    Attributes: halted [R] bool; depth [R] int64, segments run; change [R], rms of h_n - h_{n-1} over the last one.
+    Attributes: halted [R] bool; depth [R] int64, segments run; change [R], rms of h_n - h_{n-1} of the last segment.
     A halted trajectory leaves the batch: it keeps its state and costs nothing.
     """
 
@@ -32,9 +32,9 @@ class Cloud:
         self.change = state.h.new_zeros(num)
 
     def advance(self) -> Tensor:
-        """One segment for every trajectory that has not halted.  Returns: log p / q of what was drawn, [R], nats.
+        """Run one segment of every trajectory that has not halted.  Returns: log p / q of the latents, [R], nats.
 
-        Raises: FloatingPointError if the program came to a number that is not finite.
+        Raises: FloatingPointError if a number is not finite.
         """
         log_ratio = torch.zeros_like(self.change)
         active = (~self.halted).nonzero().squeeze(1)
@@ -55,7 +55,7 @@ class Cloud:
         self.halted, self.depth, self.change = self.halted[index], self.depth[index], self.change[index]
 
     def read(self, function: Callable[[Tensor, State], Tensor], index: Tensor | None = None) -> Tensor:
-        """function(index, state of those rows), `chunk` rows at a time.  Args: index, of the rows; None: of all."""
+        """function(index, state of those rows), `chunk` rows at a time.  Args: index of the rows; None: all rows."""
         index = torch.arange(len(self.halted), device=self.halted.device) if index is None else index
         return torch.cat([function(part, self.state.select(part)) for part in index.split(self.chunk)])
 

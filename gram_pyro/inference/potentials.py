@@ -1,9 +1,9 @@
-"""Potentials: how good a state is, log G(h) in nats; what SMC and SIR steer by.
+"""Potentials: how good a state is, log G(h) in nats. SMC and SIR weigh trajectories by them.
 
     potential(x [R, L], state, answers [R, L]) -> log G [R]
 
-A builder takes (task, heads) and options, and returns a potential, so that a configuration can name it:
-``sampler=smc sampler.potential._target_=my_module.my_potential``. Finite values keep every trajectory possible.
+A builder takes (task, heads) and options, and returns a potential. A configuration names a builder:
+``sampler=smc sampler.potential._target_=my_module.my_potential``. With finite values no trajectory gets weight zero.
 """
 
 from collections.abc import Callable
@@ -39,5 +39,5 @@ def check_heads(heads: Heads | None, name: str) -> None:
     """Raises: ValueError if there are no heads."""
     if heads is None:
         raise ValueError(
-            f"the potential {name!r} needs trained heads, and there are none; use potential=violation, or train anew"
+            f"got no heads; expected trained ones, which the potential {name!r} reads; write potential=violation"
         )

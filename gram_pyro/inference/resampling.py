@@ -1,9 +1,10 @@
 """Resampling schemes: K ancestors per puzzle, drawn so that particle k is chosen K w_k times on average.
 
-    scheme(log_weights [K, B]) -> ancestors [K, B] int64           every puzzle by itself
+    scheme(log_weights [K, B]) -> ancestors [K, B] int64           independently for every puzzle
 
-All are unbiased, never choose a particle of weight zero, and raise what `weights.normalise` raises. Systematic has the
-least noise in practice. Source: Douc, Cappe & Moulines, Comparison of resampling schemes for particle filtering.
+All are unbiased and never choose a particle of weight zero. They raise as `weights.normalise`. Systematic resampling
+has the least noise in practice.
+Source: Douc, Cappe & Moulines, Comparison of resampling schemes for particle filtering.
 """
 
 from collections.abc import Callable
@@ -19,7 +20,7 @@ BELOW_ONE = 1 - 2**-53
 
 
 def inverse_cdf(points: Tensor, weights: Tensor) -> Tensor:
-    """Where `points` [K, B] in [0, 1) fall in the cumulative weights [K, B] (float64)."""
+    """The index of the cumulative weights [K, B] (float64) into which `points` [K, B] in [0, 1) fall."""
     cumulative = weights.cumsum(0)
     cumulative = cumulative / cumulative[-1]
     index = torch.searchsorted(cumulative.T.contiguous(), points.clamp(max=BELOW_ONE).T.contiguous(), right=True)

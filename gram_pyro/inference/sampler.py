@@ -2,11 +2,11 @@
 
 z_t^k ~ p(z_t | u_t^k),  y^k = argmax p(y | h_T^k)                                 paper section 4
 
-The random numbers are torch's own stream, drawn chunk by chunk: with one seed, another `chunk` gives other answers of
-the same law. (Batches of other shapes are rounded otherwise, so equal noise would not make answers equal to the bit.)
-Thus `chunk` is part of what a seed means; it is kept with the configuration.
+The random numbers are drawn chunk by chunk from torch's generator. So with the same seed, another `chunk` gives other
+answers of the same law, and the configuration stores `chunk` beside the seed. (Equal noise would not give equal bits
+either: rounding depends on the shape of a batch.)
 
-A sampler is a function of (model, x, num_particles, num_segments) and keywords that returns Trajectories; the others
+A sampler is a function of (model, x, num_particles, num_segments) and keywords that returns Trajectories. The others
 are in smc.py and noise.py.
 """
 
@@ -26,8 +26,8 @@ from gram_pyro.networks.core import State
 from gram_pyro.networks.heads import Heads
 
 Sampler = Callable[..., Trajectories]
-DEFAULT_CHUNK = 256  # rows; larger ones leave the cache of a CPU and are slower
-CHUNKS_TOGETHER = 8  # in flight where trajectories halt
+DEFAULT_CHUNK = 256  # rows; larger chunks do not fit into the cache of a CPU and are slower
+CHUNKS_TOGETHER = 8  # run together where trajectories halt
 
 
 def sample(model: GRAM, x: Tensor, num_particles: int, num_segments: int, **options: object) -> Trajectories:
@@ -46,24 +46,24 @@ def run(
     halt_at: float | None = None,
     chunk: int = DEFAULT_CHUNK,
 ) -> Trajectories:
-    """K independent trajectories per puzzle, through stages (model, number of segments) of one program, whose prior may
-    change. Rows are done when all of them have halted.
+    """K independent trajectories per puzzle, through stages (model, number of segments) of one program whose prior may
+    change between stages. Sampling ends early when all trajectories have halted.
 
-    Width is folded into the batch and run `chunk` rows at a time, so memory grows neither with K nor with depth. Where
-    trajectories halt, the states of CHUNKS_TOGETHER chunks are held, and those that go on fill whole chunks again.
-    Of a deterministic recursion one trajectory is run and counted K times, or read K times if its answers are drawn.
+    The K trajectories are rows of the batch, run `chunk` rows at a time, so memory grows neither with K nor with depth.
+    Where trajectories halt, CHUNKS_TOGETHER chunks run together, and the rows that go on are packed into full chunks.
+    Of a deterministic recursion one trajectory is run and copied K times, or read K times if its answers are drawn.
     Args: x [B, L]; heads judge the final states; a trajectory halts at the first segment with halt(h) > halt_at.
-    Raises: ValueError as `check_puzzles`, if halt_at came without heads, or chunk is below 1; FloatingPointError if the
-    program comes to a number that is not finite.
+    Raises: ValueError as `check_puzzles`, if halt_at is given without heads, or chunk is below 1; FloatingPointError if
+    a number is not finite.
     """
     check_puzzles(stages[0][0], x)
     check_halting(heads, halt_at)
     if chunk < 1:
-        raise ValueError(f"chunk={chunk} came; at least 1 row must be run at once")
+        raise ValueError(f"got chunk={chunk}; expected 1 or more, the number of rows run at once")
     first, last = stages[0][0], stages[-1][0]
     num_paths = 1 if all(model.has_one_path for model, _ in stages) else num_particles
     num_readings = num_particles if num_paths == 1 and last.readout.answers_at_random else 1
-    puzzles = torch.arange(len(x), device=x.device).repeat(num_paths)  # of every row
+    puzzles = torch.arange(len(x), device=x.device).repeat(num_paths)  # the puzzle of every row
     num_segments = sum(count for _, count in stages)
 
     def landed(index: Tensor) -> Trajectories:
@@ -80,7 +80,7 @@ def run(
 
     together = chunk if halt_at is None else CHUNKS_TOGETHER * chunk
     parts = (kept(landed, index, x) for index in in_chunks(puzzles, together))
-    flat = in_one_piece(parts, len(puzzles))  # as puzzles, one for every path of a puzzle
+    flat = in_one_piece(parts, len(puzzles))  # every path as a puzzle of its own
     shaped = flat.per_particle(lambda field: field.unflatten(1, (num_paths, len(x))).flatten(0, 1))
     wide = shaped.per_particle(lambda field: field.expand(num_particles, *field.shape[1:]))
     return wide._replace(log_evidence=torch.zeros_like(wide.log_weights[0]))
@@ -102,30 +102,32 @@ def check_puzzles(model: nn.Module, x: Tensor) -> None:
 
 
 def check_sizes(num_particles: int, num_segments: int) -> None:
-    """Raises: ValueError unless there is a trajectory to run and a segment to run it for."""
+    """Raises: ValueError unless both are 1 or more."""
     if num_particles < 1 or num_segments < 1:
-        raise ValueError(f"num_particles={num_particles}, num_segments={num_segments} came; both must be at least 1")
+        raise ValueError(f"got num_particles={num_particles}, num_segments={num_segments}; expected 1 or more of both")
 
 
 def check_halting(heads: Heads | None, halt_at: float | None) -> None:
-    """Raises: ValueError unless heads come with a threshold between 0 and 1."""
+    """Raises: ValueError if halt_at is given without heads, or is not between 0 and 1."""
     if halt_at is None:
         return
     if heads is None:
-        raise ValueError(f"halt_at={halt_at} needs the halt head, and sampling ran without heads; give heads=...")
+        raise ValueError(f"got halt_at={halt_at} and no heads; expected heads, for the halt head; write heads=...")
     if not 0 < halt_at < 1:
-        raise ValueError(f"halt_at={halt_at} is a probability between 0 and 1; leave it out to run to full depth")
+        raise ValueError(
+            f"got halt_at={halt_at}; expected a probability between 0 and 1; leave it out to run to full depth"
+        )
 
 
 def halt(cloud: Cloud, heads: Heads | None, halt_at: float | None) -> None:
-    """Halt the trajectories that the halt head believes to have arrived."""
+    """Halt the trajectories whose halt probability exceeds `halt_at`."""
     if halt_at is not None:
         going = (~cloud.halted).nonzero().squeeze(1)
         cloud.halted[going] = cloud.read(lambda index, state: heads(state).halt.sigmoid() > halt_at, going)
 
 
 def land(cloud: Cloud, model: GRAM, x: Tensor, heads: Heads | None, num_particles: int) -> Trajectories:
-    """Read a cloud of K x B rows (particles first) of puzzles x [K B, L] as equally weighted trajectories.
+    """The result of K x B rows (particles first) of puzzles x [K B, L], with equal weights.
 
     Raises: FloatingPointError if the readout or a head gives a number that is not finite.
     """

@@ -1,8 +1,8 @@
-"""As many trajectories as a puzzle needs: drawn in rounds, and a puzzle with a right answer leaves the batch.
+"""Search: trajectories are drawn in rounds until the rules accept an answer; a solved puzzle leaves the batch.
 
     tries(x) = min {k : y^k solves x}
 
-Where the rules tell a solution, width is a search, and tries is what it costs. Source: ours.
+tries is the cost of a puzzle.  Source: ours.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,7 +15,10 @@ from gram_pyro.inference.trajectories import Trajectories
 
 
 class Round(NamedTuple):
-    """Trajectories of the puzzles `index` [B'] that were open before it; right [K', B'] bool; earlier ones each had."""
+    """Trajectories of the puzzles `index` [B'] that were unsolved before the round.
+
+    right [K', B'] bool; earlier, the number of trajectories that each had before.
+    """
 
     index: Tensor
     trajectories: Trajectories
@@ -30,13 +33,13 @@ def search(
     at_once: int,
     most: int,
 ) -> Iterator[Round]:
-    """Rounds of at most `at_once` trajectories for each open puzzle of x [B, L], until all are solved or had `most`.
+    """Rounds of at most `at_once` trajectories per unsolved puzzle of x [B, L], until all are solved or had `most`.
 
     Args: draw(x, K) samples K trajectories per puzzle; is_solved(x, answers) judges answers [K, B, L] by the rules.
     Raises: ValueError unless at_once and most are at least 1.
     """
     if at_once < 1 or most < 1:
-        raise ValueError(f"at_once={at_once}, most={most} came; both must be at least 1")
+        raise ValueError(f"got at_once={at_once}, most={most}; expected 1 or more of both")
     index = torch.arange(len(x), device=x.device)
     for earlier in range(0, most, at_once):
         trajectories = draw(x[index], min(at_once, most - earlier))
@@ -48,10 +51,10 @@ def search(
 
 
 class Found(NamedTuple):
-    """What a search came to so far.
+    """The results of a search so far.
 
-    answers [B, L], the first right one, of unsolved puzzles any; tries [B] int64, trajectories up to the right one, of
-    unsolved puzzles all that were drawn; solved [B] bool; drawn [B] int64, whole rounds.
+    answers [B, L], the first right one, or any if the puzzle is unsolved; tries [B] int64, the number of trajectories
+    up to the first right one, or all that were drawn; solved [B] bool; drawn [B] int64, trajectories in whole rounds.
     """
 
     answers: Tensor
@@ -65,7 +68,7 @@ class Found(NamedTuple):
         return cls(torch.zeros_like(x), count, count.bool(), count.clone())
 
     def after(self, round: Round) -> "Found":
-        """With what another round brought."""
+        """The results after another round."""
         index, (num_drawn, _) = round.index, round.right.shape
         solved, first = round.right.any(0), round.right.int().argmax(0)
         one = first[None, :, None].expand(1, -1, round.trajectories.answers.shape[-1])

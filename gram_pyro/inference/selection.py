@@ -1,10 +1,10 @@
-"""From K answers to one, or none.
+"""Selection: one of K answers, or none.
 
     vote: argmax_a sum_k w_k [y_k = a]              value_vote: argmax_a sum_k w_k v_k [y_k = a]       w normalised
 
-A selection is a function of (trajectories, check) that returns a Choice; only `verified` uses the check, which is the
-rules of the task: ``partial(task.is_solved, x)``. Answers of weight zero are not chosen, and ties go to the particle
-that comes first. An option is fixed by `functools.partial`, or by a file in `experiments/conf/select`.
+A selection is a function of (trajectories, check) that returns a Choice. The check judges answers by the rules,
+``partial(task.is_solved, x)``; only `verified` uses it. Answers of weight zero are not chosen. Of tied particles the
+first is chosen. `functools.partial`, or a file in `experiments/conf/select`, fixes options.
 """
 
 from collections.abc import Callable
@@ -20,8 +20,11 @@ Check = Callable[[Tensor], Tensor]
 
 
 class Choice(NamedTuple):
-    """One particle per puzzle.  Shapes: index [B] int64; confidence [B], between 0 and 1: the probability that its
-    answer is right, as the selection sees it; answered [B] bool, False where it abstains."""
+    """One particle per puzzle.
+
+    Shapes: index [B] int64; confidence [B] from 0 to 1, the selection's probability that its answer is right; answered
+    [B] bool, False where the selection abstains.
+    """
 
     index: Tensor
     confidence: Tensor
@@ -32,15 +35,15 @@ Select = Callable[[Trajectories, Check], Choice]
 
 
 def chosen(answers: Tensor, choice: Choice) -> Tensor:
-    """The chosen answers, also where the selection abstains.  Shapes: [K, B, L] -> [B, L]."""
+    """The chosen answers, including those that the selection withholds.  Shapes: [K, B, L] -> [B, L]."""
     return answers.gather(0, choice.index[None, :, None].expand(1, -1, answers.shape[-1]))[0]
 
 
 def agreement(answers: Tensor, mass: Tensor) -> Tensor:
-    """For every particle, the mass of all that give its answer.
+    """For every particle, the total mass of the particles with the same answer.
 
     Memory grows with K, not K^2. Masses are summed in double and rounded to single precision, so that equal votes are
-    equal and a unanimous one is 1.
+    equal and a unanimous vote is 1.
     Shapes: answers [K, B, L], mass [K, B] double -> [K, B] float32.
     """
     puzzle = torch.arange(answers.shape[1], device=answers.device).expand(answers.shape[:2])
@@ -60,12 +63,12 @@ def scores(trajectories: Trajectories, name: str) -> Tensor:
     field = getattr(trajectories, name)
     if field is None:
         raise ValueError(
-            f"this selection needs the {name} head, and sampling ran without heads; sample with heads=..., or use "
-            "select=vote"
+            f"got trajectories sampled without heads; expected the {name} head, which this selection reads; write "
+            "heads=... when sampling, or select=vote"
         )
     if (bad := torch.isnan(field)).any():
         particle, puzzle = bad.nonzero()[0].tolist()
-        raise ValueError(f"the {name} of particle {particle} of puzzle {puzzle} is NaN, and a selection needs numbers")
+        raise ValueError(f"got the {name} NaN of particle {particle} of puzzle {puzzle}; expected a number")
     return field
 
 
@@ -85,16 +88,15 @@ def answer_all(index: Tensor, confidence: Tensor) -> Choice:
 
 
 def vote(trajectories: Trajectories, check: Check) -> Choice:
-    """The answer with most weight; confidence is its share.  Source: the paper's majority vote, with weights."""
+    """The answer of largest weight; confidence is its share.  Source: the paper's majority vote, with weights."""
     confidence, index = agreement(trajectories.answers, weights(trajectories)).max(0)
     return answer_all(index, confidence)
 
 
 def value_vote(trajectories: Trajectories, check: Check) -> Choice:
-    """The answer with most weight x value; confidence is its share of that mass.
+    """The answer of largest weight times value; confidence is its share of that mass.
 
-    Where the value head gives every particle probability zero there is no share: the plain vote decides, at
-    confidence 0.
+    If the value head gives every particle probability zero, the plain vote decides, with confidence 0.
     Raises: ValueError without the value head.
     """
     weight = weights(trajectories)
@@ -133,7 +135,7 @@ def likelihood(trajectories: Trajectories, check: Check) -> Choice:
 
 
 def convergence(trajectories: Trajectories, check: Check) -> Choice:
-    """The particle whose state moved least in its last segment; confidence is the weight of all that give its answer.
+    """The particle whose state moved least in its last segment; confidence is the total weight of its answer.
 
     Source: EqR (arXiv:2605.21488).
     """
@@ -142,16 +144,16 @@ def convergence(trajectories: Trajectories, check: Check) -> Choice:
 
 
 def draw(trajectories: Trajectories, check: Check) -> Choice:
-    """One particle, drawn by weight; confidence is the weight of all that give its answer."""
+    """One particle, drawn by weight; confidence is the total weight of its answer."""
     weight = weights(trajectories)
     index = torch.multinomial(weight.T, 1)[:, 0]
     return answer_all(index, at(agreement(trajectories.answers, weight), index))
 
 
 def first_to_halt(trajectories: Trajectories, check: Check) -> Choice:
-    """The particle that ran the fewest segments, of equals the one of larger halt probability, which is the confidence.
+    """The particle that ran the fewest segments; of several, that of largest halt probability, which is the confidence.
 
-    Needs a sampler with `halt_at`; without it all run equally long, and this is `best_halt`.
+    It needs a sampler with `halt_at`. Without it all particles run equally long, and this is `best_halt`.
     Raises: ValueError without the halt head.  Source: Speed is Confidence (arXiv:2601.19085).
     """
     halt = scores(trajectories, "halt")
@@ -161,10 +163,10 @@ def first_to_halt(trajectories: Trajectories, check: Check) -> Choice:
 
 
 def verified(trajectories: Trajectories, check: Check) -> Choice:
-    """The answer with most weight among those that pass the rules, at confidence 1.
+    """The answer of largest weight among those that obey the rules, with confidence 1.
 
-    Where none passes, the vote's answer unanswered, at confidence 0. The rules overrule the weights: an answer of
-    weight zero that passes is answered too.
+    If none does, it abstains with the vote's answer, at confidence 0. The rules overrule the weights: an answer of
+    weight zero that obeys the rules is given too.
     """
     share = agreement(trajectories.answers, weights(trajectories))
     right = check(trajectories.answers)
@@ -174,11 +176,14 @@ def verified(trajectories: Trajectories, check: Check) -> Choice:
 
 
 def abstain(trajectories: Trajectories, check: Check, *, select: Select, threshold: float) -> Choice:
-    """Another selection, answered only where its confidence is at least `threshold`; `calibration.threshold_for` finds
-    the threshold that keeps a promise.  Raises: ValueError unless the threshold is between 0 and 1."""
+    """Another selection that abstains where its confidence is below `threshold`.
+
+    `calibration.threshold_for` finds the threshold for a target accuracy.
+    Raises: ValueError unless the threshold is between 0 and 1.
+    """
     if not 0 <= threshold <= 1:
         raise ValueError(
-            f"threshold={threshold} is a confidence between 0 (always answer) and 1 (answer only when certain)"
+            f"got threshold={threshold}; expected a confidence from 0 (always answer) to 1 (answer only when certain)"
         )
     choice = select(trajectories, check)
     return choice._replace(answered=choice.answered & (choice.confidence >= threshold))

@@ -1,9 +1,9 @@
-"""Steering trajectories by a potential G: sequential Monte Carlo, and importance resampling of whole trajectories.
+"""Sampling with a potential G: sequential Monte Carlo, and importance resampling of whole trajectories.
 
-    smc    resample along the way, when the ESS of a puzzle falls       target: prior(trajectory) G(h_N)
-    sir    resample once, at the end                                    the same target, the same Z = E_prior[G(h_N)]
+    smc    resamples after a segment if the ESS of a puzzle is low      target: prior(trajectory) G(h_N)
+    sir    resamples once, at the end                                   the same target, the same Z = E_prior[G(h_N)]
 
-With G = P(right | h), the value head, Z is the probability that one prior trajectory solves the puzzle, and the target
+With the value head as G = P(right | h), Z is the probability that a prior trajectory solves the puzzle, and the target
 is the prior given that it does. Source: ours; potentials by halt head: Guided reasoning (arXiv:2605.25230).
 """
 
@@ -38,18 +38,18 @@ def smc(
     halt_at: float | None = None,
     chunk: int = DEFAULT_CHUNK,
 ) -> Trajectories:
-    """K trajectories per puzzle, resampled after a segment where ESS < threshold K; the last weights are kept.
+    """K trajectories per puzzle, resampled after a segment where ESS < threshold K. The last weights are kept.
 
-    Puzzles are run in groups, so that about `chunk` rows are in flight; the K states of one puzzle are held together. A
-    group is done when all its trajectories have halted: what is then resampled would not be resampled again.
+    Puzzles are run in groups of about `chunk` rows; the K states of one puzzle are in the same group. A group ends when
+    all its trajectories have halted.
     Raises: ValueError as `check_puzzles`, if log G is NaN or +inf, or all K particles of a puzzle have weight zero;
-    FloatingPointError if the program comes to a number that is not finite.
+    FloatingPointError if a number is not finite.
     """
     check_sizes(num_particles, num_segments)
     check_puzzles(model, x)
     check_halting(heads, halt_at)
     if not 0 <= threshold <= 1:
-        raise ValueError(f"threshold={threshold} is a share of the particles: between 0 (never) and 1 (always)")
+        raise ValueError(f"got threshold={threshold}; expected a share of the particles, 0 (never) to 1 (always)")
 
     def steered(group: Tensor) -> Trajectories:
         puzzles = group.repeat(num_particles)

@@ -1,4 +1,4 @@
-"""K trajectories for each of B puzzles: what sampling hands to everything after it."""
+"""K trajectories for each of B puzzles: the result of every sampler."""
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class History(NamedTuple):
-    """What resampling saw and did, segment by segment.
+    """Weights and ancestors of a particle filter, segment by segment.
 
     log_weights [N, K, B]: nats, after segment n and before any resampling. ancestors [N, K, B] int64: the particle
     that particle k continued from after segment n; k itself where nothing was resampled.
@@ -23,12 +23,12 @@ class Trajectories(NamedTuple):
     """Sampled trajectories without their states, so that memory does not grow with D.
 
     answers         [K, B, L]  int64, the most probable answer of each
-    log_weights     [K, B]     nats; zeros where all count alike
+    log_weights     [K, B]     nats; zeros where all have equal weight
     log_evidence    [B]        log of the estimate of E_prior[G(h_N)], nats; zeros without a potential G
     log_likelihood  [K, B]     log p(answer | h_N), nats
     depth           [K, B]     int64, segments run
     change          [K, B]     rms of h_N - h_{N-1}
-    halt, value     [K, B]     what the heads say, probabilities; None where sampling ran without heads
+    halt, value     [K, B]     probabilities by the heads; None where sampling ran without heads
     history         of resampling; None where there was none
     """
 
@@ -47,14 +47,14 @@ class Trajectories(NamedTuple):
         return self.answers.shape[0]
 
     def per_particle(self, function: Callable[[Tensor], Tensor]) -> "Trajectories":
-        """The same with `function` applied to every field that has a particle dim [K, B, ...]; the history is left out,
-        for it tells of other particles."""
+        """The same with `function` applied to every field [K, B, ...]. The history is dropped: it belongs to the old
+        particles."""
         fields = self._asdict() | {"history": None}
         kept = ("log_evidence", "history")
         return Trajectories(**{n: f if f is None or n in kept else function(f) for n, f in fields.items()})
 
     def select(self, ancestors: Tensor) -> "Trajectories":
-        """The particles at `ancestors` [K', B], equally weighted."""
+        """The particles at `ancestors` [K', B], with equal weights."""
 
         def pick(field: Tensor) -> Tensor:
             return field.gather(
@@ -85,7 +85,7 @@ def concatenate(parts: Sequence[Trajectories]) -> Trajectories:
 
 
 def equally_long(parts: Sequence[Trajectories]) -> list[Trajectories]:
-    """The same with histories of one length: of those that ended sooner, the end lasts."""
+    """The same with histories of equal length: a shorter history repeats its last segment."""
     longest = max(len(part.history.ancestors) for part in parts)
 
     def lengthened(history: History) -> History:
@@ -107,11 +107,12 @@ def stack(parts: Sequence[Trajectories]) -> Trajectories:
 
 
 def in_one_piece(parts: Iterable[Trajectories], num_rows: int) -> Trajectories:
-    """The trajectories of rows that come part by part, without history, as those of `num_rows` puzzles.
+    """Parts joined as the trajectories of `num_rows` puzzles, without history.
 
-    They are written where they will stay: small results kept between the large intermediates of a next part would keep
-    a CPU's allocator from using that memory again, and 10,000 rows would take half as much again as 1000.
-    Raises: StopIteration if no part comes.
+    Every part is copied into its final place at once. If small results were kept between the large intermediates of the
+    next part, a CPU's allocator could not use that memory again, and 10,000 rows would take 1.5 times the memory of
+    1000.
+    Raises: StopIteration if there is no part.
     """
     parts = iter(parts)
     first = next(parts)

@@ -1,9 +1,8 @@
-"""Log-weights [K, B] of K particles for each of B puzzles, in nats: the one currency between inference and its uses.
+"""Log-weights [K, B] of K particles for each of B puzzles, in nats. Everything after inference is a function of them.
 
     evidence  Z = 1/K sum_k w_k        ESS = (sum_k w_k)^2 / sum_k w_k^2        k-hat: tail index of the largest w_k
 
-Nothing is repaired: a weight that is not a number or +inf raises, and so do K weights that are all zero wherever they
-must be normalised.
+Nothing is repaired: a log-weight of NaN or +inf raises, and so do K weights that are all zero and must be normalised.
 """
 
 import math
@@ -18,8 +17,8 @@ def check(log_weights: Tensor) -> Tensor:
     if (bad := torch.isnan(log_weights) | (log_weights == torch.inf)).any():
         particle, puzzle = bad.nonzero()[0].tolist()
         raise ValueError(
-            f"the log-weight of particle {particle} of puzzle {puzzle} is {log_weights[particle, puzzle].item()}; "
-            "a log-weight is a number or -inf: look for the potential, prior or guide that returned it"
+            f"got the log-weight {log_weights[particle, puzzle].item()} of particle {particle} of puzzle {puzzle}; "
+            "expected a number or -inf; look for the potential, prior or guide that returned it"
         )
     return log_weights
 
@@ -36,8 +35,8 @@ def normalise(log_weights: Tensor) -> Tensor:
     """
     if (empty := (check(log_weights) == -torch.inf).all(0)).any():
         raise ValueError(
-            f"all {len(log_weights)} particles of puzzle {empty.nonzero()[0].item()} have weight zero, so none can be "
-            "chosen; use a potential that is finite, or more particles"
+            f"got weight zero for all {len(log_weights)} particles of puzzle {empty.nonzero()[0].item()}; expected one "
+            "above zero; use a potential that is finite, or more particles"
         )
     return log_weights.softmax(0)
 
@@ -48,17 +47,18 @@ def ess(log_weights: Tensor) -> Tensor:
 
 
 def pareto_k(log_weights: Tensor) -> Tensor:
-    """Pareto shape of the upper tail of the weights, [B]: below 0.5 the evidence estimate has finite variance, above
-    `pareto_threshold(K)` it is not to be trusted, whatever its standard error says. NaN where the tail does not rise
-    above the rest (equal weights, or too few that are not zero); inf where the rest vanishes beside the largest in
-    float64.
+    """Pareto shape of the upper tail of the weights, [B].
 
-    Raises: ValueError if K < 25: a tail of min(K / 5, 3 sqrt(K)) weights is fitted; and as `normalise`.
+    Below 0.5 the evidence estimate has finite variance. Above `pareto_threshold(K)` do not trust the estimate, whatever
+    its standard error. It is NaN where the tail does not exceed the other weights (equal weights, or too few above
+    zero), and inf where all other weights underflow beside the largest in float64.
+
+    Raises: ValueError if K < 25, for a tail of min(K / 5, 3 sqrt(K)) weights is fitted; as `normalise`.
     Source: Vehtari et al., Pareto smoothed importance sampling; the fit is Pyro's.
     """
     num = len(log_weights)
     if num < 25:
-        raise ValueError(f"{num} particles came, and the tail of the weights needs at least 25")
+        raise ValueError(f"got {num} particles; expected at least 25, to fit the tail of their weights")
     tail = math.ceil(min(0.2 * num, 3 * num**0.5))
     normalise(log_weights)  # raises
     largest = (log_weights - log_weights.amax(0)).double().sort(0).values[-tail - 1 :].cpu()
@@ -66,7 +66,7 @@ def pareto_k(log_weights: Tensor) -> Tensor:
 
 
 def pareto_threshold(num: int) -> float:
-    """The largest Pareto shape at which `num` weights can be trusted: min(1 - 1 / log10(num), 0.7), so 0.57 of 200.
+    """The largest Pareto shape at which `num` weights can be trusted: min(1 - 1 / log10(num), 0.7); 0.57 for 200.
 
     Source: Vehtari et al., Pareto smoothed importance sampling (2024).
     """
@@ -74,7 +74,7 @@ def pareto_threshold(num: int) -> float:
 
 
 def _tail_shape(cutoff: Tensor, tail: Tensor) -> float:
-    """Pareto shape of the log-weights above the cutoff, in rising order up to 0."""
+    """Pareto shape of the log-weights above the cutoff, which are sorted and end with 0."""
     if -torch.inf < cutoff < -600:
         return math.inf
     excess = tail.exp() - cutoff.exp()

@@ -1,11 +1,11 @@
-"""A puzzle with a name: prefix tokens that say which puzzle it is, then a token per cell of its canvas.
+"""Tokens of ARC: prefix tokens that name the task, its symmetry and its colours, then a token per cell of the canvas.
 
     e = [task_1 .. task_Q, symmetry, colour_1 .. colour_9, cells]          S = P + L tokens,  P = Q + 10
 
-task_q is vector q of the task's own Q; colour_k is the vector of the token that colour k is drawn with, plus one for k.
-So a rule that is learnt once, about colour k, can be looked up under any recolouring. Layout of x: `tasks.arc`.
-Source: the prefix of 16 puzzle tokens is HRM's, TRM's and the paper's (B.1), with one row per augmented copy of a task;
-taking the row apart into task, symmetry and colours is ours.
+task_q is vector q of the task's own Q vectors. colour_k is the vector of the token that colour k is drawn with, plus a
+vector for k. So a rule about colour k, learnt once, applies under every recolouring. Layout of x: `tasks.arc`.
+Source: the prefix of 16 puzzle tokens is that of HRM, TRM and the paper (B.1), with one row per augmented copy of a
+task; the split into task, symmetry and colours is ours.
 """
 
 import pyro.distributions as dist
@@ -19,7 +19,7 @@ from gram_pyro.networks.readout import CategoricalReadout, Readout
 from gram_pyro.tasks.arc.canvas import NUM_SYMMETRIES
 from gram_pyro.tasks.arc.task import COLOURS, NAME_CELLS, SYMMETRY, TASK
 
-NUM_SHARED = NAME_CELLS - 1  # prefix tokens that are not the task's own
+NUM_SHARED = NAME_CELLS - 1  # prefix tokens that all tasks share
 
 
 class PlacedTokens(Embedding):
@@ -44,8 +44,8 @@ class PlacedTokens(Embedding):
 class PuzzleTokens(Embedding):
     """Shapes: x [..., 11 + L] -> [..., P + L, D].
 
-    Args: num_symbols V; dim D; num_names, of tasks; num_prefix P; content, the embedding of the canvas, without its
-    first two arguments.  Raises: ValueError if P leaves no token to the task.
+    Args: num_symbols V; dim D; num_names, the number of tasks; num_prefix P; content(num_symbols, dim), the embedding
+    of the canvas.  Raises: ValueError if P leaves no token for the task.
     """
 
     def __init__(
@@ -54,8 +54,8 @@ class PuzzleTokens(Embedding):
         super().__init__()
         if num_prefix <= NUM_SHARED:
             raise ValueError(
-                f"num_prefix={num_prefix} came; {NUM_SHARED} tokens tell symmetry and colours, so give "
-                f"{NUM_SHARED + 1} or more"
+                f"got num_prefix={num_prefix}; expected more than the {NUM_SHARED} tokens for symmetry and colours; "
+                f"write {NUM_SHARED + 1} or more"
             )
         self.num_symbols, self.num_prefix, self.scale = num_symbols, num_prefix, dim**0.5
         self.task = table(num_names, (num_prefix - NUM_SHARED) * dim, std=dim**-0.5)
@@ -67,7 +67,7 @@ class PuzzleTokens(Embedding):
         return self.num_prefix + num_cells
 
     def relations(self, relations: Tensor | None) -> Tensor | None:
-        """Those of the cells, and: any token to a token of the task, to another token of the prefix."""
+        """The relations of the cells, and two more: to the tokens of the task, and to the rest of the prefix."""
         if relations is None:
             return None
         cells = F.pad(relations, (self.num_prefix, 0, self.num_prefix, 0))
@@ -88,7 +88,7 @@ class PuzzleTokens(Embedding):
 
 
 class TargetTokens(nn.Module):
-    """What a guide reads y with: zeros at the prefix, then the cells.  Shapes: [..., L] -> [..., P + L, D]."""
+    """The embedding of y for a guide: zeros at the prefix, then the cells.  Shapes: [..., L] -> [..., P + L, D]."""
 
     def __init__(self, content: nn.Module, num_prefix: int) -> None:
         super().__init__()
@@ -99,8 +99,8 @@ class TargetTokens(nn.Module):
 
 
 class ContentReadout(Readout):
-    """Independent categorical cells, read from the tokens after the prefix (paper B.1: "prefix dropped"). The puzzle is
-    of another grid than the answer, so no cell of it is kept.
+    """Independent categorical cells, read from the tokens after the prefix (paper B.1: "prefix dropped"). Puzzle and
+    answer are different grids, so no cell of the puzzle is kept.
 
     Shapes: h [..., P + L, D] -> batch [...], event [L], V symbols.
     """
@@ -123,7 +123,7 @@ class ContentReadout(Readout):
 
 
 def table(size: int, dim: int, std: float | None = None) -> nn.Embedding:
-    """Vectors of N(0, 1 / D), or N(0, std^2)."""
+    """Vectors drawn from N(0, 1 / D), or from N(0, std^2)."""
     made = nn.Embedding(size, dim)
     nn.init.normal_(made.weight, std=dim**-0.5 if std is None else std)
     return made

@@ -1,17 +1,17 @@
-"""Symbols are names: tokens are candidates (cell, symbol), and all weights are shared over symbols and over cells.
+"""Tokens are candidates (cell, symbol). All weights are shared over symbols and cells: symbols are only names.
 
     e_ic   = table[role],   role of candidate (i, c): cell i is blank, holds c, or holds another symbol
     mix_ic = sum_f W_f s_{f(i) c} + W' s_i,   s_gc = sum_{j in g} x_jc / 3,   s_i = sum_c x_ic / 3
     p(y | h, x) = prod_i softmax_c(w . h_ic)[y_i]                                  a clue keeps its symbol
 
-A group g is a constraint of the task, "every symbol in exactly one of these cells", and f(i) the group of family f
-(rows, columns, boxes) that cell i is in; that a cell holds exactly one symbol is the other kind. A candidate hears from
-others through these alone. So the network commutes exactly with every renaming of the symbols and with every
-permutation of the cells that maps the groups of each family to each other; nothing depends on how many symbols, cells
-or groups there are, and the same weights serve boards of every size.
+A group g is a constraint of the task, "every symbol in exactly one of these cells". f(i) is the group of family f
+(rows, columns, boxes) that contains cell i. The other kind of constraint is that a cell holds exactly one symbol.
+Candidates exchange messages through constraints only. So the network commutes exactly with every renaming of the
+symbols, and with every permutation of the cells that maps the groups of each family to each other. No weight depends on
+the number of symbols, cells or groups, so the same weights serve boards of every size.
 
 Shapes: [..., L, C, D] inside a mixer, [..., L C, D] elsewhere; C symbols, the blank not among them.
-Source: ours; digits as an axis with shared weights: DEC, SE-RRM (arXiv:2603.02193).
+Source: ours; an axis of digits with shared weights: DEC, SE-RRM (arXiv:2603.02193).
 """
 
 from collections.abc import Mapping
@@ -27,20 +27,20 @@ from gram_pyro.networks.readout import CategoricalReadout
 from gram_pyro.tasks.base import Constraints, Task
 
 BLANK, HELD, EXCLUDED = range(3)  # roles
-SCALE = 1 / 3  # of a sum; one for all sizes, so that two candidates look like two in a group of any size
+SCALE = 1 / 3  # of a sum; the same for every size, so that a sum over two candidates looks alike in every group
 
-NumSymbols = int | Mapping[int, int]  # V, or for boards of several sizes V by their number of cells
+NumSymbols = int | Mapping[int, int]  # V, or for boards of several sizes, V by number of cells
 
 
 def num_candidates(num_symbols: NumSymbols, num_cells: int) -> int:
-    """C, the candidates of every cell on a board of `num_cells` cells."""
+    """C, the number of candidates per cell on a board of `num_cells` cells."""
     return (num_symbols if isinstance(num_symbols, int) else num_symbols[num_cells]) - 1
 
 
 class CandidateEmbedding(Embedding):
     """One vector per role.  Shapes: [..., L] int -> [..., L C, D], unit variance per channel at the start.
 
-    Raises: ValueError if the task publishes no constraints.
+    Raises: ValueError if the task has no constraints.
     """
 
     serves_every_size = True
@@ -57,8 +57,8 @@ class CandidateEmbedding(Embedding):
     def structure(self, task: Task) -> tuple[Constraints, ...]:
         if task.constraints is None:
             raise ValueError(
-                f"embed=candidates needs a task whose symbols are names and that publishes constraints; got "
-                f"{type(task).__name__}, which has none; write embed=tokens core=relational readout=categorical"
+                f"got the task {type(task).__name__}, which has no constraints; expected them for embed=candidates; "
+                "write embed=tokens core=relational readout=categorical"
             )
         return task.constraints
 
@@ -73,20 +73,20 @@ class CandidateEmbedding(Embedding):
 
 
 class ConstraintMixer(nn.Module):
-    """Every candidate hears from those it shares a constraint with.  Shapes: [..., L C, D] -> [..., L C, D].
+    """Messages between candidates that share a constraint.  Shapes: [..., L C, D] -> [..., L C, D].
 
-    Sums run over groups, not over pairs of cells, and the maps are applied to the sums, of which there are fewer.
-    Args: dim D; constraints, of the boards it serves, no two of them with as many candidates.
-    Raises: ValueError if something else comes in place of constraints, boards have other numbers of families, or two
-    of them as many candidates.
+    Sums run over groups, not over pairs of cells. The linear maps are applied to the sums, of which there are fewer.
+    Args: dim D; constraints of every size of board, with different numbers of candidates.
+    Raises: ValueError if `constraints` is no tuple of constraints, if boards have different numbers of families, or if
+    two boards have the same number of candidates.
     """
 
     def __init__(self, dim: int, num_tokens: int, constraints: tuple[Constraints, ...]) -> None:
         super().__init__()
         if not isinstance(constraints, tuple):
             raise ValueError(
-                "the constraint mixer works on candidates; write embed=candidates readout=candidates beside "
-                "core=constraints, for a task that publishes constraints"
+                "got core=constraints without constraints; expected those that embed=candidates reads from the task; "
+                "write embed=candidates readout=candidates"
             )
         num_families = {len(board.families) for board in constraints}
         if len(num_families) > 1:
@@ -97,9 +97,9 @@ class ConstraintMixer(nn.Module):
         if len(self.sizes) < len(constraints):
             raise ValueError(
                 f"got boards with {[board.num_candidates for board in constraints]} candidates; expected different "
-                "numbers: a board is known by its own"
+                "numbers, by which boards are told apart"
             )
-        for board in constraints:  # found again by the number of candidates
+        for board in constraints:  # looked up by the number of candidates
             groups = torch.cat(board.families).to(self.cell.weight.detach())
             self.register_buffer(f"groups_{board.num_candidates}", groups, persistent=False)
 
@@ -108,14 +108,15 @@ class ConstraintMixer(nn.Module):
         cells = x.unflatten(-2, (groups.shape[-1], -1))  # [..., L, C, D]
         num_symbols = cells.shape[-2]
         by_group = ((SCALE * groups) @ cells.flatten(-2)).unflatten(-1, (num_symbols, -1))  # [..., G, C, D]
-        parts = [part.contiguous() for part in by_group.split(self.sizes[x.shape[-2]], -3)]  # else a product per row
+        # contiguous, for torch would otherwise compute a product per row
+        parts = [part.contiguous() for part in by_group.split(self.sizes[x.shape[-2]], -3)]
         said = torch.cat([weigh(sums) for weigh, sums in zip(self.families, parts, strict=True)], -3)
         heard = (groups.mT @ said.flatten(-2)).unflatten(-1, (num_symbols, -1))
         return (heard + self.cell(SCALE * cells.sum(-2, keepdim=True))).flatten(-3, -2)
 
 
 class CandidateReadout(CategoricalReadout):
-    """One number per candidate.  Shapes: h [..., L C, D] -> batch [...], event [L], V symbols, the blank never."""
+    """One logit per candidate.  Shapes: h [..., L C, D] -> batch [...], event [L], V symbols; never the blank."""
 
     def __init__(self, dim: int, num_symbols: NumSymbols) -> None:
         super().__init__(dim, 1)
@@ -127,6 +128,6 @@ class CandidateReadout(CategoricalReadout):
         if x is not None and each.shape[-1] != x.shape[-1] * width:
             raise ValueError(
                 f"got a state of {each.shape[-1]} tokens for {x.shape[-1]} cells; expected {width} candidates of each "
-                "cell; write embed=candidates core=constraints beside readout=candidates"
+                "cell; write embed=candidates core=constraints with readout=candidates"
             )
         return F.pad(each.unflatten(-1, (-1, width)), (1, 0), value=-torch.inf)

@@ -1,4 +1,4 @@
-"""The recursive core: what is deterministic in a transition.
+"""The recursive core: the deterministic part of a transition.
 
 l_{t,k} = f_L(l_{t,k-1} + h_{t-1} + e),  k = 1..K          paper Eq. 6, streams summed as in B.1
 u_t     = f_H(h_{t-1} + l_{t,K})                             paper Eq. 7
@@ -29,13 +29,13 @@ class State(NamedTuple):
 
 
 class Core(nn.Module, ABC):
-    """One shared transition. Every method accepts any leading dims and never mixes them."""
+    """One shared transition. Every method accepts any leading dimensions and never mixes them."""
 
-    starts_at_random: bool = False  # True: `init` draws, so trajectories differ even without noise
+    starts_at_random: bool = False  # True: `init` draws a random state, so trajectories differ even without noise
 
     @abstractmethod
     def init(self, e: Tensor) -> State:
-        """The state a trajectory starts from.  Shapes: e [..., L, D]."""
+        """The initial state of a trajectory.  Shapes: e [..., L, D]."""
 
     @abstractmethod
     def predict(self, e: Tensor, state: State) -> State:
@@ -47,7 +47,7 @@ class Core(nn.Module, ABC):
 
 
 class Blocks(nn.Sequential):
-    """A stack of blocks over L cells: the networks f.  Args: as for the cores below."""
+    """A stack of blocks over L cells, the networks f_L and f_H.  Args: as for the cores below."""
 
     def __init__(
         self, dim: int, num_cells: int, relations: Tensor | None, mixer: Mixer, num_layers: int, hidden: int | None
@@ -55,8 +55,8 @@ class Blocks(nn.Sequential):
         super().__init__(*(Block(dim, hidden or dim, mixer(dim, num_cells, relations)) for _ in range(num_layers)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Under autocast the residual stream between its blocks is half precision too: what moves is half as much.
-        Double precision stays, as autocast leaves its weights."""
+        """Under autocast the residual stream between the blocks has half precision too, which halves the memory
+        traffic. Double precision is kept, because autocast does not cast double weights."""
         kind = x.device.type
         halved = torch.is_autocast_enabled(kind) and x.dtype != torch.float64
         y = x.to(torch.get_autocast_dtype(kind)) if halved else x
@@ -66,8 +66,8 @@ class Blocks(nn.Sequential):
 class Hierarchical(Core):
     """K fast updates of l, then one slow update of h; separate weights f_L and f_H.  Source: paper; as HRM.
 
-    The initial state is drawn once, one D-vector per stream, and stored with the weights (as in HRM and TRM), so that
-    it singles out no cell.
+    The initial state is one D-vector per stream, the same in every cell. It is drawn once and stored with the weights,
+    as in HRM and TRM.
 
     Args: dim D; num_cells L; relations [R, L, L] or None; mixer over cells; num_layers of f_L and of f_H;
     num_updates K; hidden D_h of the SwiGLU.
@@ -102,7 +102,7 @@ class Hierarchical(Core):
 
 
 def tiny(**kwargs: object) -> Hierarchical:
-    """The same recursion with one network in both places, f_L = f_H.  Source: TRM (arXiv:2510.04871).
+    """The same recursion with one network for both streams, f_L = f_H.  Source: TRM (arXiv:2510.04871).
 
     Args: as Hierarchical.
     """

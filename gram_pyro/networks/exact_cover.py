@@ -1,14 +1,14 @@
-"""Rules are an input: candidates hear from each other through the groups that come with each puzzle.
+"""The rules are an input: candidates exchange messages through the groups of each puzzle.
 
     s_g    = 1/3 sum_{j in g} x_j,   m_g = SwiGLU(n(s_g + kind_g)),   mix_j = 2/3 n_j^-1/2 sum_{g: j in g} m_g
     p(y | h, x) = prod_cells softmax_{j in cell}(w . h_j)                            a clue keeps its candidate
 
-A group says "exactly one of these", as that of a cell does, or "at most one of these": kind_g is one of two vectors and
-all weights are shared by all groups. So nothing depends on how many candidates, cells or groups there are, nor on what
-the rules are called; the network commutes with every permutation of the candidates that maps groups to groups. The
-cost is linear in pairs (candidate, group), and the puzzles of a batch may have different groups. A message is bounded
-(n is `normalise`), and all that a candidate hears from its n_j groups is no louder than what it knows; three and more
-times as loud, learning a mixture of small puzzles takes more than three times as many updates.
+A group means "exactly one of these candidates" (so does a cell) or "at most one of these". kind_g is one of two
+vectors; all groups share all weights. So no weight depends on the number of candidates, cells or groups, or on the
+kind of puzzle. The network commutes with every permutation of the candidates that maps groups to groups. The cost is
+linear in the number of pairs (candidate, group). The puzzles of a batch may have different groups. A message is bounded
+(n is `normalise`), and the factor keeps the sum over the n_j groups of a candidate below its state in norm. With a
+factor three times as large, training on a mixture of small puzzles takes more than three times as many updates.
 
 Shapes: N = L C candidates as tokens, [..., B, N, D]; x [B, W] holds clues and groups, see `tasks.candidates.packed`.
 Source: ours; messages between variables and factors: belief propagation, NeuroSAT (arXiv:1802.03685).
@@ -30,12 +30,12 @@ from gram_pyro.tasks.candidates.packed import Incidence, Lists, shape_of, sums, 
 from gram_pyro.tasks.candidates.puzzle import IN, OUT
 
 ROLES = 3  # nothing known, out, in
-SCALE = 1 / 3  # of a sum; one for all sizes, so that two candidates look like two in a group of any size
-HEARD = 2 / 3  # of what is heard
+SCALE = 1 / 3  # of a sum; the same for every size, so that a sum over two candidates looks alike in every group
+HEARD = 2 / 3  # of the sum of messages to a candidate
 
 
 class Seen(NamedTuple):
-    """What the core sees of puzzles: a vector per candidate [..., B, N, D], and who hears whom."""
+    """The input of the core: a vector per candidate, [..., B, N, D], and the groups of the candidates."""
 
     e: Tensor
     groups: Incidence
@@ -44,7 +44,7 @@ class Seen(NamedTuple):
 class CoverEmbedding(Embedding):
     """One vector per role.  Shapes: x [..., W] int -> vectors [..., N, D], unit variance at the start, and the groups.
 
-    Raises: ValueError if the puzzles are not those of candidates.
+    Raises: ValueError if the puzzles are not puzzles of candidates.
     """
 
     serves_every_size = True
@@ -53,14 +53,14 @@ class CoverEmbedding(Embedding):
         super().__init__()
         if num_symbols != ROLES:
             raise ValueError(
-                f"embed=exact_cover reads puzzles of candidates, of {ROLES} symbols (unknown, out, in); got "
-                f"{num_symbols}; write task=constraints, or embed=tokens core=relational readout=categorical"
+                f"got puzzles of {num_symbols} symbols; expected puzzles of candidates, whose {ROLES} symbols are "
+                "unknown, out and in; write task=constraints, or embed=tokens core=relational readout=categorical"
             )
         self.num_symbols = num_symbols
         self.roles = TokenEmbedding(ROLES, dim)
 
     def structure(self, task: Task) -> None:
-        """Nothing: rules come with the puzzles."""
+        """Nothing: every puzzle brings its own rules."""
 
     def for_target(self) -> nn.Module:
         return self.roles.for_target()
@@ -72,7 +72,7 @@ class CoverEmbedding(Embedding):
 
 @torch.library.custom_op("gram_pyro::list_sums", mutates_args=())
 def list_sums(x: Tensor, index: Tensor, starts: Tensor, back: Tensor, back_starts: Tensor) -> Tensor:
-    """`sums` over lists; the gradient is the sum over the lists that go the other way.  Shapes: [R, D] -> [M, D]."""
+    """`sums` over lists; the gradient is a sum over the transposed lists.  Shapes: [R, D] -> [M, D]."""
     return sums(x, Lists(index, starts))
 
 
@@ -94,7 +94,7 @@ list_sums.register_autograd(_back, setup_context=_keep)
 
 
 class GroupMixer(nn.Module):
-    """Every candidate hears from its groups.  Shapes: x [..., B, N, D] -> the same."""
+    """Messages to every candidate from its groups.  Shapes: x [..., B, N, D] -> [..., B, N, D]."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ class GroupMixer(nn.Module):
 
 
 class CoverBlock(nn.Module):
-    """Mix over groups, then over channels; each residual sum is normalised.  Shapes: as GroupMixer."""
+    """Mix candidates, then channels; normalise each residual sum.  Shapes: as GroupMixer."""
 
     compiles = ("forward",)
 
@@ -129,7 +129,7 @@ class CoverBlock(nn.Module):
 
 
 class CoverBlocks(nn.ModuleList):
-    """A stack of blocks: the networks f.  Under autocast the residual stream is half precision, as in `core.Blocks`."""
+    """A stack of blocks. Under autocast the residual stream has half precision, as in `core.Blocks`."""
 
     def __init__(self, dim: int, hidden: int, num_layers: int) -> None:
         super().__init__(CoverBlock(dim, hidden) for _ in range(num_layers))
@@ -144,9 +144,9 @@ class CoverBlocks(nn.ModuleList):
 
 
 class ExactCover(Core):
-    """K fast updates of l, then one slow update of h, as `core.Hierarchical`, with groups that come with the puzzle.
+    """K fast updates of l, then one slow update of h, as in `core.Hierarchical`; every puzzle brings its groups.
 
-    Args: dim D; num_cells and relations are not looked at; num_layers of f_L and of f_H; num_updates K; hidden D_h.
+    Args: dim D; num_cells and relations are ignored; num_layers of f_L and of f_H; num_updates K; hidden D_h.
     """
 
     def __init__(
@@ -165,10 +165,11 @@ class ExactCover(Core):
         self.register_buffer("l0", torch.randn(dim))
 
     def init(self, e: Seen) -> State:
-        """Raises: ValueError if no groups came with the puzzle."""
+        """The initial state.  Raises: ValueError if the embedding gives no groups."""
         if not isinstance(e, Seen):
             raise ValueError(
-                "got core=exact_cover beside an embedding without groups; write embed=exact_cover readout=exact_cover"
+                "got core=exact_cover with an embedding that gives no groups; expected its own embedding; write "
+                "embed=exact_cover readout=exact_cover"
             )
         return State(self.h0.expand_as(e.e), self.l0.expand_as(e.e))
 
@@ -180,7 +181,7 @@ class ExactCover(Core):
 
 
 class OneOfEach(dist.TorchDistribution):
-    """One candidate of every cell, independently.  Shapes: logits [..., L, C] -> batch [...], event [N], as x."""
+    """One candidate of every cell, independently.  Shapes: logits [..., L, C] -> batch [...], event [N]."""
 
     arg_constraints = {}
     support = dist.constraints.independent(dist.constraints.nonnegative_integer, 1)
@@ -192,7 +193,7 @@ class OneOfEach(dist.TorchDistribution):
 
     @property
     def base_dist(self) -> dist.Categorical:
-        """What is believed of every candidate alone: out or in.  Shapes: logits [..., N, 3], nats."""
+        """The marginal law of every candidate: out or in.  Shapes: logits [..., N, 3], nats."""
         chosen = self.cells.logits.flatten(-2)
         never = torch.full_like(chosen, -torch.inf)
         logits = torch.stack([never, torch.log1p(-chosen.exp()), chosen], -1)
@@ -206,7 +207,7 @@ class OneOfEach(dist.TorchDistribution):
         return written(self.cells.sample(sample_shape), self.cells.logits.shape[-1])
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """nats; -inf if a cell of `value` has none in or several."""
+        """In nats; -inf unless `value` has exactly one candidate in per cell."""
         logits = self.cells.logits
         chosen = (value == IN).unflatten(-1, logits.shape[-2:])
         each = torch.where(chosen, logits, 0.0).sum((-1, -2))
@@ -214,12 +215,12 @@ class OneOfEach(dist.TorchDistribution):
 
 
 def written(symbols: Tensor, num_symbols: int) -> Tensor:
-    """The answer that has these symbols, counted from 0.  Shapes: [..., L] -> [..., N]."""
+    """The answer with these symbols, counted from 0.  Shapes: [..., L] -> [..., N]."""
     return (OUT + (IN - OUT) * F.one_hot(symbols, num_symbols)).flatten(-2)
 
 
 class CoverReadout(Readout):
-    """One number per candidate, a softmax over those of a cell; what x rules out has probability 0.
+    """One logit per candidate, a softmax over the candidates of a cell; those that x excludes have probability 0.
 
     Shapes: h [..., B, N, D], x [B, W] -> batch [..., B], event [N].  Raises: ValueError if x is not given.
     """
@@ -230,7 +231,7 @@ class CoverReadout(Readout):
 
     def forward(self, state: State, x: Tensor | None = None) -> OneOfEach:
         if x is None:
-            raise ValueError("readout=exact_cover needs the puzzle, which says what a cell is; write readout(state, x)")
+            raise ValueError("got no puzzle x; expected one, which readout=exact_cover reads; write readout(state, x)")
         shape = shape_of(x)
         scores = self.logits(state.h).squeeze(-1).to(state.h.dtype)
         out = x[..., : scores.shape[-1]] == OUT

@@ -1,10 +1,10 @@
-"""Two critics of a state: has the trajectory arrived, and will it?
+"""Two heads that judge a state: is its answer right, and will the last answer be right?
 
     halt(h_n)  = P(the answer of segment n is right)                 when to stop                     paper Eq. 15
-    value(h_n) = P(the answer of the last segment is right)          which trajectory to trust        paper Eq. 16
+    value(h_n) = P(the answer of the last segment is right)          which trajectory to select       paper Eq. 16
 
-Both are trained by cross-entropy on detached states of *prior* rollouts, so neither moves the model, and both know what
-the prior gets wrong. The paper reads the first token of h and fits squared errors; a state here has no first cell, and
+Both are trained by cross-entropy on detached states of *prior* rollouts. They do not change the model, and learn the
+mistakes of the prior. The paper reads the first token of h and fits squared errors; here no cell is the first, and
 a probability is fitted by its likelihood.
 """
 
@@ -27,7 +27,7 @@ class Verdict(NamedTuple):
 
 
 class Heads(nn.Module):
-    """logit = b - log sum_cells exp(badness(h_cell)): one bad cell is enough to be wrong.
+    """logit = b - log sum_cells exp(badness(h_cell)): one bad cell makes the answer wrong.
 
     Args: dim D; hidden.  Shapes: state with h [..., L, D] -> two logits [...].  Source: the form is ours; on 6x6 Sudoku
     it is better calibrated than a linear map of the mean of h, and far better than one of its first cell.

@@ -1,10 +1,10 @@
-"""The blocks the recursive core is made of: post-norm residual blocks of a mixer over cells and a SwiGLU over channels.
+"""The blocks of the recursive core: post-norm residual blocks of a mixer over cells and a SwiGLU over channels.
 
     block(x) = n(y + ffn(y)),  y = n(x + mix(x)),  n(x) = x / sqrt(mean(x^2) + eps)
 
-A mixer is built as ``mixer(dim, num_cells, relations)`` and maps [..., L, D] to [..., L, D]; it is a choice of the
-configuration. Linear maps have no bias and start from a truncated normal of standard deviation 1 / sqrt(fan-in).
-Source: paper B.1 with the norm and initialisation of its lineage (HRM, TRM), which the paper does not state.
+A mixer is built as ``mixer(dim, num_cells, relations)`` and maps [..., L, D] to [..., L, D]. The configuration chooses
+it. Linear maps have no bias; their weights start from a truncated normal of standard deviation 1 / sqrt(fan-in).
+Source: paper B.1; the norm and the initialisation, which the paper does not state, are those of HRM and TRM.
 """
 
 from collections.abc import Callable
@@ -40,12 +40,12 @@ class SwiGLU(nn.Module):
 
 
 def normalise(x: Tensor) -> Tensor:
-    """x / rms(x) over the last dim, no parameters."""
+    """x / rms(x) over the last dimension, without parameters."""
     return F.rms_norm(x, x.shape[-1:], eps=1e-5)
 
 
 class Block(nn.Module):
-    """Mix over cells, then over channels; each residual sum is normalised.  Shapes: [..., L, D] -> [..., L, D]."""
+    """Mix cells, then channels; normalise each residual sum.  Shapes: [..., L, D] -> [..., L, D]."""
 
     compiles = ("forward",)  # methods that are pure functions of tensors, for torch.compile
 
@@ -73,8 +73,8 @@ def merge_heads(x: Tensor) -> Tensor:
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | float) -> Tensor:
     """softmax_j(q_i . k_j / sqrt(d) + bias_ij) v_j.  Shapes: q [..., S, d], k, v [..., S', d], bias [..., S, S'].
 
-    Written out: with a bias, scaled_dot_product_attention is two to four times as slow on a CPU, and most of that is
-    its gradient.
+    It is written out because scaled_dot_product_attention with a bias is two to four times as slow on a CPU, mostly in
+    the backward pass.
     """
     scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5 + bias
     return scores.softmax(-1).to(v.dtype) @ v
@@ -107,20 +107,21 @@ class RotaryAttention(nn.Module):
 
 
 class RelationalAttention(nn.Module):
-    """Self-attention that knows which cells constrain each other, and nothing else about positions.
+    """Self-attention with a bias for cells that constrain each other. It has no other knowledge of positions.
 
         weight_ij = softmax_j(q_i . k_j / sqrt(d) + sum_r b_{r,head} R_r[i, j])
 
     The map is equivariant to every permutation of cells that preserves the relations R [R, L, L] (for Sudoku: all row,
-    column, band and stack symmetries), so none of them has to be learnt. Each head starts out looking at one relation.
-    Raises: ValueError if the task publishes no relations.  Source: ours.
+    column, band and stack symmetries), so it need not learn them. At the start, each head attends along one relation.
+    Raises: ValueError if the task has no relations.  Source: ours.
     """
 
     def __init__(self, dim: int, num_cells: int, relations: Tensor | None, num_heads: int = 4) -> None:
         super().__init__()
         if relations is None:
             raise ValueError(
-                "relational attention needs the task's relation matrices, and this task has none; use core=attention"
+                "got a task without relations; expected the relation matrices that core=relational reads; write "
+                "core=attention"
             )
         check_heads(dim, num_heads, multiple=1)
         check_relations(relations)
@@ -153,15 +154,15 @@ def check_heads(dim: int, num_heads: int, multiple: int) -> None:
     """Raises: ValueError unless dim splits into heads of a size divisible by `multiple`."""
     if dim % (num_heads * multiple):
         raise ValueError(
-            f"dim={dim} does not split into num_heads={num_heads} heads of a size divisible by {multiple}; "
+            f"got dim={dim}; expected num_heads={num_heads} heads of a size divisible by {multiple}; "
             f"write a dim that is a multiple of {num_heads * multiple}"
         )
 
 
 def check_relations(relations: object) -> None:
-    """Raises: ValueError unless what a mixer over cells was told of the board is relations of cells, or nothing."""
+    """Raises: ValueError unless `relations` are relations of cells, or None."""
     if not isinstance(relations, Tensor | None):
         raise ValueError(
-            "got embed=candidates beside a core that mixes cells; write core=constraints readout=candidates beside it, "
-            "or embed=tokens readout=categorical"
+            "got embed=candidates with a core that mixes cells; expected the core of that embedding; write "
+            "core=constraints readout=candidates, or embed=tokens readout=categorical"
         )

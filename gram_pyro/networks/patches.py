@@ -1,4 +1,4 @@
-"""Images as tokens: a convolutional stem that makes one token per patch, and its inverse at the readout.
+"""Images as tokens: a convolutional stem gives one token per patch; the readout gives the pixels of every patch.
 
     e = W patchify(c(c(s(x)))) + position,   c(v) = norm(silu(conv(v))),   s(x) = 2 x / (V - 1) - 1
     p(y | h) = prod_pixels softmax(unpatchify(W' h))[y_pixel]
@@ -18,8 +18,8 @@ def check_grid(rows: int, columns: int, patch: int) -> None:
     """Raises: ValueError unless patches tile the image."""
     if patch < 1 or rows % patch or columns % patch:
         raise ValueError(
-            f"patches of {patch} x {patch} pixels do not tile an image of {rows} x {columns}; choose a patch that "
-            "divides both sides"
+            f"got patch={patch}; expected a side that divides both sides of an image of {rows} x {columns}; write "
+            "another patch"
         )
 
 
@@ -27,7 +27,7 @@ class PatchEmbedding(Embedding):
     """Args: num_symbols V; dim D; rows, columns of the image; patch P; channels and kernel of the two convolutions;
     groups of the norm.  Shapes: [..., L] int -> [..., S, D], L = rows columns, S = L / P^2.
 
-    Raises: ValueError if patches do not tile the image, the kernel is even, or the task's puzzles are of another size.
+    Raises: ValueError if patches do not tile the image, the kernel is even, or the task's images have another size.
     """
 
     def __init__(
@@ -45,8 +45,8 @@ class PatchEmbedding(Embedding):
         check_grid(rows, columns, patch)
         if kernel % 2 == 0 or channels % groups:
             raise ValueError(
-                f"kernel={kernel}, channels={channels}, groups={groups} came; expected an odd kernel, which has a "
-                "middle, and channels in groups of one size"
+                f"got kernel={kernel}, channels={channels}, groups={groups}; expected an odd kernel, and a number of "
+                "channels that groups divides"
             )
         self.sizes = {"num_symbols": num_symbols, "dim": dim, "rows": rows, "columns": columns, "patch": patch}
         self.sizes |= {"channels": channels, "kernel": kernel, "groups": groups}
@@ -62,8 +62,8 @@ class PatchEmbedding(Embedding):
     def num_tokens(self, num_cells: int) -> int:
         if num_cells != self.rows * self.columns:
             raise ValueError(
-                f"the embedding reads images of {self.rows} x {self.columns} pixels, and the task's puzzles have "
-                f"{num_cells} cells; set embed.rows and embed.columns, or use embed=tokens"
+                f"got puzzles of {num_cells} cells; expected images of {self.rows} x {self.columns} pixels; write "
+                "embed.rows and embed.columns, or embed=tokens"
             )
         return self.positions.num_embeddings
 
@@ -79,7 +79,7 @@ class PatchEmbedding(Embedding):
 
 
 def conv_block(channels_in: int, channels: int, kernel: int, groups: int) -> tuple[nn.Module, ...]:
-    """norm(silu(conv(v))), the size kept."""
+    """norm(silu(conv(v))); the size of the image does not change."""
     return nn.Conv2d(channels_in, channels, kernel, padding=kernel // 2), nn.SiLU(), nn.GroupNorm(groups, channels)
 
 
@@ -98,7 +98,7 @@ class Unpatch(nn.Module):
 
 
 def patch_readout(num_symbols: int, dim: int, rows: int, columns: int, patch: int) -> CategoricalReadout:
-    """Independent categorical pixels, the logits of a patch from its token.  Args: as for PatchEmbedding."""
+    """Independent categorical pixels; a token gives the logits of its patch.  Args: as for PatchEmbedding."""
     readout = CategoricalReadout(dim, num_symbols)
     readout.logits = Unpatch(num_symbols, dim, rows, columns, patch)
     return readout

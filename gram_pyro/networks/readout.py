@@ -1,7 +1,7 @@
 """Readout: the likelihood p(y | h_T), and the probability it gives to a whole set of solutions.
 
 p(y | h)     = prod_cells softmax(W h_cell)[y_cell]          paper B.1 (linear head of its Table 4)
-p(y | h, x)  = the same with what a cell of x shows kept     ours: a clue is known, and no answer may overwrite it
+p(y | h, x)  = the same where a clue of x keeps its symbol   ours: a clue is known, and no answer may overwrite it
 p(S | h)     = sum_{y in S} p(y | h)                         ours
 """
 
@@ -18,11 +18,11 @@ from gram_pyro.networks.layers import Linear
 class Readout(nn.Module, ABC):
     """Turns a state into the law of the answer.
 
-    Every method takes the puzzle x [B, L] as well: a cell that it shows keeps its symbol, in the law and in the answer.
-    Without x nothing is known of the answer but the state.
+    Every method also takes the puzzle x [B, L]. A clue of x keeps its symbol, in the law and in the answer. With x=None
+    the law depends on the state alone.
     """
 
-    answers_at_random: bool = False  # True: `answer` draws
+    answers_at_random: bool = False  # True: `answer` draws an answer
 
     @abstractmethod
     def forward(self, state: State, x: Tensor | None = None) -> dist.TorchDistribution:
@@ -48,14 +48,14 @@ class Readout(nn.Module, ABC):
 
 
 def clamp(logits: Tensor, x: Tensor) -> Tensor:
-    """Logits under which a cell that x shows holds its symbol.  Shapes: [..., B, L, V], [B, L] -> [..., B, L, V].
+    """Logits under which every clue of x has probability 1.  Shapes: [..., B, L, V], [B, L] -> [..., B, L, V].
 
     Raises: ValueError if the logits are not those of the cells of x.
     """
     if logits.shape[-2] != x.shape[-1]:
         raise ValueError(
-            f"got logits for {logits.shape[-2]} cells and a puzzle of {x.shape[-1]}; expected as many: tokens that are "
-            "candidates are read with readout=candidates"
+            f"got logits for {logits.shape[-2]} cells and a puzzle of {x.shape[-1]}; expected as many; if the tokens "
+            "are candidates, write readout=candidates"
         )
     symbols = torch.arange(logits.shape[-1], device=x.device)
     contradicts = (x[..., None] != 0) & (x[..., None] != symbols)
@@ -70,11 +70,11 @@ class CategoricalReadout(Readout):
         self.logits = Linear(dim, num_symbols)
 
     def scores(self, state: State, x: Tensor | None) -> Tensor:
-        """Logits of every symbol, [..., L, V], before x is looked at."""
+        """Logits of every symbol, [..., L, V], before the clues of x are fixed."""
         return self.logits(state.h).to(state.h.dtype)
 
     def clamped(self, state: State, x: Tensor | None) -> Tensor:
-        """Logits of every symbol, [..., L, V]."""
+        """Logits of every symbol, [..., L, V], with the clues of x fixed."""
         scores = self.scores(state, x)
         return scores if x is None else clamp(scores, x)
 
@@ -85,7 +85,7 @@ class CategoricalReadout(Readout):
         return self.clamped(state, x).argmax(-1)
 
     def log_prob_each(self, state: State, x: Tensor | None, solutions: Tensor) -> Tensor:
-        # The same as above without a copy of the logits for every solution: four times as fast with hundreds of them.
+        # As in the base class, without a copy of the logits per solution: four times as fast with hundreds of them.
         logits = self(state, x).base_dist.logits
         num_symbols = logits.shape[-1]
         places = solutions + num_symbols * torch.arange(solutions.shape[-1], device=solutions.device)

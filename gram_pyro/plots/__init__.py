@@ -1,1 +1,1 @@
-"""Figures, a file for each thing that is looked at."""
+"""Figures, one subject per file."""

@@ -1,4 +1,4 @@
-"""Trajectories thinking, see `watch.py`, as an animation."""
+"""Watched trajectories, see `app/watch.py`, as an animation."""
 
 from pathlib import Path
 
@@ -12,13 +12,13 @@ MOST = 6  # boards side by side
 
 
 def animate(task: Task, x: Tensor, answers: Tensor, path: Path) -> None:
-    """Write a .gif of the first trajectories of puzzle x [L], one board each and one frame per segment; a right answer
-    is named in green.  Shapes: answers [N, K, L], after every segment.
+    """Write a .gif of the first trajectories of puzzle x [L], one board each and one frame per segment. A right answer
+    has a green title.  Shapes: answers [N, K, L], after every segment.
 
     Raises: ValueError if the path is not a .gif.
     """
     if path.suffix != ".gif":
-        raise ValueError(f"save={path} must end in .gif")
+        raise ValueError(f"got save={path}; write a name that ends in .gif")
     num_segments, num_boards = len(answers), min(MOST, answers.shape[1])
     figure, axes = plt.subplots(1, num_boards, figsize=(2.2 * num_boards, 2.6), layout="constrained", squeeze=False)
     writer = PillowWriter(fps=2)

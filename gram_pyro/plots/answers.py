@@ -22,7 +22,7 @@ def answers_figure(task: Task, x: Tensor, answers: Sequence[Tensor], titles: Seq
     Raises: ValueError if the path is not a .png.
     """
     if path.suffix != ".png":
-        raise ValueError(f"save={path} came; write a name that ends in .png, or in .gif for trajectories thinking")
+        raise ValueError(f"got save={path}; write a name that ends in .png, or in .gif for an animation")
     boards = list(zip(answers, titles, strict=True))[:MOST] or [(None, "no solution found")]
     across = min(ACROSS, len(boards))
     down = math.ceil(len(boards) / across)

@@ -1,4 +1,4 @@
-"""Figures of ARC: what was shown, what was asked, and what was guessed."""
+"""Figures of ARC: demonstrations, test inputs and guesses."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,8 +13,8 @@ from gram_pyro.tasks.arc.files import Grid
 from gram_pyro.tasks.arc.task import NAME_CELLS, Arc
 from gram_pyro.tasks.base import Puzzles
 
-# Colours 0 .. 9 in the order of ARC (black, blue, red, green, yellow, grey, magenta, orange, azure, maroon), those of
-# Okabe-Ito where it has them.
+# Colours 0 .. 9 in the order of ARC (black, blue, red, green, yellow, grey, magenta, orange, azure, maroon), from the
+# Okabe-Ito palette if it has them.
 PALETTE = "#000000 #0072B2 #D55E00 #009E73 #F0E442 #999999 #CC79A7 #E69F00 #56B4E9 #882255".split()
 COLOURS = torch.tensor([to_rgb(colour) for colour in PALETTE])
 NUM_DEMONSTRATIONS = 2

@@ -7,7 +7,7 @@ from gram_pyro.plots.style import BLACK, BLUE, RED, legend_below, plt
 
 
 def comparison_figure(lines: Sequence[Mapping], path: Path, iwae_width: int) -> None:
-    """Lines as `compare.summarise` gives them; entries from top to bottom in their order."""
+    """Args: lines of `compare.summarise`; entries are drawn from top to bottom in their order."""
     num_transitions = sum(name.startswith("kl_") and not name.endswith("_se") for name in lines[0])
     transitions = {f"kl_{t}": f"t = {t + 1}" for t in range(num_transitions)}
     panels = (

@@ -1,4 +1,4 @@
-"""Figures of boards made from nothing."""
+"""Figures of generated boards."""
 
 import torch
 from matplotlib.figure import Figure
@@ -9,7 +9,7 @@ from gram_pyro.tasks.sudoku.boards import SudokuBoards
 
 
 def depth_figure(rows: list[dict[str, float]]) -> Figure:
-    """Validity, and distance from the uniform law where it is known, against depth."""
+    """Validity, and distance from the uniform law if it is known, against depth."""
     known = "tv" in rows[-1]
     figure, axes = plt.subplots(1, 1 + known, figsize=(4.4 * (1 + known), 3.6), layout="constrained", squeeze=False)
     depth = [row["segments"] for row in rows]
@@ -46,7 +46,7 @@ def depth_figure(rows: list[dict[str, float]]) -> Figure:
 
 
 def boards_figure(task: SudokuBoards, boards: Tensor) -> Figure:
-    """A row of boards, what breaks the rules in red."""
+    """A row of boards, with mistakes in red."""
     figure, axes = plt.subplots(1, len(boards), figsize=(2.2 * len(boards), 2.3), layout="constrained", squeeze=False)
     for axis, board in zip(axes[0], boards, strict=True):
         task.draw(axis, torch.zeros_like(board), board)

@@ -35,7 +35,7 @@ def grid_figure(pictures: Mapping[str, Tensor], task: Images) -> Figure:
 
 
 def completions_figure(puzzles: Puzzles, answers: Tensor, task: Images) -> Figure:
-    """Per image a row: what is known (the rest grey-blue), K completions, and the image itself.
+    """A row per image: its known pixels (the rest grey-blue), K completions, and the image itself.
 
     Shapes: answers [K, B, L].
     """
@@ -56,9 +56,9 @@ def completions_figure(puzzles: Puzzles, answers: Tensor, task: Images) -> Figur
 
 
 def score_figure(rows: Sequence[Mapping]) -> Figure:
-    """Both scores against depth, with two standard errors; programs without depth are level lines.
+    """Both scores against depth, with two standard errors; programs without depth are horizontal lines.
 
-    Rows have: program, depth (None where there is none), class_score, frechet and their standard errors.
+    Rows have: program, depth (None if there is none), class_score, frechet and their standard errors.
     """
     figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.8), layout="constrained")
     programs = list(dict.fromkeys(row["program"] for row in rows))

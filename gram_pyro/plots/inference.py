@@ -1,4 +1,4 @@
-"""Figures of inference: is confidence true, what does compute buy, what is covered, and what resampling did."""
+"""Figures of inference: calibration, accuracy against compute, coverage, and resampling."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ COLORS, LINES, MARKERS = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY, BLACK, "#8C564B
 
 
 def style(color: int, line: int) -> dict[str, str]:
-    """Colour, line and marker of a curve, by two numbers that count from 0; both start anew when they run out."""
+    """Colour, line and marker of a curve, by two indices from 0, which wrap around."""
     return {
         "color": COLORS[color % len(COLORS)],
         "linestyle": LINES[line % len(LINES)],
@@ -28,7 +28,7 @@ def style(color: int, line: int) -> dict[str, str]:
 
 
 def powers_of_two(axis: Axes, values: Sequence[float]) -> None:
-    """A logarithmic x axis that is labelled with plain numbers."""
+    """A logarithmic x axis with plain numbers as labels."""
     axis.set_xscale("log", base=2)
     low, high = min(values), max(values)
     ticks = [2**i for i in range(31) if low / 1.5 <= 2**i <= high * 1.5]
@@ -69,8 +69,8 @@ def calibration_figure(by_method: Mapping[str, tuple[Tensor, Tensor]], path: Pat
 def scaling_figure(rows: Sequence[Mapping], path: Path) -> None:
     """Accuracy of the selected answer against the transitions that were run: a line per sampler and selection.
 
-    Rows have: sampler, select, transitions (mean per puzzle, halted trajectories counted up to their halt), accuracy,
-    accuracy_se. A line joins the splits into depth and width that no cheaper one beats; the others are faint points.
+    Rows have: sampler, select, transitions (mean per puzzle, of halted trajectories until they halt), accuracy,
+    accuracy_se. A line joins the points (depth, width) that no cheaper point beats; the others are faint.
     """
     figure, axis = plt.subplots(figsize=(9.5, 4.8), layout="constrained")
     strategies: dict[tuple[str, str], list[Mapping]] = {}
@@ -120,7 +120,7 @@ def coverage_figure(
 
 
 def lineage(ancestors: Tensor) -> Tensor:
-    """Which particles of each segment have a descendant in the end.  Shapes: ancestors [N, K] -> [N, K] bool."""
+    """Which particles of each segment have a descendant at the end.  Shapes: ancestors [N, K] -> [N, K] bool."""
     alive = torch.zeros_like(ancestors, dtype=torch.bool)
     survivors = torch.arange(ancestors.shape[1])
     for segment in reversed(range(len(ancestors))):
@@ -130,7 +130,7 @@ def lineage(ancestors: Tensor) -> Tensor:
 
 
 def particles_figure(history: History, puzzle: int, path: Path) -> None:
-    """One puzzle under resampling: effective sample size by segment, and who continued from whom; legible to K = 50."""
+    """One puzzle under resampling: effective sample size by segment, and ancestors; legible up to K = 50."""
     log_weights, ancestors = history.log_weights[..., puzzle], history.ancestors[..., puzzle]
     num_segments, num_particles = ancestors.shape
     segments = torch.arange(1, num_segments + 1)

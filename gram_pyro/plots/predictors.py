@@ -1,4 +1,4 @@
-"""The figure of what predicts validity: a column of predictors, a mark for every set of puzzles."""
+"""The figure of predictors of validity: a row per predictor, a mark per set of puzzles."""
 
 import math
 from collections.abc import Mapping, Sequence

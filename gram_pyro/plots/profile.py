@@ -1,4 +1,4 @@
-"""Where the mistakes are: metrics against a property of the puzzles."""
+"""Metrics against a property of the puzzles."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,8 +13,8 @@ MOST_BINS = 6
 
 
 def bins(measure: Tensor) -> list[Tensor]:
-    """The puzzles [B] by measure, lowest first, as at most MOST_BINS lists of indices of about equal size; puzzles of
-    equal measure stay together."""
+    """Indices of puzzles [B] in at most MOST_BINS bins of about equal size, lowest measure first. Puzzles with equal
+    measure are in one bin."""
     order = measure.double().argsort(stable=True)
     ranked = measure[order]
     cuts = {int((ranked < ranked[len(order) * i // MOST_BINS]).sum()) for i in range(1, MOST_BINS)} - {0}

@@ -10,7 +10,7 @@ STYLES = {"transition": "o-", "step": "s--"}
 
 
 def rules_figure(rows: Sequence[Mapping], path: Path) -> None:
-    """A panel for time and one for memory, a line per kind of puzzle and way; sizes stand beside the points."""
+    """A panel for time and one for memory, a line per kind of puzzle and way; sizes are beside the points."""
     panels = {unit: title for unit, title in PANELS.items() if f"step_{unit}" in rows[0]}
     figure, axes = plt.subplots(1, len(panels), figsize=(5.5 * len(panels), 4), layout="constrained", squeeze=False)
     kinds = list(dict.fromkeys(row["kind"] for row in rows))

@@ -1,4 +1,4 @@
-"""What a search costs, and where it fails."""
+"""The cost of a search, and its failures."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,5 +1,5 @@
-"""The backend and the colours of all figures: the Okabe-Ito palette, which colour-blind readers can tell apart. Curves
-differ in line style too."""
+"""The backend and colours of all figures: the Okabe-Ito palette, which colour-blind readers can distinguish. Curves
+also differ in line style."""
 
 import matplotlib
 

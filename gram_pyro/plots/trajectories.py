@@ -1,7 +1,7 @@
-"""Figures of many trajectories of one puzzle: where their states go, and in which cells their answers part.
+"""Figures of many trajectories of one puzzle: the paths of their states, and the cells in which their answers differ.
 
-c_nk = (h_nk - mean h) V          V [L D, 2]: the two directions of most variance           paper Figs. 18, 19
-H_n(i) = -sum_v f_v log f_v       f_v: share of the trajectories that write v in cell i after segment n; nats
+c_nk = (h_nk - mean h) V          V [L D, 2]: the two directions of largest variance        paper Figs. 18, 19
+H_n(i) = -sum_v f_v log f_v       f_v: share of the trajectories with v in cell i after segment n; nats
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ MOST_BOARDS = 6
 
 
 class Plane(NamedTuple):
-    """States seen in the plane in which they vary most.
+    """States in the plane of largest variance.
 
     Shapes: coordinates [..., 2], in the unit of h; share [2], of the variance along each axis, larger first.
     """
@@ -35,7 +35,7 @@ def principal_plane(h: Tensor) -> Plane:
     """
     flat = h.flatten(-2).flatten(0, -2).double()
     if len(flat) < 3:
-        raise ValueError(f"{len(flat)} states came, and a plane needs at least 3; give more trajectories or segments")
+        raise ValueError(f"got {len(flat)} states; expected 3 or more for a plane; give more trajectories or segments")
     centred = flat - flat.mean(0)
     variance, direction = torch.linalg.eigh(centred @ centred.T)  # there are fewer states than cells times channels
     largest, along = variance[-2:].flip(0).clamp(min=0), direction[:, -2:].flip(1)
@@ -43,7 +43,7 @@ def principal_plane(h: Tensor) -> Plane:
 
 
 def endings(answers: Tensor, right: Tensor) -> Tensor:
-    """A number for every right answer, 0 for the most frequent, and -1 for every wrong one.
+    """A number for every right answer, 0 for the most frequent one, and -1 for every wrong answer.
 
     Shapes: answers [K, L], right [K] bool -> [K] int64.
     """
@@ -55,9 +55,9 @@ def endings(answers: Tensor, right: Tensor) -> Tensor:
 
 
 def paths_figure(panels: Mapping[str, tuple[Plane, Tensor]], path: Path) -> None:
-    """Paths of K trajectories, a panel per program and all on one scale: (plane with coordinates [N, K, 2] of the
-    states after every segment, endings [K]). Hollow: after the first segment; filled: after the last. A colour per
-    solution; dashed grey: a wrong answer."""
+    """Paths of K trajectories, a panel per program, all on one scale: (plane with coordinates [N, K, 2] of the states
+    after every segment, endings [K]). Hollow: after the first segment; filled: after the last. One colour per solution;
+    dashed grey: a wrong answer."""
     options = {"squeeze": False, "sharex": True, "sharey": True, "layout": "constrained"}
     figure, axes = plt.subplots(1, len(panels), figsize=(4.6 * len(panels), 4.6), **options)
     for axis, (title, (plane, ending)) in zip(axes[0], panels.items(), strict=True):
@@ -79,14 +79,14 @@ def paths_figure(panels: Mapping[str, tuple[Plane, Tensor]], path: Path) -> None
 
 
 def cell_entropy(answers: Tensor, num_symbols: int) -> Tensor:
-    """How far K trajectories disagree about each cell.  Shapes: answers [..., K, L] -> [..., L], nats."""
+    """Entropy of every cell over K trajectories.  Shapes: answers [..., K, L] -> [..., L], nats."""
     share = one_hot(answers, num_symbols).double().mean(-3)
     return -torch.xlogy(share, share).sum(-1)
 
 
 def split_figure(entropy: Tensor, num_right: Tensor, num_particles: int, side: int, path: Path) -> None:
-    """Where trajectories part: their disagreement and how many are right, by segment; below, the disagreement about
-    each cell on the board, more often early than late.
+    """Disagreement of trajectories and the number of right ones, by segment; below, the disagreement about each cell on
+    the board, at more early than late segments.
 
     Shapes: entropy [N, L] of the answers after each segment, nats, L = side^2; num_right [N], of num_particles.
     """

@@ -57,7 +57,7 @@ def width_figure(results: Mapping[str, Tally], path: Path, title: str) -> None:
         ("distinct", "distinct valid solutions"),
     )
     num_solutions = next(iter(results.values())).num_solutions
-    widths = range(1, min(len(r.solved) for r in results.values()) + 1)  # whole answers have the last one only
+    widths = range(1, min(len(r.solved) for r in results.values()) + 1)  # whole answers have the last width only
     best = [ceiling(num_solutions, k) for k in widths]
     axes[1].plot(widths, [b.mean() for b in best], color=BLACK, lw=1, label="perfect sampler")
     axes[2].plot(widths, [(b * num_solutions).mean() for b in best], color=BLACK, lw=1, label="perfect sampler")
@@ -86,10 +86,12 @@ def width_figure(results: Mapping[str, Tally], path: Path, title: str) -> None:
 
 
 def frontier_figure(table: Sequence[Mapping], path: Path) -> None:
-    """Accuracy of one answer against the share of a perfect sampler's coverage, per set of puzzles: both at once are
-    the aim. Rows have: task, puzzles, method, accuracy, coverage, ceiling (per cent), their standard errors, and if
-    wanted a note to write beside the point. Points of one method look alike; those whose notes differ in a number are
-    joined, and to the point without a note."""
+    """Accuracy of one answer against coverage as a share of a perfect sampler's, per set of puzzles.
+
+    Rows have: task, puzzles, method, accuracy, coverage, ceiling (per cent), their standard errors, and optionally a
+    note beside the point. Points of one method look alike; those whose notes differ in a number are joined, also to the
+    point without a note.
+    """
     groups = sorted({(row["task"], row["puzzles"]) for row in table})
     methods = sorted({row["method"] for row in table})
     columns = min(3, len(groups))

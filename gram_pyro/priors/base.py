@@ -7,11 +7,14 @@ from torch import Tensor, nn
 
 
 class Prior(nn.Module, ABC):
-    """p(z_t | u_t).  To add one: subclass, return a law with the event dims declared, check it with
-    `gram_pyro.contract.check_prior`, run it with ``prior._target_=my_module.MyPrior``. Training runs under bf16
-    autocast, in which linear maps return bf16: cast what they return to ``u.dtype`` before building the law."""
+    """p(z_t | u_t).
 
-    is_point_mass: bool = False  # True: all trajectories of a puzzle are one, and sampling runs just that one
+    To add one: subclass, return a law with the event dims declared, check it with `gram_pyro.contract.check_prior`, run
+    it with ``prior._target_=my_module.MyPrior``. Training runs under bf16 autocast, in which linear maps return bf16:
+    cast their results to ``u.dtype`` before building the law.
+    """
+
+    is_point_mass: bool = False  # True: all trajectories of a puzzle are the same, and sampling runs one of them
 
     @abstractmethod
     def forward(self, u: Tensor, t: int) -> dist.TorchDistribution:

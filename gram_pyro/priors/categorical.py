@@ -2,9 +2,10 @@
 
     p(z | u) = prod_groups p_group[z],   p_group = (1 - m) softmax(logits(u)) + m / C                         m = 0.01
 
-log_prob is of the points, a mass and not a density, so KL and ELBO are those of a model with discrete latents, in nats,
-and the bound on log p(y | x) is exact. The *gradient* through a draw is straight-through, hence biased, whatever the
-objective calls reparameterised; objective=rws passes no gradient through draws. Source: DreamerV3 (arXiv:2301.04104).
+log_prob is a probability mass, not a density. So KL and ELBO are those of a model with discrete latents, in nats, and
+the bound on log p(y | x) is exact. The *gradient* through a draw is straight-through, hence biased under every
+objective that treats draws as reparameterised; objective=rws passes no gradient through draws.
+Source: DreamerV3 (arXiv:2301.04104).
 """
 
 import pyro.distributions as dist
@@ -68,8 +69,8 @@ def _kl_one_hots(q: OneHots, p: OneHots) -> Tensor:
 
 
 class Categorical(Prior):
-    """Args: dim D; num_classes C, which divides D; hidden; uniform: the share m of every group that stays uniform, so
-    that no latent is ever impossible. Uniform at the start; its guide is guide=categorical.
+    """Args: dim D; num_classes C, which divides D; hidden; uniform: the weight m of the uniform law in every group, so
+    that every latent keeps a positive probability. The prior starts uniform. Train it with guide=categorical.
 
     Raises: ValueError if C does not divide D, or unless 0 < m < 1.
     """
@@ -77,9 +78,13 @@ class Categorical(Prior):
     def __init__(self, dim: int, num_classes: int = 8, hidden: int = 64, uniform: float = 0.01) -> None:
         super().__init__()
         if dim % num_classes:
-            raise ValueError(f"num_classes={num_classes} must divide dim={dim}: a cell holds whole groups of channels")
+            raise ValueError(
+                f"got num_classes={num_classes}; expected a divisor of dim={dim}: a cell holds whole groups of channels"
+            )
         if not 0 < uniform < 1:
-            raise ValueError(f"uniform={uniform} must lie between 0 and 1; at 0 a latent could become impossible")
+            raise ValueError(
+                f"got uniform={uniform}; expected a number between 0 and 1: at 0 a latent could get probability 0"
+            )
         self.num_classes, self.uniform = num_classes, uniform
         self.net = SwiGLU(dim, hidden, dim)
         nn.init.zeros_(self.net.down.weight)

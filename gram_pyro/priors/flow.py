@@ -1,6 +1,6 @@
 """A flow: z_t = f_{u_t}(eps), eps ~ N(mu(u_t), diag sigma^2(u_t)), f coupling layers over the channels given u_t.
 
-Any shape of density, and cells that depend on each other; draws and densities are exact and cost one pass each.
+The density may have any shape, and cells may depend on each other. Draws and densities are exact, one pass each.
 """
 
 import pyro.distributions as dist
@@ -12,10 +12,10 @@ from gram_pyro.priors.base import Prior
 
 
 class Flow(Prior):
-    """Args: dim D, even; num_layers; hidden; scale: initial deviation. At the start it is the paper's prior.
+    """Args: dim D, even; num_layers; hidden; scale: initial deviation. It starts as the paper's prior.
 
-    It has no mean in closed form, which tempering and the residual guide ask for, and no closed-form KL:
-    objective=mean_field or trace_elbo.  Source: ours.
+    Its mean has no closed form, so tempering refuses it and guide=residual takes 0 instead. Nor has its KL; use
+    objective=mean_field or trace_elbo.  Raises: as `CouplingFlow`.  Source: ours.
     """
 
     def __init__(self, dim: int, num_layers: int = 2, hidden: int = 64, scale: float = 0.3) -> None:

@@ -1,7 +1,7 @@
-"""Cells that move together: z_t ~ N(mu(u_t), W(u_t) W(u_t)' + diag sigma^2(u_t)) over all L x D numbers of a latent.
+"""Correlated cells: z_t ~ N(mu(u_t), W(u_t) W(u_t)' + diag sigma^2(u_t)) over all L x D numbers of a latent.
 
-The R columns of W are directions in which the whole latent moves, R numbers drawn per puzzle. The matrix is never
-formed: a draw costs O(L D R), a density O(L D R^2 + R^3) by the matrix determinant and inversion lemmas, exactly.
+The R columns of W are directions of the whole latent, and R numbers are drawn per puzzle. The covariance matrix is
+never formed: a draw costs O(L D R), an exact density O(L D R^2 + R^3) by the matrix determinant and inversion lemmas.
 """
 
 import pyro.distributions as dist
@@ -15,7 +15,7 @@ from gram_pyro.priors.base import Prior
 
 
 class LowRankNormal(dist.TorchDistribution):
-    """LowRankMultivariateNormal with event [L, D]; bf16 autocast is off inside, for it would round the Cholesky factor.
+    """LowRankMultivariateNormal with event [L, D]. bf16 autocast is off inside: it would round the Cholesky factor.
 
     Shapes: loc, scale [..., L, D], factor [..., L, D, R].
     """
@@ -62,7 +62,7 @@ def full_precision(tensor: Tensor) -> torch.autocast:
 class LowRank(Prior):
     """Args: dim D; rank R; hidden; scale: initial deviation of the diagonal part, and bound on every entry of W.
 
-    W starts random: at W = 0 its gradient is zero. No closed-form KL from a diagonal guide is registered:
+    W starts random, because its gradient is zero at W = 0. The KL from a diagonal guide has no closed form here; use
     objective=mean_field or trace_elbo.  Source: ours.
     """
 

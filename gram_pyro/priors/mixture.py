@@ -1,9 +1,9 @@
-"""A choice per puzzle: z_t ~ sum_c w_c(u_t) N(mu_c(u_t), diag sigma_c^2(u_t)), one component c for all cells.
+"""A mixture per puzzle: z_t ~ sum_c w_c(u_t) N(mu_c(u_t), diag sigma_c^2(u_t)), one component c for all cells.
 
     w(u) = softmax(mean over cells of W u),   mu_c(u_cell), sigma_c(u_cell) = head(u_cell + v_c)
 
-The component is shared by the cells because it stands for one choice between solutions, which is a property of the
-whole answer; a component per cell would be L independent choices that need not agree, and the density could not tell.
+All cells share the component because it stands for the choice of a solution, which is a property of the whole answer. A
+component per cell would be L independent choices, which need not agree.
 """
 
 import pyro.distributions as dist
@@ -18,8 +18,8 @@ from gram_pyro.priors.base import Prior
 class ReparameterisedMixture(dist.MixtureSameFamily):
     """MixtureSameFamily of Independent normals whose draws carry a gradient.
 
-    The gradient of means and scales is exact; that of the weights is straight-through, hence biased, as it is for any
-    draw of a category. The density, and every gradient of it, is exact.
+    The gradient for means and scales is exact. That for the weights is straight-through, hence biased, as for every
+    draw of a category. The density and its gradients are exact.
     """
 
     has_rsample = True
@@ -35,8 +35,8 @@ class ReparameterisedMixture(dist.MixtureSameFamily):
 class Mixture(Prior):
     """Args: dim D; num_components C; hidden; scale: initial deviation of every component.
 
-    At the start all components are one Gaussian; their codes v_c differ, so they part as they learn. No closed-form KL:
-    objective=mean_field or trace_elbo.  Source: ours.
+    At the start all components are the same Gaussian. Their codes v_c differ, so they become different as they learn.
+    The KL has no closed form; use objective=mean_field or trace_elbo.  Source: ours.
     """
 
     def __init__(self, dim: int, num_components: int = 4, hidden: int = 64, scale: float = 0.3) -> None:

@@ -7,7 +7,7 @@ from gram_pyro.priors.base import Prior
 
 
 class Noiseless(Prior):
-    """A point mass at zero. Train it with the bootstrap guide.  Source: paper Table 3, "w/o stochastic guidance"."""
+    """A point mass at zero. Train it with guide=bootstrap.  Source: paper Table 3, "w/o stochastic guidance"."""
 
     is_point_mass = True
 

@@ -1,4 +1,4 @@
-"""Noise that knows nothing: z_t ~ N(0, scale^2), whatever the state.  Source: paper Table 3b, "stochasticity only"."""
+"""Noise that does not depend on the state: z_t ~ N(0, scale^2).  Source: paper Table 3b, "stochasticity only"."""
 
 import pyro.distributions as dist
 from torch import Tensor
@@ -12,7 +12,7 @@ class Standard(Prior):
     def __init__(self, scale: float = 0.3) -> None:
         super().__init__()
         if scale <= 0:
-            raise ValueError(f"scale={scale} must be positive; for no noise use prior=noiseless")
+            raise ValueError(f"got scale={scale}; expected a positive number; for no noise write prior=noiseless")
         self.scale = scale
 
     def forward(self, u: Tensor, t: int) -> dist.TorchDistribution:

@@ -1,6 +1,6 @@
-"""Noise whose size depends on the state and whose mean does not: z_t ~ N(0, diag sigma^2(u_t)).
+"""Noise whose scale depends on the state and whose mean is zero: z_t ~ N(0, diag sigma^2(u_t)).
 
-The latent can say how sure a trajectory is, and never where it should go: all direction comes from u_t.
+The latent can express how certain a trajectory is, but not in which direction it should move.
 """
 
 import pyro.distributions as dist
@@ -13,9 +13,9 @@ from gram_pyro.priors.base import Prior
 
 
 class ZeroMean(Prior):
-    """Args: dim D; hidden; scale: initial deviation, the same everywhere.
+    """Args: dim D; hidden; scale: initial deviation of every channel.
 
-    Between `standard` (fixed scale) and `gaussian` (learned mean as well).  Source: ours, after paper Table 3b.
+    It lies between `standard` (fixed scale) and `gaussian` (learned mean too).  Source: ours, after paper Table 3b.
     """
 
     def __init__(self, dim: int, hidden: int = 64, scale: float = 0.3) -> None:

@@ -1,1 +1,1 @@
-"""Tasks: puzzles, their complete solution sets, and the rules that judge an answer. One task per file."""
+"""Tasks: puzzles, their complete solution sets, and the rules that judge answers. One folder per kind of puzzle."""

@@ -1,6 +1,6 @@
 """A task is a set of puzzles, the complete solution set of each, and the rules that judge an answer.
 
-    p(y | x) = uniform over S(x) = {y : y solves x}          the law a trained GRAM should reach
+    p(y | x) = uniform over S(x) = {y : y solves x}          the law that a trained GRAM should have
 
 Symbols are integers 0 .. V-1; 0 is the blank. Puzzles x and solutions y share one alphabet and one length L.
 """
@@ -20,7 +20,7 @@ NO_TESTS = "got no test set; expected at least one; write a number of test puzzl
 
 
 class Puzzles(NamedTuple):
-    """N puzzles with all their solutions, stored back to back.
+    """N puzzles with all their solutions, stored one after the other.
 
     Shapes: x [N, L] int64; solutions [M_total, L] int64; offsets [N + 1] int64. The solutions of puzzle i are
     ``solutions[offsets[i] : offsets[i + 1]]``.
@@ -64,14 +64,14 @@ class Puzzles(NamedTuple):
 def subset(puzzles: Puzzles, limit: int | None, seed: int = 0) -> Puzzles:
     """At most `limit` puzzles, drawn without replacement (None: all, in order).  Raises: ValueError if limit < 1."""
     if limit is not None and limit < 1:
-        raise ValueError(f"got num_puzzles={limit}; expected at least 1; write null for all there are")
+        raise ValueError(f"got num_puzzles={limit}; expected at least 1; write null for all puzzles")
     if limit is None or puzzles.num_puzzles <= limit:
         return puzzles
     return puzzles.select(torch.randperm(puzzles.num_puzzles, generator=torch.Generator().manual_seed(seed))[:limit])
 
 
 def concatenate(parts: Sequence[Puzzles]) -> Puzzles:
-    """Join sets of puzzles, in order.  Raises: ValueError unless there is one at least, and all are of one size."""
+    """Join sets of puzzles, in order.  Raises: ValueError if there is none, or their boards have several sizes."""
     if not parts:
         raise ValueError(NO_TESTS)
     sizes = {p.x.shape[-1] for p in parts}
@@ -83,26 +83,26 @@ def concatenate(parts: Sequence[Puzzles]) -> Puzzles:
 
 
 def not_empty(made: Any) -> Any:
-    """What a task gives to train or test on.  Raises: ValueError on a set without a puzzle."""
+    """The argument, puzzles of a task.  Raises: ValueError if a set has no puzzle."""
     sets = made if isinstance(made, Mapping) else {"train": made}
     for name, puzzles in sets.items():
         if isinstance(puzzles, Puzzles) and not puzzles.num_puzzles:
             raise ValueError(
-                f"got no puzzle in the set {name!r}: none was found, or all were left out because train has their "
-                "like; expected at least 1; write another file, another size or other numbers of puzzles"
+                f"got no puzzle in the set {name!r}: none was found, or train has the symmetry classes of all; "
+                "expected at least 1; write another file, another size or other numbers of puzzles"
             )
     return made
 
 
 def unseen(task: "Task") -> dict[str, Puzzles]:
-    """The test sets.  Raises: ValueError if there is none, as `Task.test`."""
+    """The test sets.  Raises: ValueError if there is none; as `Task.test`."""
     if not task.test:
         raise ValueError(NO_TESTS)
     return task.test
 
 
 def by_size(sets: Iterable[Puzzles]) -> list[Puzzles]:
-    """Join sets of puzzles that have as many cells, the smallest first."""
+    """Join sets of puzzles with the same number of cells, the smallest boards first."""
     groups: dict[int, list[Puzzles]] = {}
     for puzzles in sets:
         groups.setdefault(puzzles.x.shape[-1], []).append(puzzles)
@@ -110,7 +110,7 @@ def by_size(sets: Iterable[Puzzles]) -> list[Puzzles]:
 
 
 class Batch(NamedTuple):
-    """What one training visit sees.
+    """A batch for training.
 
     Shapes: x [B, L]; y [B, L], drawn uniformly from the solutions of x; solutions [B, M, L], the whole set padded to
     the largest of the batch; valid [B, M] bool, False where a row of `solutions` is padding.
@@ -127,7 +127,7 @@ class Batch(NamedTuple):
 
 @pinned
 def draw_batch(puzzles: Puzzles, index: Tensor, generator: torch.Generator) -> Batch:
-    """The puzzles at `index` [B] with a solution drawn uniformly and afresh for each."""
+    """The puzzles at `index` [B], each with a solution drawn uniformly."""
     chosen = puzzles.select(index)
     counts = chosen.num_solutions
     slots = torch.arange(int(counts.max()))
@@ -139,10 +139,10 @@ def draw_batch(puzzles: Puzzles, index: Tensor, generator: torch.Generator) -> B
 
 
 class Constraints(NamedTuple):
-    """The rules of a board whose symbols are names: each of them stands in exactly one cell of every group.
+    """The rules of a board whose symbols are names: each symbol is in exactly one cell of every group.
 
-    num_symbols: C, the blank not among them; families, of groups that mean the same (rows, columns, boxes), each
-    [G, L] bool: which cells are in every group.
+    num_symbols: C, without the blank; families of groups of the same kind (rows, columns, boxes), each [G, L] bool, the
+    cells of every group.
     """
 
     num_symbols: int
@@ -157,23 +157,24 @@ class Constraints(NamedTuple):
 class Task(ABC):
     """Puzzles to train on, named sets of unseen puzzles to test on, and the rules of the game.
 
-    A cell of x that is not blank keeps its symbol in every answer, where x and y are of one grid (an ARC x is longer:
-    it names its rule first). What constrains all puzzles alike stands in `relations` and `constraints`; what constrains
-    one puzzle alone, the edges of a graph, say, stands in cells of its x. Whatever torch's default device is, puzzles
-    are made on the CPU; a set without a puzzle is refused. `gram_pyro.contract.check_task` names what is wrong.
+    If x and y have the same grid, a clue (a cell of x that is not blank) keeps its symbol in every answer. (ARC's x is
+    longer: it begins with the name of the rule.) Constraints that all puzzles share are in `relations` and
+    `constraints`. Constraints of one puzzle, such as the edges of a graph, are in cells of its x. Puzzles are made on
+    the CPU, whatever torch's default device is. A set without puzzles is refused. `gram_pyro.contract.check_task` tests
+    a task.
 
     Attributes:
         num_cells: L, the cells of an answer; of the largest board in a task of several sizes.
-        num_symbols: V, the blank included; in a task of several sizes V by the number of cells.
-        relations: [R, L, L] bool, which cells share a constraint, one matrix per kind of constraint; None: the core is
-            not told, or each size has its own.
+        num_symbols: V, including the blank; in a task of several sizes, V by the number of cells.
+        relations: [R, L, L] bool, which cells share a constraint, one matrix per kind of constraint; None: the core
+            gets none, or every size has its own.
         constraints: of each kind of board; None: symbols are not names.
-        parts: tasks of one size each, by name, whose batches and test sets a task of several sizes hands out.
-        lists_all: whether a solution set is known to hold all solutions; False: it holds one or some.
-        tests_are_unseen: whether no batch shows a puzzle of a test set, in whatever symmetry; False: both are drawn
-            from one law, as where everything is to be generated from the blank board.
-        carries_relations: whether the symmetries of `augment` map relations to relations; False: a relation says what
-            breaks a symmetry, as an order of the cells does.
+        parts: for a task of several sizes, the tasks of one size by name; their batches and test sets are its own.
+        lists_all: whether solution sets contain all solutions; False: one or some.
+        tests_are_unseen: whether no batch contains a test puzzle or its symmetric image; False: both are drawn from one
+            law, for example if everything is generated from the blank board.
+        carries_relations: whether the symmetries of `augment` map relations to relations; False: a relation breaks a
+            symmetry, as an order of the cells does.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -192,7 +193,7 @@ class Task(ABC):
     @property
     @abstractmethod
     def train(self) -> Puzzles:
-        """The puzzles to learn from.  Raises: ValueError if there are none, or they are of several sizes."""
+        """The training puzzles.  Raises: ValueError if there are none, or their boards have several sizes."""
 
     @property
     @abstractmethod
@@ -204,28 +205,32 @@ class Task(ABC):
         """Whether y [..., L] obeys the rules and the clues of x [..., L] (leading dims broadcast); [...] bool."""
 
     def violations(self, x: Tensor, y: Tensor) -> Tensor:
-        """How many rules and clues y breaks, [...] int64; 0 iff `is_solved`. Here 1 for every wrong answer; a
-        task that can count better, does."""
+        """The number of rules and clues that y breaks, [...] int64; 0 iff `is_solved`. By default 1 if y is wrong."""
         return (~self.is_solved(x, y)).long()
 
     def difficulty(self, x: Tensor) -> tuple[str, Tensor] | None:
-        """How hard each puzzle of x [B, L] is: what is counted, and the counts [B]; None where nobody can tell."""
+        """The difficulty of each puzzle of x [B, L]: the name of a measure and its values [B]; None: unknown."""
         return None
 
     def groups(self, x: Tensor) -> Tensor | None:
-        """Which puzzles of x [B, L] are variants of one puzzle, [B] int64, equal where they are: as observations they
-        count as one. None: no two are."""
+        """Groups of puzzles of x [B, L] that are variants of one puzzle, [B] int64. A group counts as one observation.
+        None: all puzzles are different."""
         return None
 
     def canonical(self, y: Tensor) -> Tensor:
-        """One name for answers that are the same, [..., L]; here every answer is its own. Solution sets hold these."""
+        """The representative of an answer among equivalent answers, [..., L]; by default the answer itself.
+
+        Solution sets contain representatives.
+        """
         return y
 
     @abstractmethod
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """Apply to every puzzle and all its solutions one symmetry of the rules, drawn uniformly and independently; a
-        task without symmetries, or one that would show test puzzles by them, returns the batch as it is. What is drawn
-        depends on the generator alone. A task may add solutions that are the same by `canonical`, or hide cells of x.
+        """Apply to every puzzle and all its solutions a symmetry of the rules, drawn uniformly and independently.
+
+        A task without symmetries, or whose symmetries would map training to test puzzles, returns the batch unchanged.
+        Draws depend on the generator alone. A task may add solutions that are equivalent by `canonical`, or hide cells
+        of x.
         """
 
     def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
@@ -235,15 +240,15 @@ class Task(ABC):
             yield self.augment(draw_batch(self.train, index, generator), generator)
 
     def draw_puzzles(self, count: int, generator: torch.Generator) -> Tensor:
-        """Training puzzles for a batch, [count] int64: uniformly, with replacement."""
+        """The indices of training puzzles for a batch, [count] int64, drawn uniformly with replacement."""
         return torch.randint(self.train.num_puzzles, (count,), generator=generator)
 
     def render(self, x: Tensor, y: Tensor | None = None) -> str:
-        """Puzzle x [L] and answer y [L] as text; here the numbers of their symbols, a line each."""
+        """Puzzle x [L] and answer y [L] as text; by default the numbers of their symbols, one line each."""
         return "\n".join(" ".join(map(str, cells.tolist())) for cells in (x, y) if cells is not None)
 
     def draw(self, axes: Axes, x: Tensor, y: Tensor | None = None) -> None:
-        """Draw puzzle x [L], or answer y [L] to it, on `axes`; here as text."""
+        """Draw puzzle x [L], or answer y [L] to it, on `axes`; by default as text."""
         axes.text(0.5, 0.5, self.render(x, y), ha="center", va="center", family="monospace")
         axes.axis("off")
 
@@ -252,14 +257,17 @@ pin(Task)
 
 
 class ImplicitTask(Task):
-    """A task whose puzzles have too many solutions to list: a batch and `test` hold one of them for each puzzle, and
-    training asks for others where a prior rollout ended."""
+    """A task whose puzzles have too many solutions to list.
+
+    Batches and `test` list one solution per puzzle. In training, `near` finds others, near to where a prior rollout
+    ended.
+    """
 
     lists_all = False
 
     @abstractmethod
     def near(self, x: Tensor, log_prob: Tensor) -> tuple[Tensor, Tensor]:
-        """Solutions near to what is believed of them, for the bound log p(S | h) >= log p(these | h).
+        """Solutions of high probability under `log_prob`, for the bound log p(S | h) >= log p(these | h).
 
         Shapes: x [B, L]; log_prob [B, L, V], of every symbol in every cell -> solutions [B, M, L], valid [B, M] bool,
         False where none was found.

@@ -1,9 +1,9 @@
-"""Results that took long to make, kept in a file under a name that tells what they were made from.
+"""A cache of tensors that take long to make. The name of a file tells what its tensors were made from.
 
-    file = folder / {kind}-{hash of the arguments and of the format}.safetensors
+    file = folder / {kind}-{hash of the arguments}.{FORMAT}.safetensors          as `gram_pyro.storage.tensors` writes
 
-The file carries a SHA-256 of what it holds. A damaged one is made again, with a warning; where files cannot be written
-nothing is kept, with a warning. Symbols of puzzles are below 256 and are stored as bytes.
+A damaged file is made again, with a warning. Where files cannot be written, nothing is kept, with a warning. Symbols of
+puzzles are below 256 and are stored as bytes.
 Source: ours.
 """
 
@@ -15,15 +15,13 @@ from hashlib import sha256
 from pathlib import Path
 
 from platformdirs import user_cache_dir
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
+from gram_pyro.storage.tensors import encoded, read
 from gram_pyro.tasks.base import Puzzles
-from gram_pyro.tasks.summed import digest
 
-AUTO = "auto"  # the user's cache folder, which every system has in another place
-FORMAT = 2  # of the files
+AUTO = "auto"  # the user's cache folder, whose place depends on the system
+FORMAT = "v3"  # of the files
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +29,11 @@ log = logging.getLogger(__name__)
 def cached(
     folder: str | Path | None, kind: str, arguments: Mapping[str, object], make: Callable[[], dict[str, Puzzles]]
 ) -> dict[str, Puzzles]:
-    """What `make()` returns, or returned when it was last called for `arguments` (folder None: not kept).
+    """The result of `make()`, or its cached result for these `arguments` (folder None: no cache).
 
-    `arguments` is everything the result depends on, a number for the version of the generator included.
+    `arguments` has everything that the result depends on, including a version number of the generator.
     """
-    key = sha256(json.dumps(dict(arguments) | {"file": FORMAT}, sort_keys=True).encode()).hexdigest()[:16]
+    key = sha256(json.dumps(dict(arguments), sort_keys=True).encode()).hexdigest()[:16]
 
     def make_tensors() -> dict[str, Tensor]:
         return {
@@ -50,47 +48,41 @@ def cached(
 
 
 def cached_tensors(folder: str | Path | None, name: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """What `make()` returns, or returned when it was last called for `name`.
+    """The result of `make()`, or its cached result for `name`.
 
-    `folder` is where it is kept (AUTO: the user's cache folder; None: nowhere).
+    `folder` is the cache folder (AUTO: that of the user; None: no cache).
     """
     if folder is None:
         return make()
     folder = Path(user_cache_dir("gram_pyro", appauthor=False) if folder == AUTO else folder)
-    path = folder / f"{name}.safetensors"
-    if (kept := _read(path)) is not None:
+    path = folder / f"{name}.{FORMAT}.safetensors"
+    if (kept := _kept(path)) is not None:
         return kept
-    tensors = {key: value.contiguous() for key, value in make().items()}
+    tensors = make()
     try:
-        _write(path, tensors)
+        _keep(path, tensors)
     except OSError as problem:
         log.warning("%s cannot be written (%s), so nothing is kept there.", path, problem)
     return tensors
 
 
-def _write(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Write the file under another name first: a reader never sees half of it."""
+def _keep(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write the file under a name of this process first: another process may be making the same."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
+    own = path.with_suffix(f".{os.getpid()}")
     try:
-        partial.write_bytes(save(tensors, {"format": str(FORMAT), "sum": digest(tensors, str(FORMAT))}))
-        os.replace(partial, path)
+        own.write_bytes(encoded(tensors, {}))
+        os.replace(own, path)
     finally:
-        partial.unlink(missing_ok=True)
+        own.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> dict[str, Tensor] | None:
-    """The tensors of a file; None if it is not there, and with a warning if it is damaged or cannot be read."""
+def _kept(path: Path) -> dict[str, Tensor] | None:
+    """The tensors of a file; None if there is none, and with a warning if it is damaged or cannot be read."""
     try:
-        with safe_open(path, "pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-        if header == {"format": str(FORMAT), "sum": digest(tensors, str(FORMAT))}:
-            return tensors
-        problem = "it does not hold what was written"
-    except (FileNotFoundError, NotADirectoryError):
+        return read(path)[0]
+    except FileNotFoundError:
         return None
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        problem = error
-    log.warning("%s is damaged or cannot be read (%s), so it is made again.", path, problem)
-    return None
+    except (ValueError, OSError) as problem:
+        log.warning("%s is damaged or cannot be read (%s), so it is made again.", path, problem)
+        return None

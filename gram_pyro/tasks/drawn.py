@@ -1,4 +1,4 @@
-"""Tasks whose puzzles are drawn at random, once: a train set and one test set of classes that train does not have."""
+"""Tasks whose puzzles are drawn at random, once: a train set, and a test set of other symmetry classes."""
 
 import logging
 from abc import abstractmethod
@@ -10,9 +10,9 @@ log = logging.getLogger(__name__)
 
 
 class DrawnTask(Task):
-    """What such tasks share. A subclass sets `num_train`, `num_test`, `test_name` and `classes`, and says how to draw.
+    """The base of such tasks. A subclass sets `num_train`, `num_test`, `test_name` and `classes`, and draws the sets.
 
-    Attributes: classes, what a test set that came out too short has used up, in words.
+    Attributes: classes, the words for a warning that there are too few classes for the test set.
     """
 
     num_train: int
@@ -32,7 +32,7 @@ class DrawnTask(Task):
     def train(self) -> Puzzles:
         """Raises: ValueError if num_train is 0."""
         if self.num_train == 0:
-            raise ValueError("there is nothing to train on: num_train=0 was given; give num_train >= 1.")
+            raise ValueError("got num_train=0; expected puzzles to train on; write num_train=1 or more")
         return self._split["train"]
 
     @cached_property

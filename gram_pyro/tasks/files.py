@@ -1,10 +1,10 @@
-"""Files that people send: where they are, how they are packed, and how their text is encoded.
+"""Files of puzzles: their place, compression and text encoding.
 
     locate      a path, or that path under $GRAM_DATA; '-' is the standard input
     read_bytes  the whole file, unpacked (.gz, .xz)
-    open_text   the same as text: UTF-8, with or without a mark, or UTF-16 with one; any kind of line end
+    open_text   the same as text: UTF-8, with or without a BOM, or UTF-16 with one; any kind of line end
 
-A damaged .gz or .xz is always noticed: both formats carry a checksum of what they hold.
+A damaged .gz or .xz is always noticed: both formats have a checksum.
 Source: ours.
 """
 
@@ -28,11 +28,11 @@ UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class PuzzleFileError(ValueError):
-    """A file does not hold what it should. The message names the file and, where there is one, the row or line."""
+    """A file does not have the expected contents. The message names the file and, if possible, the row or line."""
 
 
 def locate(path: str | Path) -> Path:
-    """`path`, or if that is relative and not there, `path` under $GRAM_DATA.
+    """`path`; if it is relative and does not exist, `path` under $GRAM_DATA.
 
     Raises: FileNotFoundError if neither exists.
     """
@@ -44,13 +44,13 @@ def locate(path: str | Path) -> Path:
         return Path(root) / path
     also = f" nor under GRAM_DATA={root}" if root else ""
     raise FileNotFoundError(
-        f"{path} is not there{also}; set the path in the configuration, or set the environment variable GRAM_DATA to "
-        "the folder it is relative to."
+        f"{path} is not there{also}; write another path, or set the environment variable GRAM_DATA to the folder that "
+        "it is relative to"
     )
 
 
 def kind_of(path: Path) -> str:
-    """The suffix that tells the format, in lower case: '.csv' for a.csv, A.CSV and a.csv.gz; '' where there is none."""
+    """The suffix of the format in lower case: '.csv' for a.csv, A.CSV and a.csv.gz; '' if there is none."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes and suffixes[-1] in OPENERS:
         suffixes.pop()
@@ -80,7 +80,7 @@ def open_text(path: str | Path) -> Iterator[TextIO]:
 @contextmanager
 def _unpacked(path: Path) -> Iterator[BinaryIO]:
     if path == STDIN:
-        yield io.BufferedReader(io.BytesIO(sys.stdin.buffer.read()))  # a copy: what is read from is closed at the end
+        yield io.BufferedReader(io.BytesIO(sys.stdin.buffer.read()))  # a copy, for it is closed at the end
         return
     with OPENERS.get(path.suffix.lower(), open)(path, "rb") as file:
         yield file

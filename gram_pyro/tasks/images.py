@@ -1,10 +1,10 @@
-"""Binarised images as a task: what is known of an image is the puzzle, the whole image is an answer to it.
+"""Binarised images as a task: the known pixels are the puzzle, the whole image is an answer.
 
     x_i = 0 where pixel i is unknown, else y_i;   y_i in {1 (black), 2 (white)}
 
-All pixels unknown is unconditional generation, p(y); some known is inpainting. The data show one answer per puzzle of
-the many there are, so a solution set holds that one: the bound on log p(y | x) trains on it as on any other, while
-answers are judged by scores of many at once (`gram_pyro.evaluation.image_scores`), not by rules.
+With no known pixel this is unconditional generation, p(y); with some it is inpainting. The data have one of the many
+answers per puzzle, so a solution set lists that one, and the bound on log p(y | x) trains on it. Answers are judged by
+scores of many images (`gram_pyro.evaluation.image_scores`), not by rules.
 Source: paper D.4 (MNIST, thresholded at one half); inpainting is ours.
 """
 
@@ -23,11 +23,11 @@ SIDES = ("top", "bottom", "left", "right")
 
 
 def read_images(path: str | Path, num_pixels: int) -> Tensor:
-    """Images [N, L] of BLACK and WHITE from an IDX file of three dimensions of bytes, WHITE from 128 on; or from a file
-    of packed bits, ceil(L / 8) bytes each, the first pixel the highest bit and the bits after the last pixel 0. Either
-    may be packed as .xz or .gz.
+    """Images [N, L] of BLACK and WHITE (from 128 on) from an IDX file of three dimensions of bytes, or from a file of
+    packed bits; either may be compressed (.xz, .gz).
 
-    Without .xz or .gz the format cannot tell a pixel that was changed.
+    A packed image has ceil(L / 8) bytes; the first pixel is the highest bit, and bits after the last pixel are 0.
+    Without compression a changed pixel is not noticed.
     Raises: FileNotFoundError; PuzzleFileError if it is damaged, of another size, or has bits after the last pixel.
     """
     width, content = -(-num_pixels // 8), read_bytes(path)
@@ -36,15 +36,15 @@ def read_images(path: str | Path, num_pixels: int) -> Tensor:
     data = np.frombuffer(content, np.uint8)
     if not len(data) or len(data) % width:
         raise PuzzleFileError(
-            f"{path} holds {len(data)} bytes, and images of {num_pixels} pixels take {width} bytes each: give an IDX "
+            f"got {len(data)} bytes in {path}; expected {width} for every image of {num_pixels} pixels; write an IDX "
             "file of such images, or one of np.packbits(image >= threshold, axis=1)"
         )
     bits = np.unpackbits(data.reshape(-1, width), axis=1)
     if bits[:, num_pixels:].any():
         image = int(bits[:, num_pixels:].any(1).argmax())
         raise PuzzleFileError(
-            f"image {image + 1} of {path} goes on after its {num_pixels} pixels; fetch it again, or give "
-            "the rows and columns of its images"
+            f"got bits after the {num_pixels} pixels of image {image + 1} of {path}; expected zeros; fetch it again, "
+            "or write the rows and columns of its images"
         )
     return torch.from_numpy(bits[:, :num_pixels]).long() + BLACK
 
@@ -63,7 +63,7 @@ def idx_images(path: str | Path, content: bytes, num_pixels: int) -> np.ndarray:
 def read_labels(path: str | Path) -> Tensor:
     """Classes [N] int64 from an IDX file of one dimension of bytes: 00 00 08 01, N as four bytes, then N labels.
 
-    Without .xz or .gz the format cannot tell a label that was changed.
+    Without compression a changed label is not noticed.
     Raises: FileNotFoundError; PuzzleFileError if the file is damaged, of another kind or length.
     """
     data = read_bytes(path)
@@ -78,16 +78,16 @@ def read_labels(path: str | Path) -> Tensor:
 class Images(Task):
     """Images of `rows` x `columns` pixels from files under $GRAM_DATA.
 
-    Of the images trained on, a share `known_share` shows one half, drawn afresh at every visit (top, bottom, left or
-    right); the others show nothing. Test sets: "generation" (nothing known), "inpainting" (the top half known).
-    Args: train, test: files for `read_images`; train_labels, test_labels: files for `read_labels`, which a classifier
-    learns from and the model never sees.  Raises: ValueError on arguments out of range; reading raises as it does.
+    In training, a share `known_share` of the images shows one half (top, bottom, left or right), drawn for every batch;
+    the others show nothing. Test sets: "generation" (nothing known), "inpainting" (the top half known).
+    Args: train, test: files for `read_images`; train_labels, test_labels: files for `read_labels`, for a classifier;
+    the model never sees them.  Raises: ValueError on arguments out of range; as `read_images` and `read_labels`.
     """
 
     num_symbols = 3
     relations = None
     lists_all = False
-    tests_are_unseen = False  # what is unknown of an image is the same of all
+    tests_are_unseen = False  # the blank image is the same for all
 
     def __init__(
         self,
@@ -101,8 +101,8 @@ class Images(Task):
     ) -> None:
         if min(rows, columns) < 2 or not 0 <= known_share <= 1:
             raise ValueError(
-                f"rows={rows}, columns={columns}, known_share={known_share} came; expected at least 2 rows and columns "
-                "and a share from 0 (generation alone) to 1 (inpainting alone)"
+                f"got rows={rows}, columns={columns}, known_share={known_share}; expected at least 2 rows and columns, "
+                "and a share from 0 (generation only) to 1 (inpainting only)"
             )
         self.rows, self.columns, self.known_share = rows, columns, known_share
         self.num_cells = rows * columns
@@ -111,7 +111,7 @@ class Images(Task):
         for images, labels, path in ((self._train, self.train_labels, train), (shown, self.test_labels, test)):
             if len(images) != len(labels):
                 raise ValueError(
-                    f"{path} holds {len(images)} images and its labels are {len(labels)}; they must be one each"
+                    f"got {len(images)} images in {path} and {len(labels)} labels; expected a label for every image"
                 )
         top = self.halves[SIDES.index("top")]
         self._test = {"generation": one_each(torch.full_like(shown, UNKNOWN), shown)}
@@ -133,20 +133,20 @@ class Images(Task):
         return torch.stack([top, ~top, left, ~left])
 
     def is_solved(self, x: Tensor, y: Tensor) -> Tensor:
-        """Whether y is an image that agrees with what x shows. It need not look like one of the data."""
+        """Whether y is an image that agrees with the known pixels of x. It need not look like the data."""
         return self.violations(x, y) == 0
 
     def violations(self, x: Tensor, y: Tensor) -> Tensor:
-        """Known pixels that are changed, and pixels left unknown."""
+        """The number of known pixels that are changed, plus that of unknown pixels."""
         return (((x != UNKNOWN) & (x != y)) | (y == UNKNOWN)).sum(-1)
 
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """Show one half of a share of the images. Images have no symmetries here: y is left as it is."""
+        """Show one half of a share of the images. Images have no symmetries here, so y does not change."""
         shows = torch.rand(len(batch.y), 1, generator=generator) < self.known_share
         side = torch.randint(len(SIDES), (len(batch.y),), generator=generator)
         return batch._replace(x=torch.where(shows & self.halves[side], batch.y, UNKNOWN))
 
 
 def one_each(x: Tensor, y: Tensor) -> Puzzles:
-    """Puzzles x [N, L] with the one solution y [N, L] each."""
+    """Puzzles x [N, L] with one solution y [N, L] each."""
     return Puzzles(x, y, torch.arange(len(x) + 1))

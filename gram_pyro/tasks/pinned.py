@@ -1,7 +1,7 @@
 """Puzzles are made and kept on the CPU, whatever torch's default device is.
 
-torch.set_default_device and `with torch.device(...)` move all that is made without a word of where, and generators of
-random numbers stay behind. What follows a tensor that it was given, still does.
+torch.set_default_device and `with torch.device(...)` apply to every tensor made without a device, but not to random
+generators, which stay on the CPU. Tensors made on the device of an argument are not affected.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ import torch
 
 
 def pinned(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same, on the CPU; what it yields is made there too."""
+    """The same function with the CPU as default device; also for what it yields."""
 
     @wraps(function)
     def on_cpu(*args: Any, **kwargs: Any) -> Any:
@@ -32,7 +32,7 @@ def _on_cpu() -> AbstractContextManager:
 
 def _stepwise(parts: GeneratorType) -> GeneratorType:
     while True:
-        with _on_cpu():  # left between two parts, where it would be everybody's
+        with _on_cpu():  # left between two parts, for it would apply to the caller too
             try:
                 part = next(parts)
             except StopIteration:
@@ -41,7 +41,7 @@ def _stepwise(parts: GeneratorType) -> GeneratorType:
 
 
 def pin(cls: type, **checks: Callable[[Any], Any]) -> None:
-    """Pin every method and property that a class defines; what the property NAME gives passes through checks[NAME]."""
+    """Pin every method and property that a class defines. The value of property NAME passes through checks[NAME]."""
     for name, member in list(vars(cls).items()):
         if isinstance(member, FunctionType):
             setattr(cls, name, pinned(member))

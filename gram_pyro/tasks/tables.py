@@ -1,8 +1,8 @@
 """Tables of puzzles: CSV with a header, as programs and spreadsheets write it.
 
-The delimiter is ',', ';' or a tab. Names of columns are compared without surrounding spaces and without case, and a
-column may have several names. Columns that nobody asks for are ignored; a column whose name is nearly the one asked for
-is refused, because its numbers would be lost without a word. Every row has as many fields as the header.
+The delimiter is ',', ';' or a tab. Names of columns are compared without surrounding spaces and case, and a column may
+have several names. Other columns are ignored, but a column with nearly the right name is refused, because its values
+would be lost silently. Every row has as many fields as the header.
 Source: ours.
 """
 
@@ -16,15 +16,15 @@ from typing import TextIO
 from gram_pyro.tasks.files import PuzzleFileError
 
 DELIMITERS = ",;\t"
-NEARLY = 0.8  # of one, as difflib measures: one letter of six differs
+NEARLY = 0.8  # similarity by difflib: one letter of six differs
 
 
 def read_table(path: Path, file: TextIO, *columns: Sequence[str], optional: bool = False) -> Iterator[list[str | None]]:
-    """For every row the value of each of `columns`, which are given by the names they may have, the best first.
+    """For every row, the values of `columns`. A column is given by its possible names, the preferred one first.
 
-    The last column may be absent if `optional`; its values are then None.
-    Raises: PuzzleFileError if a column is absent or there twice, one that may be absent is nearly there, or a row has
-    another number of fields.
+    If `optional`, the last column may be absent; its values are then None.
+    Raises: PuzzleFileError if a column is absent or occurs twice, if an optional column has a misspelt name, or if a
+    row has another number of fields.
     """
     rows = _parse(path, file)
     header = next(rows, [])
@@ -32,10 +32,10 @@ def read_table(path: Path, file: TextIO, *columns: Sequence[str], optional: bool
     places = [_place(path, names, column) for column in columns]
     for place, column in zip(places, columns, strict=True):
         if place is None and not (optional and column is columns[-1]):
-            raise PuzzleFileError(f"{path} has columns {header}; expected {' or '.join(column)} among them.")
+            raise PuzzleFileError(f"{path} has columns {header}; expected {' or '.join(column)} among them")
         if place is None and (nearly := [name for name in names if any(_is_nearly(name, other) for other in column)]):
             raise PuzzleFileError(
-                f"{path} has a column {nearly[0]!r}; write {column[0]!r} if it is that, or rename it to something else."
+                f"{path} has a column {nearly[0]!r}; write {column[0]!r} if it is that, or rename it"
             )
     for number, row in enumerate(rows, 1):
         if len(row) != len(header):
@@ -56,13 +56,13 @@ def _parse(path: Path, file: TextIO) -> Iterator[list[str]]:
 
 
 def _place(path: Path, names: Sequence[str], column: Sequence[str]) -> int | None:
-    """Where a column stands in the header."""
+    """The index of a column in the header."""
     found = [place for place, name in enumerate(names) if name in column]
     if len(found) > 1:
-        raise PuzzleFileError(f"{path} has columns {[names[place] for place in found]}; expected one of them.")
+        raise PuzzleFileError(f"{path} has columns {[names[place] for place in found]}; expected one of them")
     return found[0] if found else None
 
 
 def _is_nearly(name: str, wanted: str) -> bool:
-    """One letter of `wanted` is wrong, too many or missing."""
+    """Whether one letter of `wanted` is wrong, added or missing."""
     return abs(len(name) - len(wanted)) < 2 and SequenceMatcher(None, name, wanted).ratio() >= NEARLY

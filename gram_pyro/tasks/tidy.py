@@ -1,4 +1,4 @@
-"""Boards as people paste them, turned into one line of symbols.
+"""Pasted boards as one line of symbols.
 
     1 _ | 3 _
     _ 4 | _ _
@@ -6,8 +6,8 @@
     2 _ | _ _
     _ _ | _ 1
 
-Spaces, bars, rules and line breaks go. '.', '_', '*', 'x' and '-' are blanks and become '.'; '0' stays, because it is a
-blank of a Sudoku and a column of a board of queens. Small letters become capitals.
+Spaces, bars, rules and line breaks are removed. '.', '_', '*', 'x' and '-' are blanks and become '.'. '0' stays: it is
+a blank of a Sudoku, and a column of a board of queens. Small letters become capitals.
 Source: ours.
 """
 
@@ -19,22 +19,22 @@ from string import ascii_lowercase, ascii_uppercase
 
 SYMBOLS = {symbol: value for value, symbol in enumerate("0123456789" + ascii_uppercase)} | {".": 0}
 TABLE = str.maketrans(ascii_lowercase + "x_*-", ascii_uppercase + "....")
-BETWEEN = re.compile(r"[\s|\u2500-\u257f]+")  # spaces, bars and what terminals draw boxes with
+BETWEEN = re.compile(r"[\s|\u2500-\u257f]+")  # spaces, bars and box-drawing characters
 RULE = re.compile(r"[-\s|:]*[+=\u2500-\u257f][-+=\s|:\u2500-\u257f]*")
 PERHAPS_A_RULE = re.compile(r"[-\s|:.'*]*--[-\s|:.'*]*")  # or a row of blanks
-SHORTEST = 16  # a text of fewer symbols is no board, but a row of one
+SHORTEST = 16  # a text of fewer symbols is a row of a board, not a board
 
 
 def tidy(text: str) -> str:
-    """A board as one line of symbols; characters that are none are left for the reader to refuse."""
+    """A board as one line of symbols. Other characters are kept, so that the reader refuses them."""
     return "".join(_rows(text.splitlines()))
 
 
 def boards(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """The boards of a text, with the number of the line each begins at: one board a line, or one a paragraph.
+    """The boards of a text, with the number of their first line: one board per line, or one per paragraph.
 
-    Lines that begin with '#' are comments and are left out. A paragraph is one board if its lines are too short to be
-    boards, or if m lines hold m symbols each and one of them is too large for a board a line; else each line is one.
+    Lines that begin with '#' are comments. A paragraph is one board if its lines are too short to be boards, or if m
+    lines have m symbols each and one symbol is too large for a board of one line. Otherwise every line is a board.
     """
     paragraph: list[tuple[int, str]] = []
     for number, line in enumerate(chain(lines, [""]), 1):
@@ -56,7 +56,7 @@ def _split(paragraph: Sequence[tuple[int, str]]) -> Iterator[tuple[int, str]]:
 
 
 def _rows(lines: Sequence[str]) -> list[str]:
-    """The symbols of every line that is not a rule.  '------' is a row of blanks, unless it is one row too many."""
+    """The symbols of every line that is not a rule.  '------' is a row of blanks, unless there are too many rows."""
     lines = [line for line in lines if line.strip() and not RULE.fullmatch(line)]
     rows = [BETWEEN.sub("", line).translate(TABLE) for line in lines]
     fewer = [row for row, line in zip(rows, lines, strict=True) if not PERHAPS_A_RULE.fullmatch(line)]

@@ -1,7 +1,7 @@
-"""Processes that work beside this one and end with it, however it ends.
+"""Worker processes that end with this process, in whatever way it ends.
 
-Where a new process begins by running the main module again (spawn and forkserver: Windows, macOS, Python 3.14), it
-would start processes of its own, for ever, unless that module says `if __name__ == "__main__":`. There is no pool then.
+With spawn and forkserver (Windows, macOS, Python 3.14) a new process runs the main module again. Without the line
+`if __name__ == "__main__":` in that module it would start processes endlessly. There is no pool then.
 """
 
 import ast
@@ -19,7 +19,7 @@ from types import ModuleType
 
 @contextmanager
 def worker_map(workers: int) -> Iterator[Callable[..., Iterator]]:
-    """Yields: a map over as many processes, in order; the plain one if one is enough, or others cannot be started."""
+    """Yields: an ordered map over `workers` processes; the built-in one if workers is 1, or none can be started."""
     if workers < 2 or not can_start():
         yield map
         return
@@ -31,7 +31,7 @@ def worker_map(workers: int) -> Iterator[Callable[..., Iterator]]:
 
 
 def end_with_parent() -> None:
-    """Called in a new process: it ends when its parent has ended, or on Ctrl-C, without a word."""
+    """Call it in a new process, which then ends silently when its parent has ended, or on Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     def wait() -> None:
@@ -42,14 +42,14 @@ def end_with_parent() -> None:
 
 
 def can_start() -> bool:
-    """Whether this process may start others: it is not one of them, and they would not begin as it did."""
+    """Whether this process may start others: it is no worker, and a new process would not run its main module."""
     if multiprocessing.parent_process() is not None:
         return False
     return multiprocessing.get_context().get_start_method() == "fork" or is_guarded(sys.modules["__main__"])
 
 
 def is_guarded(main: ModuleType) -> bool:
-    """Whether nothing happens when the main module is run again under another name, as far as its text tells."""
+    """Whether the main module, run again under another name, does nothing, as far as its source shows."""
     if getattr(main, "__file__", None) is None:  # an interactive session, which is not run again
         return True
     try:

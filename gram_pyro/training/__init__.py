@@ -1,1 +1,1 @@
-"""Objectives, what prior rollouts are trained on, and the trainer."""
+"""Objectives, losses of prior rollouts, and the trainer."""

@@ -1,6 +1,6 @@
-"""The allocator of a CPU: glibc gives large blocks back to the system and asks for them anew, page by page.
+"""Memory allocation on a CPU: by default glibc returns large blocks to the system and requests them again.
 
-A training step asks for the same blocks again and again, and is 10 to 20 % faster if they are kept.
+A training step needs the same blocks every time. It is 10 to 20 % faster if the process keeps them.
 Source: mallopt(3).
 """
 
@@ -8,13 +8,13 @@ import ctypes
 import sys
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # of malloc.h
-LARGEST = 2**30  # bytes; a block above it is still given back
+LARGEST = 2**30  # bytes; a larger block is still returned
 
 
 def keep_freed_memory() -> bool:
-    """From now on this process keeps the memory that it frees, for its next blocks.
+    """Make this process keep freed memory for its next blocks.
 
-    Returns: whether the allocator is one that can be told so (glibc's); another is left as it is.
+    Returns: whether the allocator supports it (glibc does); another allocator is not changed.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is None:

@@ -1,9 +1,9 @@
-"""What an objective is given must be what it runs.
+"""Checks that an objective runs and trains the model and guide that it is given.
 
-A guide of a GRAM runs the model itself (pyro.poutine.guide.GuideMessenger), and Pyro's ELBOs then look at no other: a
-second model, or the same with a handler around it, would be taken and ignored. And SVI trains what Pyro's global store
-holds under the name of a parameter, whoever put it there. Both are refused here, in Pyro's ELBOs as in ours: all of
-them ask `_get_traces` for their runs.
+The guide of a GRAM runs its own model (pyro.poutine.guide.GuideMessenger), and Pyro's ELBOs then use no other. They
+would silently ignore a second model, or a handler around the model. Moreover, SVI trains the tensor that Pyro's global
+store holds under the name of a parameter, which may be another model's. Both cases are refused here, for Pyro's ELBOs
+and ours: all of them call `_get_traces`.
 
 Source: ours.
 """
@@ -26,26 +26,25 @@ from gram_pyro.model import GRAM
 
 
 def check_model(model: object, guide: object) -> None:
-    """Raises: ValueError unless `model` is the very one that the guide runs, and no handler is around the guide."""
+    """Raises: ValueError unless `model` is the model that the guide runs, and no handler is around the guide."""
     runs = poutine.unwrap(guide)
     if not isinstance(runs, GuideMessenger) or not isinstance(own := poutine.unwrap(runs.model), GRAM):
         return
     if guide is not runs or (model is not runs.model and poutine.unwrap(model) is own):
         raise ValueError(
-            f"got a handler around the {'guide' if guide is not runs else 'model'}, which would not act as written: "
-            "the guide runs its own model; expected model and guide as they are; write the handler as a context around "
-            "the objective, as in: with poutine.scale(scale=2)"
+            f"got a handler around the {'guide' if guide is not runs else 'model'}, which would be ignored, for the "
+            "guide runs its own model; expected model and guide without handlers; write the handler as a context "
+            "around the objective, as in: with poutine.scale(scale=2)"
         )
     if model is not runs.model:
         raise ValueError(
-            f"got a model that is not the guide's own, and the guide would run its own alone; expected the model that "
-            f"the {type(runs).__name__} was made of; write {type(runs).__name__}(model, ...) for this one"
+            f"got another model than the guide's, which would be ignored; expected the model that the "
+            f"{type(runs).__name__} was made of; write {type(runs).__name__}(model, ...) for this one"
         )
 
 
 def check_names(model: object, guide: object) -> None:
-    """Called after a run.  Raises: ValueError if SVI, which listens to it, would train other tensors in place of
-    parameters of these two."""
+    """Call it after a run.  Raises: ValueError if SVI would train other tensors instead of parameters of these two."""
     if not isinstance(poutine.unwrap(model), GRAM):
         return
     for heard in (handler.trace for handler in _PYRO_STACK if listens(handler)):
@@ -54,9 +53,9 @@ def check_names(model: object, guide: object) -> None:
             for name, own in module.named_parameters() if isinstance(module, PyroModule) else ():
                 if own.requires_grad and trained.get(name, own) is not own:
                     raise ValueError(
-                        f"parameter {name!r} of this {type(module).__name__} would never be trained: in Pyro's global "
-                        "store its name is taken by another tensor; call pyro.clear_param_store() before a second "
-                        "model, and name what belongs to a guide q_..."
+                        f"got another tensor in Pyro's global store under the name of parameter {name!r} of this "
+                        f"{type(module).__name__}, which would never be trained; expected a name of its own; write "
+                        "pyro.clear_param_store() before a second model, and q_... for attributes of a guide"
                     )
 
 
@@ -65,13 +64,13 @@ def check_reparameterised(objective: str, guide_trace: Trace) -> None:
     for name, site in guide_trace.nodes.items():
         if site["type"] == "sample" and not site["is_observed"] and not site["fn"].has_rsample:
             raise ValueError(
-                f"objective {objective} needs latents with a reparameterised sample, and {name!r} is drawn from "
-                f"{site['fn']}; use objective=rws, or objective=trace_elbo"
+                f"got the latent {name!r} drawn from {site['fn']}; expected a reparameterised sample, which objective "
+                f"{objective} needs; write objective=rws, or objective=trace_elbo"
             )
 
 
 def warn_of_truncation(objective: str, model: GRAM) -> None:
-    """Say that the gradient is not that of the bound, if it is not."""
+    """Warn if the gradient is not the gradient of the bound."""
     if model.num_grad_steps < model.num_transitions - 1:
         warnings.warn(
             f"got num_grad_steps={model.num_grad_steps} with objective {objective}, whose gradient is then biased; "
@@ -81,7 +80,7 @@ def warn_of_truncation(objective: str, model: GRAM) -> None:
 
 
 def listens(handler: object) -> bool:
-    """Whether this is how SVI learns which parameters there are."""
+    """Whether SVI uses this handler to find the parameters."""
     return isinstance(handler, TraceMessenger) and handler.param_only
 
 
@@ -90,7 +89,7 @@ def params(trace: Trace) -> list[tuple[str, dict]]:
 
 
 def watch(objective: type[ELBO]) -> None:
-    """Let every run that `objective` asks for be checked."""
+    """Check every run of `objective`."""
     traces = objective._get_traces
 
     @wraps(traces)
@@ -103,5 +102,5 @@ def watch(objective: type[ELBO]) -> None:
     objective._get_traces = checked
 
 
-for each in (ELBO, TraceEnum_ELBO, TraceTMC_ELBO):  # those that define it; the others inherit it
+for each in (ELBO, TraceEnum_ELBO, TraceTMC_ELBO):  # the classes that define it; the others inherit it
     watch(each)

@@ -1,9 +1,9 @@
-"""A batch in parts, whose losses and gradients add up to those of the whole: for ranks, and for one after the other.
+"""A batch divided into parts, for several ranks or for one after the other. Their losses add up to that of the batch.
 
     loss = sum_parts loss_part,    loss_part = (rows of the part / rows of the batch) x mean over its rows
 
-Every part draws the noise of the whole batch from the same random state and keeps that of its own rows. So the numbers
-do not depend on how many parts there are, but for rounding. Source: ours.
+Every part draws the noise of the whole batch from the same random state and keeps that of its own rows. So the number
+of parts does not change the results, except for rounding. Source: ours.
 """
 
 import math
@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_map
 
 
 class Part(NamedTuple):
-    """Part `index` of `count` equal ones, to a row."""
+    """Part `index` of `count` parts, whose sizes differ by one row at most."""
 
     index: int
     count: int
@@ -29,14 +29,14 @@ class Part(NamedTuple):
         """The rows of this part out of `num_rows`.  Raises: ValueError if there are fewer rows than parts."""
         if num_rows < self.count:
             raise ValueError(
-                f"{num_rows} rows of one kind (guided, free or watched; or puzzles to sample) came for {self.count} "
-                "parts; write a larger train.batch_size or a smaller train.accumulate, or start fewer processes"
+                f"got {num_rows} rows of one kind (guided, free or watched; or puzzles to sample) for {self.count} "
+                "parts; expected as many rows as parts; write a larger train.batch_size or a smaller train.accumulate, "
+                "or start fewer processes"
             )
         return slice(num_rows * self.index // self.count, num_rows * (self.index + 1) // self.count)
 
     def noise(self, num_puzzles: int, rows_each: int = 1) -> AbstractContextManager:
-        """The context in which latents of this part's puzzles, of so many rows each, are what they would be in the
-        whole batch."""
+        """A context in which the latents of this part are as in the whole batch. A puzzle has `rows_each` rows."""
         if self.count == 1:
             return nullcontext()
         mine = self.of(num_puzzles)
@@ -45,14 +45,14 @@ class Part(NamedTuple):
 
 @contextmanager
 def random_state_kept(device: torch.device) -> Iterator[None]:
-    """What is drawn inside is drawn again afterwards: the next part must see the same noise."""
+    """A context that restores the random state at its end, so that the next part draws the same noise."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         yield
 
 
 @contextmanager
 def own_noise(part: Part, device: torch.device) -> Iterator[None]:
-    """Random numbers of this part alone, for what draws them without telling which row they are for."""
+    """A context with random numbers of this part alone, for code that draws them without a row."""
     seed = torch.randint(2**62, ()).item()
     with random_state_kept(device):
         torch.manual_seed(seed + part.index)
@@ -60,7 +60,7 @@ def own_noise(part: Part, device: torch.device) -> Iterator[None]:
 
 
 class RowNoise(Messenger):
-    """Latents z_t are drawn as those of the rows `mine` in a batch of `num_rows`."""
+    """Draws the latents z_t as those of the rows `mine` in a batch of `num_rows`."""
 
     def __init__(self, mine: slice, num_rows: int) -> None:
         super().__init__()
@@ -74,11 +74,11 @@ class RowNoise(Messenger):
 
 
 class WholeBatch(TorchDispatchMode):
-    """Inside, whatever draws random numbers for `mine` rows draws them for `num_rows` and keeps its own.
+    """A mode in which every random operation for the rows `mine` draws for all `num_rows` rows and keeps its own.
 
-    It knows them by torch's own tag, so any law will do whose need of random numbers does not depend on its parameters
-    row by row (a Gamma's of varying shape does).
-    Args: batch_shape [..., B], of the law that is drawn from; its last dim counts the rows.
+    It recognises random operations by torch's tag. It works for every sampler that draws a fixed number of random
+    values per row (that of a Gamma law with varying shape does not).
+    Args: batch_shape [..., B] of the law; its last dimension counts the rows.
     """
 
     def __init__(self, batch_shape: Size, mine: slice, num_rows: int) -> None:
@@ -96,7 +96,7 @@ class WholeBatch(TorchDispatchMode):
         return args[0].copy_(drawn) if func._schema.is_mutable else drawn
 
     def widen(self, tensor: Tensor) -> Tensor:
-        """[..., b, *] to [..., B, *]; rows that are elsewhere are filled with one of ours."""
+        """[..., b, *] to [..., B, *]; rows of other parts are copies of one of ours."""
         rows, dim = self.by_row(tensor, self.batch_shape), len(self.batch_shape) - 1
         places = torch.arange(self.num_rows, device=tensor.device) - self.mine.start
         whole = rows.index_select(dim, places.clamp(0, self.batch_shape[-1] - 1))
@@ -110,7 +110,7 @@ class WholeBatch(TorchDispatchMode):
 
     @staticmethod
     def by_row(tensor: Tensor, batch_shape: Size) -> Tensor:
-        """The tensor itself if its dims begin with batch_shape; else its first dim counts more, and is split."""
+        """The tensor itself if its shape begins with batch_shape; otherwise its first dimension is split."""
         if tensor.shape[: len(batch_shape)] == batch_shape:
             return tensor
         return tensor.unflatten(0, (*batch_shape, len(tensor) // math.prod(batch_shape)))

@@ -10,16 +10,16 @@ from torch import nn
 
 from gram_pyro.networks.core import Core
 
-SHAPES = 64  # a part may be compiled for: with and without a gradient, of boards of several sizes; torch stops at 8
-MOST = 300  # letters of what a compiler says
+SHAPES = 64  # compilations per part: with and without gradient, for several sizes of board; torch's limit is 8
+MOST = 300  # letters of a compiler's message that are shown
 
 log = logging.getLogger(__name__)
 
 
 class Compiler:
-    """torch.compile, tried: where it fails, at the first call of what is compiled, that and all else runs as it is.
+    """torch.compile, with a fallback: if it fails at the first call, everything runs uncompiled.
 
-    Whether a compiler works is known when it has worked. One may be there and fail, for a header or for room.
+    Only a call shows whether the compiler works: it may be installed and lack a header, or disk space.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -37,21 +37,21 @@ class Compiler:
                 except torch._dynamo.exc.TorchDynamoException as problem:
                     self.works = False
                     reason = " ".join(str(problem).split()).partition(" Set TORCH")[0][:MOST]
-                    log.warning("%s: it runs uncompiled, about 1.3 times slower; install or mend g++", reason)
+                    log.warning("%s: it runs uncompiled, about 1.3 times slower; install or repair g++", reason)
             return method(*args, **kwargs)
 
         return run
 
 
 def compile_parts(network: nn.Module, device: torch.device) -> None:
-    """Compile in place what modules of `network` name in their attribute `compiles`, a tuple of methods; where no
-    compiler works, or a core names nothing, say so and run it as it is.
+    """Compile in place the methods that modules of `network` name in their attribute `compiles`, a tuple.
 
-    Part by part, because all modules of a class share one compilation: seconds where a whole recursion takes a minute.
-    On a CPU the first number of rows is compiled for itself and the second for every number, at the same speed: guided
-    and free rows, and what sampling and halting bring, then share one compilation.
+    If no compiler works, or a core names no methods, a warning says so and the code runs uncompiled.
+    Modules are compiled one by one, because all modules of a class share a compilation: that takes seconds, and the
+    whole recursion a minute. On a CPU the first number of rows gets its own compilation, and the second serves every
+    number at the same speed. So guided rows, free rows and sampling share one compilation.
     """
-    torch._dynamo.config.recompile_limit = max(SHAPES, torch._dynamo.config.recompile_limit)  # above it, nothing is
+    torch._dynamo.config.recompile_limit = max(SHAPES, torch._dynamo.config.recompile_limit)
     compiler = Compiler(device)
     for core in {type(part): part for part in network.modules() if isinstance(part, Core)}.values():
         if not any(getattr(part, "compiles", ()) for part in core.modules()):

@@ -1,7 +1,7 @@
 """A segment and its optimiser step as one CUDA graph: recorded once, then replayed without Python.
 
-A segment is hundreds of small kernels, and a small program on a large GPU spends its time waiting for Python to launch
-them. The numbers are those of the same segment run as it is, noise included. Source: ours, after
+A segment has hundreds of small kernels. With a small program, a large GPU mostly waits for Python to launch them. The
+results equal those of the segment without a graph, noise included. Source: ours, after
 https://docs.pytorch.org/docs/stable/notes/cuda.html#whole-network-capture.
 """
 
@@ -19,14 +19,14 @@ from gram_pyro.training.objectives import MeanField_ELBO
 from gram_pyro.training.parallel import this_process
 from gram_pyro.training.trainer import Rollout, Trainer
 
-WARM_UP = 3  # segments run as they are before one is recorded: what is made when first used is made by then
+WARM_UP = 3  # segments run before one is recorded, so that everything created at first use exists
 
 
 class SegmentGraph:
-    """Runs segments of `trainer` for it, one recording per shape of the batch, and one more where the first segment is
-    another; lists of solutions are padded to the next power of two, so that there are few.
+    """Runs segments of `trainer`. It makes one recording per shape of the batch and per label of the rollout loss.
 
-    Raises: ValueError where a segment cannot be recorded.
+    Lists of solutions are padded to the next power of two, so that there are few shapes.
+    Raises: ValueError if a segment cannot be recorded.
     """
 
     def __init__(self, trainer: Trainer) -> None:
@@ -41,7 +41,7 @@ class SegmentGraph:
             group["capturable"] = True
 
     def __call__(self, rollout: Rollout, segment: int) -> None:
-        """Move `rollout` on by a segment, and the weights by a step."""
+        """Run a segment of `rollout` and a step of the optimiser."""
         trainer = self.trainer
         if rollout.guided_state is None:
             begin(rollout)
@@ -61,27 +61,27 @@ class SegmentGraph:
 
 
 def record(trainer: Trainer, *args: object) -> "Recording":
-    """Args: those of a Recording.  Raises: ValueError if a part of the program does what a graph cannot."""
+    """Args: as for Recording.  Raises: ValueError if a part of the program does what a graph cannot record."""
     try:
-        with pyro.validation_enabled(False):  # it looks at the numbers
+        with pyro.validation_enabled(False):  # validation reads numbers on the CPU
             return Recording(trainer, *args)
     except RuntimeError as error:
         raise ValueError(
-            f"a segment cannot be a CUDA graph here: it looks at a number, or brings one to the GPU, under the prior "
+            f"a segment cannot be a CUDA graph here: it copies a number from or to the GPU, with the prior "
             f"{type(trainer.model.prior).__name__} and the guide {type(trainer.guide).__name__} ({first_line(error)}); "
             "write cuda_graph=false"
         ) from error
 
 
 def first_line(error: BaseException) -> str:
-    """Of the first error: what follows it while a recording is closed says less."""
+    """The first line of the first error. Later errors, while a recording is closed, say less."""
     while error.__context__ is not None:
         error = error.__context__
     return str(error).split("\n")[0]
 
 
 class Recording:
-    """One graph and the tensors it reads and writes: a rollout of its own, into which others are copied."""
+    """One graph and the tensors it reads and writes: its own rollout, into which others are copied."""
 
     def __init__(
         self, trainer: Trainer, rollout: Rollout, segment: int, stream: torch.cuda.Stream, pool: tuple[int, int]
@@ -100,7 +100,7 @@ class Recording:
         own.guided_state, own.free_state = states
 
     def replay(self, rollout: Rollout) -> Tensor:
-        """The segment of `rollout`, and its step.  Returns: as `Learner.descend`."""
+        """Replay the segment and the step on `rollout`.  Returns: as `Learner.descend`."""
         own = self.rollout
         if self.copy_of is not rollout:
             self.copy_of = rollout
@@ -117,14 +117,14 @@ class Recording:
 
 @torch.no_grad()
 def begin(rollout: Rollout) -> None:
-    """Give a new rollout the shapes that one recording serves: an initial state as of a later segment, padded lists."""
+    """Give a new rollout the shapes of the recording: an explicit initial state, and padded lists."""
     model = rollout.trainer.model
     rollout.guided, rollout.free = padded(rollout.guided), padded(rollout.free)
     rollout.guided_state, rollout.free_state = model.start(rollout.guided.x), model.start(rollout.free.x)
 
 
 def padded(batch: Batch) -> Batch:
-    """The same solutions in a list as long as a power of two."""
+    """The same batch with lists of solutions padded to a power of two."""
     count = batch.valid.shape[1]
     missing = (1 << (count - 1).bit_length()) - count
     solutions = torch.cat([batch.solutions, batch.solutions[:, :1].expand(-1, missing, -1)], 1)
@@ -147,16 +147,16 @@ def copy_to(fields: Batch | State, target: Batch | State) -> None:
 
 
 def check(trainer: Trainer) -> None:
-    """Raises: ValueError unless segments of `trainer` are sequences of kernels known beforehand."""
+    """Raises: ValueError unless every segment of `trainer` runs a fixed sequence of kernels."""
     device = next(trainer.program.parameters()).device.type
     reasons = {
         "the task searches for solutions on the CPU in every segment": trainer.implicit is not None,
         f"train.accumulate={trainer.settings.accumulate} is more than 1": trainer.settings.accumulate > 1,
         "there are several processes": this_process().count > 1,
-        f"the guide {type(trainer.guide).__name__} acts on the number of the segment": trainer.guide.depends_on_segment,
-        f"the objective {type(trainer.objective).__name__} looks at its value in every step; mean_field, balanced and "
-        "even do not": not isinstance(trainer.objective, MeanField_ELBO),
-        f"device={device} has none; a GPU is needed": device != "cuda",
+        f"the guide {type(trainer.guide).__name__} depends on the segment": trainer.guide.depends_on_segment,
+        f"the objective {type(trainer.objective).__name__} reads its value on the CPU in every step; mean_field, "
+        "balanced and even do not": not isinstance(trainer.objective, MeanField_ELBO),
+        f"device={device} has no CUDA graphs; a GPU is needed": device != "cuda",
     }  # fmt: skip
     for reason, applies in reasons.items():
         if applies:

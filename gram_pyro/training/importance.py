@@ -2,11 +2,11 @@
 
     w_k = p(y | h_T) prod_t p(z_t | u_t) / q(z_t | u_t, y),  z ~ q              log-weights [K, B]
 
-    iwae   log 1/K sum_k w_k <= log p(y | x, state), ordered in K               Burda et al. 2016
+    iwae   log 1/K sum_k w_k <= log p(y | x, state), increasing in K            Burda et al. 2016
     dreg   the same value; the guide's gradient without its score term          Tucker et al. 2019
     rws    the same value; model and guide each fit the weighted trajectories   Bornschein & Bengio 2015
 
-The K trajectories of a puzzle go on side by side from segment to segment and meet only in the bound.
+The K trajectories of a puzzle run in parallel through all segments. Only the bound combines them.
 """
 
 from abc import abstractmethod
@@ -33,8 +33,8 @@ class Weighed:
     """One guided run of a program, as traces and log-probabilities per trajectory.
 
     Attributes: latents, log p(z) - log q(z) summed over latent sites; answer, log p(y | h); shapes [..., B], nats.
-    Raises: ValueError on a site outside the plate of puzzles (all puzzles would share its weight), on scaled or masked
-    sites (the weights would not be of this model), and on a model that is not the guide's own.
+    Raises: ValueError on a site outside the plate of puzzles (all puzzles would share its weight), on a scaled or
+    masked site (the weights would be those of another model), and on a model that is not the guide's.
     """
 
     def __init__(self, model: GRAM, guide: Guide, *args: object, **kwargs: object) -> None:
@@ -61,30 +61,30 @@ def check_site(name: str, site: dict[str, Any]) -> None:
     """Raises: ValueError unless the site is inside the plate of puzzles, unscaled and unmasked."""
     if not any(frame.dim == -1 for frame in site["cond_indep_stack"]):
         raise ValueError(
-            f"site {name!r} lies outside the plate 'puzzles', so its weight would be shared by the whole batch; "
-            "sample it inside"
+            f"got site {name!r} outside the plate 'puzzles', so that the whole batch would share its weight; expected "
+            "it inside; write it under pyro.plate('puzzles', ..., dim=-1)"
         )
     if not isinstance(site["scale"], float | int) or site["scale"] != 1 or site["mask"] is not None:
         raise ValueError(
-            f"importance weights need every site as it is, and {name!r} is scaled by {site['scale']} "
-            f"(mask: {site['mask']}): with beta != 1 nothing is bounded; write train.beta=1, or objective=balanced"
+            f"got site {name!r} scaled by {site['scale']} (mask: {site['mask']}); expected sites without scale and "
+            "mask, for with beta != 1 there is no bound; write train.beta=1, or objective=balanced"
         )
 
 
 class Importance_ELBO(ELBO):
     """Base of the objectives on K log-weights per puzzle: value -sum_b log 1/K sum_k w_kb, nats.
 
-    Args: num_particles K. One abstract method, `surrogate`.
+    Args: num_particles K. Subclasses implement `surrogate`.  Raises: ValueError unless K >= 1.
     """
 
     def __init__(self, *, num_particles: int = 8, max_plate_nesting: int = 1) -> None:
         if num_particles < 1:
-            raise ValueError(f"num_particles={num_particles} must be at least 1")
+            raise ValueError(f"got num_particles={num_particles}; expected 1 or more")
         super().__init__(num_particles=num_particles, max_plate_nesting=max_plate_nesting)
 
     @abstractmethod
     def surrogate(self, model: GRAM, guide: Guide, weighed: Weighed, args: tuple, kwargs: dict) -> Tensor:
-        """A scalar whose gradient is that of the loss; its value does not matter."""
+        """A scalar with the gradient of the loss; its value is not used."""
 
     def differentiable_loss(self, model: GRAM, guide: Guide, *args: object, **kwargs: object) -> Tensor:
         with self._particles():
@@ -114,10 +114,10 @@ class Importance_ELBO(ELBO):
 
 
 class IWAE(Importance_ELBO):
-    """The importance-weighted bound and its own gradient, sum_k v_k grad log w_k with v_k = w_k / sum_j w_j.
+    """The importance-weighted bound and its gradient, sum_k v_k grad log w_k with v_k = w_k / sum_j w_j.
 
-    Where num_grad_steps < T - 1 the gradient is not that of the bound: the path from an early latent through the core
-    is cut, and a warning says so. From T - 1 steps on the guide's gradient is exact.
+    If num_grad_steps < T - 1, the path from an early latent through the core is cut, so the gradient is biased, and a
+    warning says so. With T - 1 steps or more the guide's gradient is exact.
     """
 
     def surrogate(self, model: GRAM, guide: Guide, weighed: Weighed, args: tuple, kwargs: dict) -> Tensor:
@@ -127,15 +127,15 @@ class IWAE(Importance_ELBO):
 
 
 class DReG(Importance_ELBO):
-    """IWAE with the doubly reparameterised gradient: unbiased, and exact without noise where the guide is exact.
+    """IWAE with the doubly reparameterised gradient: unbiased, and without noise where the guide is exact.
 
-    Neither holds where num_grad_steps < T - 1, see `IWAE`.
+    Neither holds if num_grad_steps < T - 1, see `IWAE`.
 
         model   sum_k v_k   grad log p(y, z_k), z_k held fixed
         path    sum_k v_k^2 (d log w_k / d z_k) grad z_k
 
-    The program runs a second time on the drawn latents, cut from the graph, because q(z_2 | u_2) depends on z_1 as a
-    number and on the weights as parameters, and only the first is to be followed. Twice the cost of IWAE.
+    q(z_2 | u_2) depends on the value of z_1 and on the weights, and the gradient must follow only the former. So the
+    program runs a second time on the drawn latents, detached from the graph. It costs twice as much as IWAE.
     """
 
     def surrogate(self, model: GRAM, guide: Guide, weighed: Weighed, args: tuple, kwargs: dict) -> Tensor:
@@ -157,10 +157,10 @@ class DReG(Importance_ELBO):
 
 
 class RWS(Importance_ELBO):
-    """Wake-wake: model and guide raise log p(y, z_k) and log q(z_k | y) of the drawn latents by their weights v_k.
+    """Wake-wake: model and guide increase log p(y, z_k) and log q(z_k | y) of the drawn latents, weighted by v_k.
 
-    No gradient passes through a draw, so discrete latents train too. The guide's term is cut at u_t: it moves the
-    guide alone. The guide's `posterior_in` is called once more, after the run: it may read its arguments only.
+    No gradient passes through a draw, so discrete latents can be trained. The guide's term is detached at u_t, so it
+    trains the guide alone. The guide's `posterior_in` is called again after the run; it may use its arguments only.
     """
 
     def differentiable_loss(self, model: GRAM, guide: Guide, *args: object, **kwargs: object) -> Tensor:

@@ -1,4 +1,4 @@
-"""What every trained program shares: hyper-parameters, one optimiser step, a moving average of the weights."""
+"""What all trained programs share: hyper-parameters, the optimiser step, and a moving average of the weights."""
 
 import math
 from abc import ABC, abstractmethod
@@ -19,15 +19,13 @@ from gram_pyro.training.schedule import schedule
 class TrainSettings:
     """Hyper-parameters of training; paper symbols in comments."""
 
-    updates: int  # optimiser steps in all; the learning rate follows a cosine to zero over them
+    updates: int  # optimiser steps; the learning rate follows a cosine to zero over them
     num_segments: int  # N_sup
     batch_size: int  # of all processes together
-    accumulate: int = (
-        1  # parts of a batch that follow each other, so that one fits into memory; the numbers do not change
-    )
+    accumulate: int = 1  # parts of a batch, run one after the other to save memory; the results do not change
     free_share: float = 0.0  # rho: share of rows that are prior rollouts trained on the solution set
-    rollouts_per_puzzle: int = 1  # M: free rows are M rollouts of a puzzle each
-    beta: float | str = 1.0  # weight of the KL, or a schedule of it; 1 is the ELBO
+    rollouts_per_puzzle: int = 1  # M: free rows are M rollouts of each puzzle
+    beta: float | str = 1.0  # weight of the KL, or its schedule; 1 is the ELBO
     learning_rate: float = 1e-3
     weight_decay: float = 0.1
     warmup: int = 100
@@ -37,52 +35,51 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         if self.accumulate < 1:
-            raise ValueError(f"accumulate={self.accumulate} must be at least 1; with 1 a batch is not divided")
+            raise ValueError(f"got accumulate={self.accumulate}; expected 1 or more; with 1 a batch is not divided")
         if not 0 <= self.free_share < 1:
-            raise ValueError(
-                f"free_share={self.free_share} must be at least 0 and below 1: the guide needs rows to learn from"
-            )
+            raise ValueError(f"got free_share={self.free_share}; expected 0 or more and below 1: the guide needs some")
         if self.rollouts_per_puzzle > 1 and self.num_free < self.rollouts_per_puzzle:
             raise ValueError(
                 f"got rollouts_per_puzzle={self.rollouts_per_puzzle}, and free_share={self.free_share} of batch_size="
-                f"{self.batch_size} gives {self.num_free} free rows; write a larger free_share or batch_size"
+                f"{self.batch_size} gives {self.num_free} free rows; expected {self.rollouts_per_puzzle} or more; "
+                "write a larger free_share or batch_size"
             )
         if self.free_share and not 0 < self.num_free < self.batch_size:
             raise ValueError(
-                f"free_share={self.free_share} of batch_size={self.batch_size} rounds to {self.num_free} free rows; "
-                "both kinds of rows need at least one: choose a larger batch or another share"
+                f"got free_share={self.free_share} of batch_size={self.batch_size}, which rounds to {self.num_free} "
+                "free rows; expected a row of both kinds; write a larger batch_size or another free_share"
             )
-        schedule(self.beta, "beta")  # raises on what is none
+        schedule(self.beta, "beta")  # raises if it is none
         choose_precision(self.precision, torch.device("cpu"))  # raises on an unknown name
 
     @property
     def num_free(self) -> int:
-        """Free rows, whole puzzles of `rollouts_per_puzzle` each."""
+        """The number of free rows, a multiple of `rollouts_per_puzzle`."""
         return round(self.free_share * self.batch_size) // self.rollouts_per_puzzle * self.rollouts_per_puzzle
 
     @property
     def num_watched(self) -> int:
-        """Rows whose prior rollouts the heads learn from: the free ones, or an eighth of the batch just for that."""
+        """The number of rows whose prior rollouts train the heads: free rows, or else an eighth of the batch."""
         return self.num_free or max(1, self.batch_size // 8)
 
     def beta_at(self, update: int) -> float:
-        """Weight of the KL."""
+        """Weight of the KL at an update."""
         return schedule(self.beta, "beta").at(update)
 
     def learning_rate_at(self, update: int) -> float:
-        """Linear warm-up, then a cosine to zero."""
+        """The learning rate at an update: linear warm-up, then a cosine to zero."""
         progress = (update - self.warmup) / max(1, self.updates - self.warmup)
         return self.learning_rate * min(
             (update + 1) / (self.warmup + 1), 0.5 * (1 + math.cos(math.pi * max(0.0, progress)))
         )
 
     def autocast(self, device: torch.device) -> torch.autocast:
-        """The context every forward pass runs in."""
+        """The context of every forward pass."""
         return autocast(self.precision, device)
 
 
 def decay_groups(module: nn.Module, weight_decay: float) -> list[dict]:
-    """Matrices decay; embeddings, biases of relations and everything one-dimensional do not."""
+    """Parameter groups of the optimiser: matrices decay; embeddings, biases and one-dimensional parameters do not."""
     embeddings = {id(p) for m in module.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
     decays = [
         p for n, p in module.named_parameters() if p.ndim > 1 and id(p) not in embeddings and not n.endswith("bias")
@@ -93,9 +90,9 @@ def decay_groups(module: nn.Module, weight_decay: float) -> list[dict]:
 
 
 class Learner(ABC):
-    """A program being trained; holds what a checkpoint must hold.
+    """A program in training, with everything that a checkpoint must hold.
 
-    Args: program, the modules that learn; settings.
+    Args: program, the modules that are trained; settings.
     """
 
     def __init__(self, program: nn.ModuleDict, settings: TrainSettings) -> None:
@@ -104,39 +101,39 @@ class Learner(ABC):
         groups = decay_groups(program, settings.weight_decay)
         self.optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.95), fused=True)
         self.updates = 0
-        self.unchecked: list[tuple[int, Tensor]] = []  # per step its update; [2], its loss and the norm of its gradient
+        self.unchecked: list[tuple[int, Tensor]] = []  # per step: its update; [2], its loss and gradient norm
 
     @abstractmethod
     def trajectory(self, batch: Batch) -> dict[str, Tensor]:
-        """Train on one batch, for one or more updates.  Returns: means to be logged, nats per puzzle; loss first."""
+        """Train on one batch, for one or more updates.  Returns: means for the log, nats per puzzle; loss first."""
 
     @property
     @abstractmethod
     def averaged(self) -> nn.Module:
-        """The exponential moving average of what answers puzzles: it is evaluated and shipped."""
+        """The exponential moving average of the model, which is evaluated and shipped."""
 
     @abstractmethod
     def sample(self, x: Tensor, num_particles: int, num_segments: int, **options: object) -> Trajectories:
         """Answers of `averaged`."""
 
     def clip(self) -> Tensor:
-        """Clip the gradient.  Returns: its norm before."""
+        """Clip the gradient.  Returns: its norm before clipping."""
         return nn.utils.clip_grad_norm_(self.program.parameters(), self.settings.clip)
 
     def learning_rate(self) -> float:
-        """That of the next step."""
+        """The learning rate of the next step."""
         return self.settings.learning_rate_at(self.updates)
 
     def step(self, loss: Tensor) -> None:
-        """One optimiser step, on the sum of the gradients of all ranks and of what was added before by backward().
+        """One optimiser step on the summed gradients of all ranks and of earlier calls of backward().
 
-        Whether all was finite, `check_finite` tells: to look at a number here would let a GPU wait for the CPU.
+        `check_finite` checks the numbers later: reading one here would make the GPU wait for the CPU.
         """
         self.set_learning_rate()
         self.count(self.descend(loss))
 
     def set_learning_rate(self) -> None:
-        """That of the next step, where the optimiser finds it: in place if it is a tensor."""
+        """Write the learning rate of the next step into the optimiser, in place if it is a tensor."""
         for group in self.optimiser.param_groups:
             if isinstance(group["lr"], Tensor):
                 group["lr"].fill_(self.learning_rate())
@@ -144,9 +141,9 @@ class Learner(ABC):
                 group["lr"] = self.learning_rate()
 
     def descend(self, loss: Tensor) -> Tensor:
-        """Move the weights.  Returns: the loss and the norm of its gradient, [2]."""
+        """Update the weights.  Returns: the loss and the norm of its gradient, [2]."""
         loss.backward()
-        loss = loss.detach().clone()  # add_up writes to it, and others may hold it
+        loss = loss.detach().clone()  # add_up writes to it
         add_up([loss, *(p.grad for p in self.program.parameters() if p.grad is not None)])
         numbers = torch.stack([loss, self.clip()])
         self.optimiser.step()
@@ -154,28 +151,28 @@ class Learner(ABC):
         return numbers
 
     def count(self, numbers: Tensor) -> None:
-        """What follows on the step that returned `numbers`."""
+        """Finish the step that returned `numbers`: update the average, count the update."""
         self.note(numbers)
         if self.updates == 0:
             self.ema.update_parameters(self.program)  # starts the average
-        else:  # the same without its count of updates, which it copies to the GPU, and the GPU has to wait
+        else:  # as update_parameters, without its counter, whose copy to the GPU would make the GPU wait
             self.ema.multi_avg_fn(list(self.ema.module.parameters()), list(self.program.parameters()), None)
         self.updates += 1
 
     def note(self, numbers: Tensor) -> None:
-        """Keep what a step returned for `check_finite`."""
+        """Store the numbers of a step for `check_finite`."""
         self.unchecked.append((self.updates, numbers))
 
     def check_finite(self) -> None:
-        """Called at the end of every trajectory; what was finite then may be saved.
+        """Check the losses and gradients since the last call. Call it at the end of every trajectory, before saving.
 
-        Raises: FloatingPointError if a loss or gradient of the steps since the last call was not; the weights have
-        moved by it.
+        Raises: FloatingPointError if one is not finite. The weights have been updated by then.
         """
         steps, self.unchecked = [(update, numbers.tolist()) for update, numbers in self.unchecked], []
         for update, step in steps:
             for name, number in zip(("loss", "gradient"), step, strict=True):
                 if not math.isfinite(number):
                     raise FloatingPointError(
-                        f"the {name} is {number} at update {update}; lower learning_rate or use precision=fp32"
+                        f"got the {name} {number} at update {update}; expected a finite number; write a lower "
+                        "learning_rate or precision=fp32"
                     )

@@ -1,8 +1,8 @@
-"""Training objectives: negative bounds on log p(y | x), as Pyro ELBOs. Pyro's own fit as they are.
+"""Training objectives: negative bounds on log p(y | x), as Pyro ELBOs. Pyro's own ELBOs work too.
 
     balanced:   -E_q[log p(y | z)] + sum_t alpha KL(sg q_t || p_t) + (1 - alpha) KL(q_t || sg p_t)
 
-The two KL terms have one value and different gradients: alpha of it moves the prior towards the guide.
+The two KL terms have the same value and different gradients: a share alpha moves the prior towards the guide.
 """
 
 from typing import Any
@@ -29,10 +29,10 @@ from gram_pyro.training.arguments import check_model, check_reparameterised
 class MeanField_ELBO(TraceMeanField_ELBO):
     """The negative ELBO in nats, summed over puzzles: value and gradient of Pyro's TraceMeanField_ELBO.
 
-    Pyro's own looks at the number, whether it is one, and a GPU has to wait for that; `Learner` looks once per
-    trajectory. Where there is no KL in closed form it is estimated at the draw.
+    Pyro's version checks for NaN on every call, which forces a GPU sync; `Learner` checks once per trajectory. A KL
+    without closed form is estimated at the draw.
 
-    Args: as pyro.infer.ELBO.  Raises: ValueError if a latent is drawn without a path for the gradient.
+    Args: as pyro.infer.ELBO.  Raises: ValueError if a latent is not reparameterised.
     """
 
     name = "mean_field"
@@ -48,12 +48,12 @@ class MeanField_ELBO(TraceMeanField_ELBO):
         return sum(self._differentiable_loss_particle(*pair)[1] for pair in traces) / self.num_particles
 
     def _get_trace(self, model: GRAM, guide: Guide, args: tuple, kwargs: dict) -> tuple[Trace, Trace]:
-        runs = poutine.unwrap(guide)  # in a plate, where particles are vectorised
+        runs = poutine.unwrap(guide)  # if particles are vectorised, Pyro wraps the guide in a plate
         if is_validation_enabled() or not isinstance(runs, Guide):
-            return super()._get_trace(model, guide, args, kwargs)  # it looks at every site
+            return super()._get_trace(model, guide, args, kwargs)  # which validates every site
         guide(*args, **kwargs)
         model_trace, guide_trace = map(prune_subsample_sites, runs.get_traces())
-        model_trace.compute_log_prob(lambda name, site: site["is_observed"])  # of latents the KL is asked for, no more
+        model_trace.compute_log_prob(lambda name, site: site["is_observed"])  # latents need the KL only
         return model_trace, guide_trace
 
     def _differentiable_loss_particle(self, model_trace: Trace, guide_trace: Trace) -> tuple[Tensor, Tensor]:
@@ -67,7 +67,7 @@ class MeanField_ELBO(TraceMeanField_ELBO):
             else:
                 latent = guide_trace.nodes[name]
                 kl = self.kl(name, latent["fn"], site["fn"], site["value"])
-                latent["infer"]["kl"] = kl.detach()  # for who asks the guide
+                latent["infer"]["kl"] = kl.detach()  # for `Guide.kl`
                 loss = loss + scale_and_mask(kl, site["scale"], site["mask"]).sum()
         return loss.detach(), loss
 
@@ -77,10 +77,10 @@ class MeanField_ELBO(TraceMeanField_ELBO):
 
 
 class Balanced_ELBO(MeanField_ELBO):
-    """The same with balanced KL gradients. Needs a reparameterised guide and a KL in closed form.
+    """MeanField_ELBO with balanced KL gradients. It needs a reparameterised guide and a KL in closed form.
 
-    Args: balance alpha; the rest is pyro.infer.ELBO's.  Raises: ValueError unless 0 <= balance <= 1, where there is no
-    KL in closed form, and as MeanField_ELBO.
+    Args: balance alpha; the others as pyro.infer.ELBO.  Raises: ValueError unless 0 <= balance <= 1, if the KL has no
+    closed form, and as MeanField_ELBO.
     Source: paper B.2 (alpha = 0.8, no formula), orientation as in DreamerV2.
     """
 
@@ -88,17 +88,17 @@ class Balanced_ELBO(MeanField_ELBO):
 
     def __init__(self, *, balance: float = 0.8, **kwargs: object) -> None:
         if not 0 <= balance <= 1:
-            raise ValueError(f"balance={balance} must be between 0 and 1; the paper uses 0.8")
+            raise ValueError(f"got balance={balance}; expected a number from 0 to 1; the paper uses 0.8")
         super().__init__(**kwargs)
         self.balance = balance
 
     def kl(self, name: str, q: TorchDistribution, p: TorchDistribution, z: Tensor) -> Tensor:
-        try:  # a gradient is a sum of what moves q and what moves p, so one KL has both
+        try:  # the gradient is the sum of the gradients for q and for p, so one KL gives both
             return kl_divergence(scale_gradient(q, 1 - self.balance), scale_gradient(p, self.balance))
         except NotImplementedError:
             raise ValueError(
-                f"objective balanced needs a KL in closed form, and at {name!r} there is none of {family(q)} from "
-                f"{family(p)}; use objective=mean_field, which estimates it there, or objective=trace_elbo"
+                f"got {family(q)} and {family(p)} at {name!r}, whose KL has no closed form; expected one, which "
+                "objective balanced needs; write objective=mean_field, which estimates the KL, or objective=trace_elbo"
             ) from None
 
 
@@ -118,7 +118,7 @@ class ScaleLatents(Messenger):
 
 
 class ChargeOnly(Messenger):
-    """Only the named latent pays its KL; the others are masked out."""
+    """Counts the KL of the named latent only; the others are masked out."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -130,10 +130,10 @@ class ChargeOnly(Messenger):
 
 
 class Surrogate(ELBO):
-    """The paper's objective (its Eq. 14): any ELBO in which only the last latent of a segment pays its KL.
+    """The paper's objective (its Eq. 14): an ELBO that counts only the KL of the last latent of a segment.
 
-    The earlier latents then carry the target for free, and what is learnt with it is absent under the prior. An
-    ablation, not a bound.  Args: inner, the ELBO to wrap.
+    The earlier latents then encode the target for free, and the prior does not learn to do so. It is an ablation, not a
+    bound.  Args: inner, the ELBO to wrap.
     """
 
     def __init__(self, inner: ELBO) -> None:
@@ -169,9 +169,9 @@ def segment_loss(
     segment: int = 0,
     beta: float = 1.0,
 ) -> tuple[Tensor, State]:
-    """One guided segment: the negative bound on log p(y | x, state) and the state it ends in.
+    """Run one guided segment: the negative bound on log p(y | x, state), and the final state.
 
-    Args: segment, how many came before it.
+    Args: segment, its index in the trajectory; beta, the weight of the KL.
     Returns: loss, a scalar in nats per puzzle; the final state, detached.
     """
     with ScaleLatents(beta):

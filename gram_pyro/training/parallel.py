@@ -1,9 +1,9 @@
-"""Training on several processes, one per GPU or per group of CPU cores, as torchrun starts them:
+"""Training on several processes, one per GPU or per group of CPU cores, started by torchrun:
 
     torchrun --nproc_per_node=2 experiments/svi_sudoku.py
 
-Every rank sees the same batch and works on its part of the rows (parts.py); gradients are summed, so all take the same
-step. Sampling divides the puzzles. Rank 0 alone writes to the run folder. Alone, a process is rank 0 of one.
+Every rank gets the same batch and works on its part of the rows (batch_parts.py). Gradients are summed, so all ranks
+take the same step. Sampling divides the puzzles. Only rank 0 writes to the run folder. A single process is rank 0 of 1.
 """
 
 import logging
@@ -24,17 +24,17 @@ from gram_pyro.training.batch_parts import Part
 
 
 def this_process() -> Part:
-    """This rank, out of how many."""
+    """This rank, and the number of ranks."""
     return Part(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else Part(0, 1)
 
 
 def is_first() -> bool:
-    """Whether this is rank 0, also before it has joined the others."""
+    """Whether this is rank 0; it works before the processes are joined."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def parts(accumulate: int) -> list[Part]:
-    """The parts of a batch that are this rank's, one after the other."""
+    """This rank's parts of a batch, one after the other."""
     rank, count = this_process()
     return [Part(rank * accumulate + i, count * accumulate) for i in range(accumulate)]
 
@@ -49,7 +49,7 @@ def add_up(tensors: Sequence[Tensor]) -> None:
 
 
 def on_any(flag: bool) -> bool:
-    """Whether it is true on one rank at least."""
+    """Whether the flag is true on any rank."""
     if this_process().count == 1:
         return flag
     flags: list[bool | None] = [None] * this_process().count
@@ -58,9 +58,9 @@ def on_any(flag: bool) -> bool:
 
 
 def spread(draw: Callable[..., Trajectories], x: Tensor, *args: object, **options: object) -> Trajectories:
-    """draw(x, ...) with the puzzles x [B, L] divided among the ranks, each with random numbers of its own.
+    """draw(x, ...) with the puzzles x [B, L] divided among the ranks, each with its own random numbers.
 
-    Not the numbers that one process draws, but as good; the random state moves on alike on all ranks.
+    The numbers differ from those of one process and have the same law. The random state advances alike on all ranks.
     """
     me = this_process()
     if me.count == 1:
@@ -76,10 +76,10 @@ def spread(draw: Callable[..., Trajectories], x: Tensor, *args: object, **option
 
 @contextmanager
 def joined(folder: str) -> Iterator[str]:
-    """Join the processes that torchrun started beside this one; without torchrun nothing happens.
+    """Join the processes that torchrun started; without torchrun nothing happens.
 
-    Yields: where this rank writes: rank 0 to its `folder`, the others, silently, to one that is thrown away, which
-    begins as a copy, so that they too continue what is there (the folder must be on a disk that all can read).
+    Yields: the folder of this rank. Rank 0 writes to `folder`. The others print nothing and write to a temporary copy
+    of it, so that they continue the same run. All ranks must be able to read the folder.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ or dist.is_initialized():
         yield folder
@@ -89,7 +89,7 @@ def joined(folder: str) -> Iterator[str]:
     dist.init_process_group()  # gloo for what is on CPUs, nccl for what is on GPUs
     try:
         name = [folder]
-        dist.broadcast_object_list(name)  # it may hold the time of day
+        dist.broadcast_object_list(name)  # the name may contain the time of day
         if dist.get_rank() == 0:
             dist.barrier()
             yield folder
@@ -101,7 +101,7 @@ def joined(folder: str) -> Iterator[str]:
                 yield scratch
     except KeyboardInterrupt:
         if dist.get_rank():
-            sys.exit(1)  # rank 0 says it
+            sys.exit(1)  # rank 0 prints the message
         raise
     finally:
         dist.destroy_process_group()
@@ -109,7 +109,7 @@ def joined(folder: str) -> Iterator[str]:
 
 @contextmanager
 def silent() -> Iterator[None]:
-    """Nothing is printed, logged or shown as progress."""
+    """A context without output: no prints, no log, no progress bars."""
     logging.disable(logging.INFO)
     try:
         with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):

@@ -1,12 +1,12 @@
 """Deep supervision: a trajectory of N segments, one optimiser step per segment, the state detached in between.
 
     loss = (1 - rho) E_q[...]: the segment ELBO with y ~ uniform(S(x))   guided rows: they learn to cover S(x)
-         + rho  E_prior[-log p(S | h_T)]                                 free rows: they learn to end in S(x), say
+         + rho  E_prior[-log p(S | h_T)]                                 free rows: they learn to end in S(x)
 
-What the free rows are asked for is a choice, `gram_pyro.training.rollout_losses`; with `rollouts_per_puzzle`
-M > 1 they are M rollouts of each of fewer puzzles.
+The loss of the free rows is a choice, `gram_pyro.training.rollout_losses`; the second line is the default. With
+`rollouts_per_puzzle` M > 1 the free rows are M rollouts of each of fewer puzzles.
 
-The heads learn by steps of their own after every trajectory, from states of the free rows, which are prior rollouts.
+The heads are trained by separate steps after every trajectory, on states of the free rows, which are prior rollouts.
 Source: paper section 3 for the first line (rho = 0); ours for the second (a share rho of prior rollouts).
 """
 
@@ -31,13 +31,14 @@ from gram_pyro.training.objectives import segment_loss
 from gram_pyro.training.parallel import add_up, parts, spread
 from gram_pyro.training.rollout_losses import RolloutLoss, Set
 
-HEAD_STATES = 8  # of a trajectory the heads see about so many, so that memory does not grow with its depth
+HEAD_STATES = 8  # about so many states of a trajectory train the heads, so that memory does not grow with its depth
 
 
 class Trainer(Learner):
     """Trains a model, its guide and its heads.
 
-    Args: rollout_loss, what free rows are trained on (None: `Set`); implicit, the task if it cannot list its solutions.
+    Args: rollout_loss, the loss of free rows (None: `Set`); implicit, the task if it cannot list its solutions.
+    Raises: ValueError if the rollout loss needs lists of solutions that the task does not have.
     """
 
     def __init__(
@@ -55,9 +56,9 @@ class Trainer(Learner):
         self.rollout_loss = rollout_loss or Set()
         if implicit and self.rollout_loss.needs_lists:
             raise ValueError(
-                f"rollout_loss={type(self.rollout_loss).__name__} needs lists of all solutions, and "
-                f"{type(implicit).__name__} has none: it searches for one where a rollout ended; write "
-                "rollout_loss=set or rollout_loss=multi_sample"
+                f"got rollout_loss={type(self.rollout_loss).__name__} with the task {type(implicit).__name__}, which "
+                "does not list its solutions; expected a loss that needs no lists; write rollout_loss=set or "
+                "rollout_loss=multi_sample"
             )
         self.implicit, self.near = implicit, implicit.near if implicit else None
         self.graph: Callable[[Rollout, int], None] | None = None  # runs a segment and its step, see cuda_graph.py
@@ -68,7 +69,7 @@ class Trainer(Learner):
 
     @property
     def averaged_heads(self) -> Heads:
-        """The heads that go with it."""
+        """The exponential moving average of the heads."""
         return self.ema.module["heads"]
 
     def sample(self, x: Tensor, num_particles: int, num_segments: int, **options: object) -> Trajectories:
@@ -98,9 +99,12 @@ class Trainer(Learner):
         return means
 
     def teach_heads(self, rollouts: list["Rollout"]) -> None:
-        """As many steps as there are states of the trajectory, on all of them: after one, a short run ends with a halt
-        head that is sure of nothing. The steps are their own, so that their gradient cannot shrink that of the model
-        when it is clipped; other weights have none and stay."""
+        """Train the heads on the states of the trajectory: as many steps as states, each on all of them.
+
+        With one step per trajectory, a short run would end with an undertrained halt head. The steps are separate from
+        those of the model, so that clipping one gradient does not shrink the other. Parameters without a gradient are
+        not updated.
+        """
         right = [rollout.right() for rollout in rollouts]
         for _ in rollouts[-1].seen:
             for rollout, each in zip(rollouts[:-1], right[:-1], strict=True):
@@ -109,10 +113,10 @@ class Trainer(Learner):
 
 
 class Rollout:
-    """The rows of one part of a batch on their way through the segments.
+    """The rows of one part of a batch and their states, segment by segment.
 
-    Attributes: each, free rows of a puzzle; sums, of what is logged over the segments, and counts, of how many; losses
-    and sums of the parts add up to those of the batch.
+    Attributes: each, the number of free rows per puzzle; sums of logged values over the segments, and their counts.
+    Losses and sums of the parts add up to those of the batch.
     """
 
     def __init__(self, trainer: Trainer, batch: Batch, part: Part) -> None:
@@ -121,23 +125,24 @@ class Rollout:
         self.each = trainer.settings.rollouts_per_puzzle
         self.guided = Batch(*(t[free:][part.of(len(t) - free)] for t in batch))
         puzzles = part.of(watched // self.each)
-        self.free = Batch(*(t[puzzles].repeat_interleave(self.each, 0) for t in batch))  # if none is: what is watched
+        # without free rows these train the heads only
+        self.free = Batch(*(t[puzzles].repeat_interleave(self.each, 0) for t in batch))
         self.num_guided, self.num_watched, self.free_share = len(batch.x) - free, watched, free / len(batch.x)
         self.guided_state: State | None = None
         self.free_state: State | None = None
-        self.seen: list[State] = []  # by the heads
+        self.seen: list[State] = []  # states that train the heads
         self.sums: dict[str, Tensor] = {}
         self.counts: Counter[str] = Counter()
 
     def loss(self, segment: int) -> Tensor:
-        """Run one segment, seen by the heads.  Returns: this part's share of its loss."""
+        """Run one segment and keep its state for the heads.  Returns: this part's share of the loss."""
         with self.trainer.settings.autocast(self.free.x.device):
             loss = self.advance(segment)
         self.show(segment)
         return loss
 
     def advance(self, segment: int) -> Tensor:
-        """Move both states on by a segment.  Returns: this part's share of the loss."""
+        """Run one segment of guided and free rows.  Returns: this part's share of the loss."""
         with self.part.noise(self.num_guided):
             loss = (1 - self.free_share) * self.bound(segment)
         with self.part.noise(self.num_watched // self.each, self.each):
@@ -148,7 +153,7 @@ class Rollout:
         return loss
 
     def show(self, segment: int) -> None:
-        """Keep the state of the free rows for the heads, every so many segments, the last among them."""
+        """Keep the state of the free rows for the heads, at regular segments and the last one."""
         stride = max(1, self.trainer.settings.num_segments // HEAD_STATES)
         if (self.trainer.settings.num_segments - 1 - segment) % stride == 0:
             self.seen.append(self.free_state)
@@ -170,14 +175,14 @@ class Rollout:
         return share * miss
 
     def right(self) -> Tensor:
-        """Whether the answers of the states that the heads saw are solutions, [N, B] bool."""
+        """Whether the answers of the states in `seen` are solutions, [N, B] bool."""
         t, (x, _, solutions, valid) = self.trainer, self.free
         with torch.no_grad(), t.settings.autocast(x.device):
             answers = torch.stack([t.model.readout.answer(state, x) for state in self.seen])
             return t.implicit.is_solved(x, answers) if t.implicit else is_solution(answers, solutions, valid)
 
     def critics(self, right: Tensor) -> Tensor:
-        """This part's share of the loss of the heads over the states they saw."""
+        """This part's share of the loss of the heads on the states in `seen`."""
         x = self.free.x
         with self.trainer.settings.autocast(x.device):
             critics = len(x) / self.num_watched * heads_loss(self.trainer.heads, self.seen, right)
@@ -185,7 +190,7 @@ class Rollout:
         return critics
 
     def log(self, name: str, value: Tensor) -> None:
-        """Take the value of a segment into the mean."""
+        """Add the value of a segment to the mean."""
         self.sums[name] = self.sums.get(name, 0.0) + value.detach()
         self.counts[name] += 1
 

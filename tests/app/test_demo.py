@@ -269,7 +269,7 @@ def test_an_address_that_cannot_be_had_gets_one_sentence(server):
             experiment("demo").listen(host, number)
     for number in (70000, -1, "http", True):
         with pytest.raises(
-            ValueError, match=f"port={number} came; write a whole number from 0, any free one, to 65535"
+            ValueError, match=f"got port={number}; write a whole number from 0, any free one, to 65535"
         ):
             experiment("demo").listen("127.0.0.1", number)
     door = experiment("demo").listen("127.0.0.1", 0)

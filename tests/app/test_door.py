@@ -131,13 +131,13 @@ def test_a_turn_ends_however_it_ends():
 
 @pytest.mark.parametrize("hosts", ["box", ["*"], ["*.org"], [1]])
 def test_hosts_are_a_list_of_names(hosts):
-    with pytest.raises(ValueError, match="hosts=.* came; write a list of names, as in"):
+    with pytest.raises(ValueError, match="got hosts=.*; write a list of names, as in"):
         door("127.0.0.1", hosts)
 
 
 @pytest.mark.parametrize("most", [0, -1, True, 2.5, "3", None])
 def test_a_queue_has_a_length(most):
-    with pytest.raises(ValueError, match=f"queue={most} came; write a whole number, 1 or more"):
+    with pytest.raises(ValueError, match=f"got queue={most}; write a whole number, 1 or more"):
         Queue(most)
 
 

@@ -66,7 +66,7 @@ def test_words_are_the_keys_of_a_script(monkeypatch, words, script, arguments):
         (["train", "chess"], "error: got chess; write gram-pyro train and one of"),
         (["evaluate", "a", "b", "c"], "error: got 'c' too; write gram-pyro evaluate WEIGHTS [FILE] KEY=VALUE"),
         (["demo", "now"], "error: got 'now' too"),
-        (["models", "chess"], "error: no weights named 'chess' are shipped; there are boards_6x6"),
+        (["models", "chess"], "error: no weights named 'chess' are shipped; write one of boards_6x6"),
         (["solve", PUZZLE, "num_particle=3"], "error: there is no key num_particle; did you mean num_particles"),
         (["evaluate", "chess"], "no weights named 'chess' are shipped"),
     ],
@@ -124,7 +124,7 @@ def test_help_has_options_choices_and_an_example():
     assert "  train.updates=4000      steps of the optimiser" in lines
     assert any(line.startswith("  prior=gaussian          one of annealed, categorical, flow,") for line in lines)
     assert "experiment=null         one of arc/paper" in text and max(map(len, lines)) <= 120
-    assert "Priors side by side: one model" in call("compare_priors", "-h")[1]
+    assert "Compare priors: same model" in call("compare_priors", "-h")[1]
     assert "  task=sudoku  " in call("compare_priors", "-h")[1]  # of the configuration it is made of
 
 

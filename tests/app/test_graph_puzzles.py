@@ -74,7 +74,7 @@ def test_a_board_is_no_graph(text):
         ("1-2,0-2", 3, "got the edge 0-2; expected"),
         ("GGG", 3, "graph: 'GGG' is not graph6"),
         ("@", 3, "got a graph on 1 vertices; expected 2 or more"),
-        ("1-2", 0, "colours=0 came; write a whole number from 1 to 35"),
+        ("1-2", 0, "got colours=0; write a whole number from 1 to 35"),
         ("1-2", True, "colours=True came"),
     ],
 )

@@ -72,7 +72,7 @@ def test_clues_and_weights_must_fit():
     with pytest.raises(ValueError, match="clues contradict: 1 stands at row 1, column 1 and at row 4, column 1"):
         check_puzzle(read_sudoku("1" + "." * 11 + "1..."), Sudoku(n=4))
     for puzzle, task in ((read_sudoku(SQUARE), NQueens(n=4, removed=[1])), (read_sudoku(SQUARE), Sudoku(n=6))):
-        with pytest.raises(ValueError, match="a 4x4 Sudoku came, and these weights are for another task or size: "):
+        with pytest.raises(ValueError, match="got a 4x4 Sudoku; expected a puzzle of these weights, which are for "):
             check_puzzle(puzzle, task)
 
 
@@ -125,12 +125,12 @@ def test_an_animation_has_a_frame_per_segment(tmp_path):
     animate(Board(), torch.tensor([1, 0, 2, 0]), answers, tmp_path / "a.gif")
     with Image.open(tmp_path / "a.gif") as picture:
         assert picture.n_frames == 3
-    with pytest.raises(ValueError, match="must end in .gif"):
+    with pytest.raises(ValueError, match="write a name that ends in .gif"):
         animate(Board(), torch.tensor([1, 0, 2, 0]), answers, tmp_path / "a.png")
 
 
 def test_a_name_that_is_not_shipped_gets_the_list():
-    with pytest.raises(ValueError, match="no weights named 'chess' are shipped; there are .*sudoku_6x6"):
+    with pytest.raises(ValueError, match="no weights named 'chess' are shipped; write one of .*sudoku_6x6"):
         load("chess")
 
 

@@ -94,7 +94,7 @@ def test_a_mistake_is_a_sentence_with_its_line(tmp_path, weights):
     with pytest.raises(ValueError, match="^line 2: got nothing for symbols"):
         read_puzzles("grid: 2x2\nsymbols:\n")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="the folder .*empty holds no file of puzzles; write the name"):
+    with pytest.raises(ValueError, match="got the folder .*empty without a file of puzzles; write the name"):
         read_puzzles(str(tmp_path / "empty"))
     found = script("solve", "puzzle=" + "'{\"queens\": 3}'", weights, check=False)
     assert "this puzzle has no solution" in found.stdout

@@ -130,7 +130,7 @@ def test_others_are_drawn_as_long_as_none_is_right(right_after, wanted):
 @pytest.mark.parametrize("size", [(0, N), (K, 0)])
 def test_nothing_is_not_run(size):
     with pytest.raises(
-        ValueError, match=f"num_particles={size[0]}, num_segments={size[1]} came; both must be at least"
+        ValueError, match=f"got num_particles={size[0]}, num_segments={size[1]}; expected 1 or more"
     ):
         solve(AnyBoard, small(), X, sample, *size)
 
@@ -246,7 +246,7 @@ def test_a_board_is_solved_and_animated(tmp_path, capsys):
     [
         ((), "write one of puzzle=..., queens=... and graph=..."),
         (("puzzle=" + "." * 36, "queens=........"), "write one of puzzle=..."),
-        (("puzzle=123434122143432.", "weights=sudoku_6x6"), "a 4x4 Sudoku came, and these weights are for"),
+        (("puzzle=123434122143432.", "weights=sudoku_6x6"), "got a 4x4 Sudoku; expected a puzzle of these weights"),
         (("puzzle=@puzzles.txt", "save=a.gif"), "there is no file puzzles.txt; write @FILE"),
     ],
 )
@@ -258,5 +258,5 @@ def test_what_cannot_be_solved_gets_one_sentence(overrides, sentence):
 def test_an_animation_is_of_one_puzzle(tmp_path):
     (tmp_path / "puzzles.txt").write_text(TWENTY_ONE)
     with configured(f"puzzle=@{tmp_path / 'puzzles.txt'}", "save=a.gif") as config:
-        with pytest.raises(ValueError, match="save=a.gif shows one puzzle; write it in place of @"):
+        with pytest.raises(ValueError, match="got save=a.gif with several puzzles; .*; write it in place of @"):
             experiment("solve").run(config)

@@ -51,7 +51,7 @@ def test_peak_memory_is_that_of_what_was_allocated():
 
 def test_peak_memory_elsewhere_than_on_linux(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
-    with pytest.raises(OSError, match="read from /proc, which darwin has not; write memory=null"):
+    with pytest.raises(OSError, match="read from /proc, which darwin does not have; write memory=null"):
         peak(lambda: None, CPU)
 
 
@@ -62,7 +62,7 @@ def test_ways_that_do_other_maths_are_not_compared(local_params, monkeypatch):
     step.check_same_maths(trainer, batch, 0)
     twice = lambda *arguments: 1.01 * guided(*arguments)  # noqa: E731
     monkeypatch.setitem(step.WAYS, "other", (twice, free))
-    with pytest.raises(ValueError, match="are not the same maths"):
+    with pytest.raises(ValueError, match="expected equal ones, of the same maths"):
         step.check_same_maths(trainer, batch, 0)
 
 

@@ -12,7 +12,7 @@ from data_folder import DATA, needs
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
-from scripts import CONF, experiment
+from scripts import CONF, work
 from tiny import close
 
 from gram_pyro.evaluation import arc_vote
@@ -87,10 +87,10 @@ def test_a_program_that_knows_the_rule_scores_one(small):
 
 
 def test_misuse_of_the_vote_and_the_experiment_is_one_sentence(small):
-    with pytest.raises(ValueError, match="0 augmented copies were asked for; give 1"):
+    with pytest.raises(ValueError, match="got 0 augmented copies; expected 1"):
         answer_copies(None, small, small.test["asked"], 0, 1, 1, 0, torch.device("cpu"))
-    with pytest.raises(ValueError, match="peer=.*MaskedDiffusion reads puzzles .* leave peer=null"):
-        experiment("svi_arc").run(configuration("method=masked_diffusion"))
+    with pytest.raises(ValueError, match="got peer=.*MaskedDiffusion; expected a recursion: .*; write peer=null"):
+        work("svi_arc")(configuration("method=masked_diffusion"))
 
 
 def test_inputs_in_groups_are_inputs_together(small, monkeypatch):
@@ -189,7 +189,7 @@ def test_the_experiment_runs_end_to_end(tmp_path, capsys, local_params, single_p
     files = ["task.shown=[]", f"task.asked=[{file}]", "task.side=4", "task.num_names=2", "embed.num_prefix=11"]
     config = configuration("experiment=arc/smoke", *files)
     OmegaConf.update(config, "run_dir", str(tmp_path / "run"))
-    experiment("svi_arc").run(config)
+    work("svi_arc")(config)
     folder = tmp_path / "run"
     for name in ("config.yaml", "results.csv", "training.png", "arc_GRAM.png", "arc_deterministic.png"):
         assert (folder / name).stat().st_size > 0

@@ -144,29 +144,29 @@ PROBABILISTIC = (reliability, calibration_error, brier, risk_curve, lambda c, r:
 @pytest.mark.parametrize("function", (*PROBABILISTIC, auroc))
 def test_misuse(function):
     right = torch.ones(3, dtype=torch.bool)
-    with pytest.raises(ValueError, match=r"shapes \[2\] and \[3\] came"):
+    with pytest.raises(ValueError, match=r"got shapes \[2\] and \[3\]; expected"):
         function(torch.rand(2), right)
-    with pytest.raises(ValueError, match=r"shapes \[3, 1\] and \[3, 1\] came"):
+    with pytest.raises(ValueError, match=r"got shapes \[3, 1\] and \[3, 1\]; expected"):
         function(torch.rand(3, 1), right[:, None])
-    with pytest.raises(ValueError, match=r"shapes \[0\] and \[0\] came"):
+    with pytest.raises(ValueError, match=r"got shapes \[0\] and \[0\]; expected"):
         function(torch.rand(0), right[:0])
-    with pytest.raises(ValueError, match="right is torch.int64, and bool is expected"):
+    with pytest.raises(ValueError, match="got right of torch.int64; expected bool"):
         function(torch.rand(3), right.long())
-    with pytest.raises(ValueError, match="of puzzle 1 is NaN"):
+    with pytest.raises(ValueError, match="got NaN as the .* of puzzle 1"):
         function(torch.tensor([0.5, math.nan, 0.5]), right)
 
 
 @pytest.mark.parametrize("function", PROBABILISTIC)
 @pytest.mark.parametrize("bad", [-0.5, 1.5, math.inf])
 def test_a_confidence_is_a_probability(function, bad):
-    with pytest.raises(ValueError, match=f"the confidence of puzzle 2 is {bad}, and a probability is expected"):
+    with pytest.raises(ValueError, match=f"got the confidence {bad} of puzzle 2; expected a probability"):
         function(torch.tensor([0.0, 1.0, bad]), torch.ones(3, dtype=torch.bool))
 
 
 def test_misuse_of_options():
     confidence, right = honest(5)
-    with pytest.raises(ValueError, match="num_bins=0, and at least one bin is needed"):
+    with pytest.raises(ValueError, match="got num_bins=0; expected 1 or more"):
         reliability(confidence, right, 0)
     for accuracy in (-0.1, 90, math.nan):
-        with pytest.raises(ValueError, match=f"accuracy={accuracy} is a share of the answers"):
+        with pytest.raises(ValueError, match=f"got accuracy={accuracy}; expected a share of the answers"):
             threshold_for(confidence, right, accuracy)

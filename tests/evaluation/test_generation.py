@@ -8,7 +8,7 @@ import torch
 from boards_of_4x4 import FOUR, boards_task, every_board
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from scripts import CONF, experiment
+from scripts import CONF, work
 from tiny import B, L, batch, close, program
 
 from gram_pyro.evaluation.board_scores import claim, generate, quality, total_variation
@@ -197,7 +197,7 @@ SMALL = """
 def test_the_experiment_end_to_end(tmp_path, capsys):
     with initialize_config_dir(str(CONF), version_base=None):
         config = compose("svi_generation", overrides=[*SMALL.split(), f"run_dir={tmp_path}"])
-    experiment("svi_generation").train_and_generate(config)
+    work("svi_generation")(config)
     out = capsys.readouterr().out
     assert (
         "over one answer" in out
@@ -212,10 +212,10 @@ def test_the_experiment_end_to_end(tmp_path, capsys):
 def test_boards_of_a_checkpoint(tmp_path, capsys):
     with initialize_config_dir(str(CONF), version_base=None):
         config = compose("svi_generation", overrides=[*SMALL.split(), f"run_dir={tmp_path}"])
-        experiment("svi_generation").train_and_generate(config)
+        work("svi_generation")(config)
         overrides = f"checkpoint={tmp_path}/GRAM.safetensors num_boards=30 depths=[1,3] halt_at=0.5 device=cpu chunk=8"
         config = compose("generate", overrides=[*overrides.split(), f"run_dir={tmp_path}/drawn", "sampler_name=a"])
-    experiment("generate").run(open_study(config), config)
+    work("generate")(open_study(config))
     lines = (tmp_path / "drawn" / "boards.txt").read_text().splitlines()
     assert len(lines) == 30 and all(len(line) == 16 and set(line) <= set("1234.") for line in lines)
     written = {path.name for path in (tmp_path / "drawn").iterdir() if path.stat().st_size}
@@ -224,4 +224,4 @@ def test_boards_of_a_checkpoint(tmp_path, capsys):
         elsewhere = [f"checkpoint={RELEASED / 'sudoku_4x4.safetensors'}", f"run_dir={tmp_path / 'refused'}"]
         config = compose("generate", overrides=elsewhere)
     with pytest.raises(ValueError, match="solves puzzles of Sudoku; give the checkpoint of a run of svi_generation.py"):
-        experiment("generate").run(open_study(config), config)
+        work("generate")(open_study(config))

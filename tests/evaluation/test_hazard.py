@@ -98,7 +98,7 @@ def test_the_search_on_sudoku_extreme():
 @pytest.mark.parametrize(("solved", "said"), [(False, "none"), (True, "all at the first try")])
 def test_what_cannot_be_fitted_is_refused(solved, said):
     curve = of_tries(torch.ones(6, dtype=torch.int64), torch.full((6,), solved))
-    with pytest.raises(ValueError, match=f"got 6 puzzles of which {said} came out right; expected some of both"):
+    with pytest.raises(ValueError, match=f"got 6 puzzles of which {said} were solved; expected some of both"):
         fit("beta", curve)
 
 

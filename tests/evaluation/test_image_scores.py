@@ -58,7 +58,7 @@ def test_jackknife_of_a_mean_is_its_standard_error():
     value, error = jackknife(lambda part: part.features.mean(), Reading(features, features))
     assert value == pytest.approx(features.mean().item())
     assert error == pytest.approx((features.std() / 10**0.5).item())
-    with pytest.raises(ValueError, match="9 images came"):
+    with pytest.raises(ValueError, match="got 9 images; expected 10 or more"):
         jackknife(lambda part: part.features.mean(), Reading(features[:9], features[:9]))
 
 

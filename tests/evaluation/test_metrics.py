@@ -74,7 +74,7 @@ def test_answers_beyond_the_last_whole_group_are_not_counted():
 @pytest.mark.parametrize("width", [4, 100])
 def test_too_wide(width):
     with pytest.raises(
-        ValueError, match=f"width {width} needs {width} answers per puzzle, and there are 3; raise num_particles"
+        ValueError, match=f"got 3 answers per puzzle; expected at least the width {width}; write a larger num_p"
     ):
         per_puzzle(random_tally(3, 2), width)
 
@@ -124,7 +124,7 @@ def test_answers_weighed_together_are_judged_at_their_own_number_only():
     table = report(whole, [1, 4, 12])
     assert all(list(by_width) == [12] for by_width in table.values())
     assert table["any"][12] == report(whole._replace(whole=False), [12])["any"][12]
-    with pytest.raises(ValueError, match="got width 4 of 12 answers that were weighed together; .*num_particles=4"):
+    with pytest.raises(ValueError, match="got width 4 of 12 answers that were weighted together; .*num_particles=4"):
         per_puzzle(whole, 4)
 
 

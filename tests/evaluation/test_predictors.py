@@ -48,7 +48,7 @@ def test_what_trajectories_show(chunk):
 
 def test_shallow_trajectories_are_refused():
     model, _ = program()
-    with pytest.raises(ValueError, match="num_segments=3 came; expected more than 3, over which beliefs settle"):
+    with pytest.raises(ValueError, match="got num_segments=3; expected more than 3, over which beliefs settle"):
         observe(model, Heads(D, 6), batch()[0], 2, 3, 10)
 
 

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 from omegaconf import OmegaConf
 from plain_sudoku import backtrack
-from scripts import experiment
+from scripts import work
 
 from gram_pyro.tasks.sudoku import neighbours
 from gram_pyro.tasks.sudoku.files import read_puzzles
@@ -64,9 +64,9 @@ def test_guesses_are_the_inner_nodes_of_the_search():
 
 
 def test_the_experiment_writes_puzzles_of_new_classes(tmp_path, capsys):
-    script, first, second = experiment("hard_puzzles"), tmp_path / "first.csv", tmp_path / "second.csv"
-    script.run(OmegaConf.create(SETTINGS | {"out": str(first)}))
-    script.run(OmegaConf.create(SETTINGS | {"out": str(second), "of": str(first), "seed": 1}))
+    make, first, second = work("hard_puzzles"), tmp_path / "first.csv", tmp_path / "second.csv"
+    make(OmegaConf.create(SETTINGS | {"out": str(first)}))
+    make(OmegaConf.create(SETTINGS | {"out": str(second), "of": str(first), "seed": 1}))
     assert f"6 puzzles are in {second}" in capsys.readouterr().out
     made = [read_puzzles(path) for path in (first, second)]
     hashes = [h for puzzles in made for h in symmetry_hash(puzzles.x, FOUR.relations).tolist()]
@@ -83,34 +83,34 @@ def clues_of(row):
 
 
 def test_what_cannot_be_made_is_told(tmp_path):
-    script, out = experiment("hard_puzzles"), tmp_path / "out.csv"
+    make, out = work("hard_puzzles"), tmp_path / "out.csv"
     out.write_text("question,answer\n1.34341221434321,1234341221434321\n")
     for changes, message in (
         ({"out": str(out)}, "is there already; choose another name, or delete it"),
-        ({"out": "x.csv", "count": 0}, "count=0, swapped=2, guesses=0 came; expected count and swapped of 1 or more"),
+        ({"out": "x.csv", "count": 0}, "got count=0, swapped=2, guesses=0; expected count and swapped of 1 or more"),
         (
             {"out": "x.csv", "of": str(out), "swapped": 16},
-            "swapped=16 came, and a puzzle of .* has 15 clues; write less",
+            "got swapped=16; expected at most the 15 clues of a puzzle of .*; write less",
         ),
-        ({"out": "x.csv", "of": str(out), "guesses": 3}, "holds no puzzle with one solution and 3 guesses or more"),
+        ({"out": "x.csv", "of": str(out), "guesses": 3}, "has no puzzle with one solution and 3 guesses or more"),
     ):
         with pytest.raises(ValueError, match=message):
-            script.run(OmegaConf.create(SETTINGS | changes))
+            make(OmegaConf.create(SETTINGS | changes))
     assert out.read_text().count("\n") == 2
 
 
 def test_a_hardness_that_is_never_met_ends_with_a_sentence(monkeypatch):
     monkeypatch.setattr(neighbours, "TRIES", 5)
     with pytest.raises(
-        ValueError, match="of 5 puzzles drawn none needs guesses=99; write a smaller number, or of=FILE"
+        ValueError, match="got no puzzle that needs guesses=99 among 5; write a smaller number, or of=FILE"
     ):
         hard_puzzle(FOUR, [], 2, 99, 0, 0)
 
 
 def test_a_board_with_few_classes_does_not_hang(tmp_path):
-    script, out = experiment("hard_puzzles"), tmp_path / "out.csv"
+    make, out = work("hard_puzzles"), tmp_path / "out.csv"
     with pytest.raises(
         ValueError, match="all are there already, but for their symmetry; write a smaller count, or a la"
     ):
-        script.run(OmegaConf.create(SETTINGS | {"out": str(out), "count": 37}))
+        make(OmegaConf.create(SETTINGS | {"out": str(out), "count": 37}))
     assert 30 < read_puzzles(out).num_puzzles <= 36  # what was made stays; 4x4 has 36 classes of minimal puzzles

@@ -26,6 +26,6 @@ def test_a_sweep_through_joblib_one_job_of_which_fails(tmp_path):
     jobs = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=1", "train.free_share=0.5,2")
     done = script("svi_sudoku", *small(tmp_path), *jobs, check=False)
     assert done.returncode != 0
-    assert "error: free_share=2 must be at least 0 and below 1: the guide needs rows to learn from" in done.stderr
+    assert "error: got free_share=2; expected 0 or more and below 1: the guide needs some" in done.stderr
     assert json.loads((tmp_path / "0_0.5" / "results.json").read_text())["programs"]["GRAM"]["updates"] == 2
     assert not (tmp_path / "0_2" / "results.json").exists()

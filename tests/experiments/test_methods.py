@@ -6,13 +6,13 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from scripts import CONF, experiment
+from scripts import CONF, experiment, work
 
 from gram_pyro.baselines.autoregressive import Autoregressive
 from gram_pyro.baselines.d3pm import D3PM
 from gram_pyro.baselines.masked_diffusion import MaskedDiffusion
 from gram_pyro.baselines.vae import VAE
-from gram_pyro.harness import trial
+from gram_pyro.harness import claim, trial
 from gram_pyro.harness.build import build_learner
 from gram_pyro.networks.core import Flat, Hierarchical
 from gram_pyro.networks.layers import Block
@@ -114,7 +114,7 @@ def test_only_a_recursion_without_noise_is_a_baseline(local_params, single_preci
     rivals = {"gram": config, "deterministic": trial.rival_config(config, config.rivals.deterministic)}
     rivals["autoregressive"] = composed("svi_sudoku", "autoregressive", *small)
     learners = {name: build_learner(rival, board(), CPU) for name, rival in rivals.items()}
-    found = {n: trial.samplers(n, learner, config, task, CPU) for n, learner in learners.items()}
+    found = {n: claim.samplers(n, learner, config, task, CPU) for n, learner in learners.items()}
     assert all(list(draws) == [name] for name, draws in found.items() if name != "deterministic")
     (plain, _), (noisy, about), (drawn, _) = found["deterministic"].values()
     chosen = about["baseline"]
@@ -126,7 +126,7 @@ def test_only_a_recursion_without_noise_is_a_baseline(local_params, single_preci
     assert all(len(column.unique()) == 8 for column in noisy.change.T)
     assert (drawn.change == plain.change).all() and len(drawn.answers[:, 0].unique(dim=0)) == 8
     config.evaluate.baseline_deviations = None
-    assert list(trial.samplers("deterministic", learners["deterministic"], config, task, CPU)) == ["deterministic"]
+    assert list(claim.samplers("deterministic", learners["deterministic"], config, task, CPU)) == ["deterministic"]
 
 
 def test_the_folder_of_a_cell_names_task_method_and_seed():
@@ -143,19 +143,19 @@ def test_a_cell_of_the_table_from_training_to_the_figure(
         "svi_sudoku", method, "experiment=smoke", *light, "rivals.deterministic=null", "evaluate.widths=[1,20]",
         "train.precision=fp32", run_dir=tmp_path / "run", task_name="sudoku", seed=1,
     )  # fmt: skip
-    trial.run(config)
+    trial.run(config, claim.Claim)
     assert "VERDICT" in capsys.readouterr().out
     files = {f: f.read_bytes() for f in (tmp_path / "run").iterdir()}
     monkeypatch.setattr(trial, "instantiate", pytest.fail)  # nothing is built a second time
-    monkeypatch.setattr(trial, "evaluate", pytest.fail)
-    trial.run(config)
+    monkeypatch.setattr(claim, "evaluate", pytest.fail)
+    trial.run(config, claim.Claim)
     assert capsys.readouterr().out == "" and {f: f.read_bytes() for f in (tmp_path / "run").iterdir()} == files
 
     (row, *_) = rows = table.read_run(tmp_path / "run" / "results.json", 20)
     assert {r["puzzles"] for r in rows} == {"minimal", "several"}
     assert (row["task"], row["method"], row["seed"], row["updates"]) == ("sudoku", method, 1, 8)
     assert row["device"] == "cpu" and row["parameters"] > 1000 and 0 <= row["accuracy"] <= row["any"] <= 100
-    table.run(OmegaConf.create({"runs": str(tmp_path), "output": str(tmp_path / "out"), "width": 20, "paper": {}}))
+    work("table")(OmegaConf.create({"runs": str(tmp_path), "output": str(tmp_path / "out"), "width": 20, "paper": {}}))
     assert (tmp_path / "out" / "frontier.png").stat().st_size > 5000
 
 

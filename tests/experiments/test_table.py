@@ -6,7 +6,7 @@ import json
 import pytest
 from finished_run import write
 from omegaconf import OmegaConf
-from scripts import experiment
+from scripts import experiment, work
 
 from gram_pyro.harness.command import plain_errors
 from gram_pyro.plots import trial as plots
@@ -174,7 +174,7 @@ def test_no_runs_are_one_sentence(table, tmp_path):
     )
     with pytest.raises(SystemExit, match="error: there is no results.json below runs=.*none; run experiments"):
         with plain_errors():
-            table.run(config)
+            work("table")(config)
     assert not (tmp_path / "out").exists()
 
 
@@ -184,7 +184,7 @@ def test_run_writes_the_table_and_the_frontier(table, tmp_path, monkeypatch):
     close = plots.plt.close
     monkeypatch.setattr(plots.plt, "close", lambda figure: (drawn.append(figure), close(figure)))
     out = tmp_path / "a" / "out"
-    table.run(OmegaConf.create({"runs": str(tmp_path / "runs"), "output": str(out), "width": 20, "paper": PAPER}))
+    work("table")(OmegaConf.create({"runs": str(tmp_path / "runs"), "output": str(out), "width": 20, "paper": PAPER}))
     with (out / "table.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [r["method"] for r in rows] == [r["method"] for r in expected] and float(

@@ -232,13 +232,13 @@ def test_semi_amortised_needs_no_outer_gradient_and_moves_no_model():
 @pytest.mark.parametrize(
     "guide, prior, message",
     [
-        ("residual", "categorical", "are discrete and those of the guide Residual continuous"),
-        ("flow", "categorical", "are discrete and those of the guide Flow continuous"),
-        ("cross_attention", "categorical", "are discrete and those of the guide CrossAttention continuous"),
+        ("residual", "categorical", "got a prior with discrete latents and the guide Residual with continuous ones"),
+        ("flow", "categorical", "got a prior with discrete latents and the guide Flow with continuous ones"),
+        ("cross_attention", "categorical", "discrete latents and the guide CrossAttention with continuous ones"),
         (
             "categorical",
             "gaussian",
-            "guide=categorical corrects the logits of prior=categorical, and the prior gave Normal",
+            "got a prior that gives Normal; expected the one-hot latents of prior=categorical",
         ),
     ],
 )
@@ -252,13 +252,13 @@ def test_a_prior_that_a_guide_cannot_serve(guide, prior, message):
 @pytest.mark.parametrize(
     "make, message",
     [
-        (partial(Delayed, inner=concat, num_segments=0), "num_segments=0 must be at least 1; for no delay"),
-        (partial(Glimpse, inner=concat, share=0.0), "share=0.0 must be above 0 and at most 1"),
-        (partial(Glimpse, inner=concat, share=1.5), "share=1.5 must be above 0"),
-        (partial(SemiAmortised, inner=concat, num_steps=0), "num_steps=0, rate=0.5 came"),
-        (partial(SemiAmortised, inner=concat, rate=0), "num_steps=2, rate=0 came"),
-        (partial(CrossAttention, dim=D, num_heads=3), "does not split into num_heads=3"),
-        (partial(Flow, dim=7), "coupling takes an even dim"),
+        (partial(Delayed, inner=concat, num_segments=0), "got num_segments=0; expected 1 or more; for no delay"),
+        (partial(Glimpse, inner=concat, share=0.0), "got share=0.0; expected the share of cells seen at a transition"),
+        (partial(Glimpse, inner=concat, share=1.5), "got share=1.5; expected the share"),
+        (partial(SemiAmortised, inner=concat, num_steps=0), "got num_steps=0, rate=0.5; expected"),
+        (partial(SemiAmortised, inner=concat, rate=0), "got num_steps=2, rate=0; expected"),
+        (partial(CrossAttention, dim=D, num_heads=3), "expected num_heads=3 heads"),
+        (partial(Flow, dim=7), "got dim=7, num_layers=2; expected an even dim"),
     ],
 )
 def test_bad_arguments(make, message):
@@ -270,6 +270,6 @@ def test_semi_amortised_needs_a_gaussian_inside():
     model, _ = program()
     guide = SemiAmortised(model, GUIDES["flow"])
     with pytest.raises(
-        ValueError, match="guide=semi_amortised refines the mean of a Gaussian, and the inner guide gave Trans"
+        ValueError, match="got an inner guide that gives Trans"
     ):
         guide(*batch())

@@ -23,13 +23,13 @@ from tiny import L, batch, program
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gram_pyro.harness import checkpoint, run_folder, trial
-from gram_pyro.harness.atomic import write_atomically
 from gram_pyro.harness.build import build_learner
 from gram_pyro.harness.command import plain_errors
 from gram_pyro.harness.fit import fit
 from gram_pyro.harness.interrupt import stop_on_signal
 from gram_pyro.harness.resume import claim_folder
 from gram_pyro.inference.sampler import sample
+from gram_pyro.storage.atomic import write_atomically
 
 KILLS = 20
 
@@ -130,12 +130,12 @@ def poison(place, value):
 @pytest.mark.parametrize(
     ("place", "sentence"),
     [
-        ("embedding", "the loss is (nan|inf) at update 7; lower learning_rate or use precision=fp32"),
-        ("parameter", "the loss is (nan|inf) at update 7; lower learning_rate or use precision=fp32"),
-        ("gradient", "the gradient is (nan|inf) at update 7; lower learning_rate or use precision=fp32"),
+        ("embedding", "got the loss (nan|inf) at update 7; .*write a lower learning_rate or precision=fp32"),
+        ("parameter", "got the loss (nan|inf) at update 7; .*write a lower learning_rate or precision=fp32"),
+        ("gradient", "got the gradient (nan|inf) at update 7; .*write a lower learning_rate or precision=fp32"),
         (
             "moment",
-            "(optimiser.0.exp_avg_sq is not finite at update 9|the loss is nan at update 8); lower learning_rate",
+            "(optimiser.0.exp_avg_sq is not finite at update 9|got the loss nan at update 8).* lower learning_rate",
         ),
     ],
 )
@@ -187,7 +187,7 @@ def test_a_disk_that_fills_half_way_keeps_the_last_checkpoint(tmp_path):
 def test_where_nothing_can_be_written_or_removed_the_first_problem_is_told(tmp_path):
     (tmp_path / "table").write_text("before")
     (tmp_path / "table.part").mkdir()
-    with pytest.raises(OSError, match=r"table could not be written \(Is a directory\), and what was there before"):
+    with pytest.raises(OSError, match=r"table could not be written \(Is a directory\), and the old file is kept"):
         write_atomically(tmp_path / "table", b"after")
     assert (tmp_path / "table").read_text() == "before" and (tmp_path / "table.part").is_dir()
 
@@ -219,7 +219,7 @@ def test_a_table_that_lost_rows_is_not_continued(trained, tmp_path):
     file = tmp_path / "run" / "GRAM.csv"
     file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
     with pytest.raises(
-        ValueError, match="has 2 lines, and the checkpoint beside it goes on from 3; put the table back"
+        ValueError, match="got 2 lines in .*; expected the 3 from which the checkpoint goes on; put the table back"
     ):
         trained("run")
 
@@ -241,7 +241,7 @@ def test_two_processes_cannot_share_a_run_folder(tmp_path):
     command = [sys.executable, "-c", HOLD + "; print('held', flush=True); time.sleep(60)", tmp_path / "theirs" / "lock"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(ValueError, match="another process is at work in .*theirs; wait for it, or choose another"):
+        with pytest.raises(ValueError, match="another process is at work in .*theirs; wait for it, or write another"):
             run_folder.claim(tmp_path / "theirs", "")
         assert not (tmp_path / "theirs" / "config.yaml").exists()
         other.kill()
@@ -280,7 +280,7 @@ def test_a_folder_that_cannot_be_synchronised_is_written_to_all_the_same(tmp_pat
 @pytest.mark.parametrize("place", ["file", "file/below"])
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path, place):
     (tmp_path / "file").touch()
-    with pytest.raises(SystemExit, match=r"^error: .* cannot hold a run \(.*\); choose a run_dir that can be written"):
+    with pytest.raises(SystemExit, match=r"^error: .* cannot hold a run \(.*\); write a run_dir that can be written"):
         with plain_errors():
             claim_folder(configuration(tmp_path / place))
 

@@ -17,6 +17,7 @@ from tiny import D, L, V, program
 from gram_pyro.harness import checkpoint
 from gram_pyro.networks.heads import Heads
 from gram_pyro.networks.readout import CategoricalReadout
+from gram_pyro.storage.tensors import FORMAT
 from gram_pyro.tasks.base import Batch
 from gram_pyro.training.objectives import Balanced_ELBO
 from gram_pyro.training.trainer import Trainer, TrainSettings
@@ -162,7 +163,7 @@ def test_truncated_file(tmp_path, keep):
     checkpoint.save(path, trainer, generator, {})
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(
-        ValueError, match="is not a whole safetensors file .* give a checkpoint written by this program"
+        ValueError, match="is not a whole safetensors file .* write a checkpoint of this program"
     ):
         checkpoint.restore(path, *new_trainer(2))
 
@@ -171,7 +172,7 @@ def test_truncated_file(tmp_path, keep):
 def test_wrong_format(tmp_path, header, shown):
     path = tmp_path / "other.safetensors"
     save_file({"w": torch.zeros(2)}, path, header)
-    with pytest.raises(ValueError, match=f"has format {shown}, and this program reads '{checkpoint.FORMAT}'; train it"):
+    with pytest.raises(ValueError, match=f"has format {shown}; expected '{FORMAT}', which this program"):
         checkpoint.read(path)
 
 
@@ -230,7 +231,7 @@ def test_a_pickle_is_refused_and_not_run(tmp_path, protocol):
         torch.save(bomb, path)
     else:
         path.write_bytes(pickle.dumps(bomb, protocol))
-    with pytest.raises(ValueError, match="is a pickle .*can run any program; give a .safetensors checkpoint"):
+    with pytest.raises(ValueError, match="is a pickle .*can run any program; write a .safetensors checkpoint"):
         checkpoint.restore(path, *new_trainer(1))
     assert not made.exists()
     pickle.loads(pickle.dumps(bomb))
@@ -242,7 +243,7 @@ def test_weights_from_before_the_sum_are_read_and_not_continued(tmp_path):
     save_file({"average.w": torch.ones(2)}, path, {"format": "gram_pyro-2", "description": '{"updates": 3}'})
     tensors, description = checkpoint.read(path)
     assert description == {"updates": 3} and tensors["average.w"].tolist() == [1, 1]
-    with pytest.raises(ValueError, match="holds weights and no whole run, so it cannot be continued; .* start=.*old"):
+    with pytest.raises(ValueError, match="holds weights and no whole run; expected a run to continue; .* start=.*old"):
         checkpoint.restore(path, *new_trainer(1))
 
 
@@ -250,11 +251,11 @@ def test_a_run_of_another_size_or_task_is_named(tmp_path):
     path = tmp_path / "run.safetensors"
     trainer, generator = new_trainer(1)
     for name, changed, sentence in (
-        ("readout.logits", torch.nn.Linear(D, V + 1), r"readout.logits.bias is of shape \[6\] there and absent here"),
+        ("readout.logits", torch.nn.Linear(D, V + 1), r"got readout.logits.bias of shape \[6\]; expected absent"),
         (
             "embed.table",
             torch.nn.Embedding(V + 1, D),
-            r"embed.table.weight is of shape \[6, 8\] there and of shape \[5",
+            r"got embed.table.weight of shape \[6, 8\]; expected of shape \[5",
         ),
     ):
         other, data = new_trainer(1)

@@ -97,19 +97,19 @@ def test_a_run_that_does_not_end_is_named_and_left_out(laboratory, tmp_path):
     summary = json.loads((tmp_path / "comparison.json").read_text())
     assert [r["entry"] for r in summary["runs"]] == ["standard"]
     assert "at update 0" in summary["failed"]["broken, seed 0"]
-    with pytest.raises(ValueError, match="no run came to its end: .*broken, seed 0"):
+    with pytest.raises(ValueError, match="no run finished: .*broken, seed 0"):
         compare.run(tiny_config("prior", tmp_path / "b", "priors=[]", *own), "prior")
 
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (("guides=[concat,nonsense]",), r"guides=nonsense is unknown; there are bootstrap, .*\+own.nonsense._target_="),
-        (("guides=[]",), r"nothing came to compare: write guides=\[...\] and seeds"),
-        (("seeds=[]",), r"nothing came to compare"),
+        (("guides=[concat,nonsense]",), r"got guides=nonsense; .*bootstrap, .*\+own.nonsense._target_="),
+        (("guides=[]",), r"got nothing to compare; write guides=\[...\] and seeds"),
+        (("seeds=[]",), r"got nothing to compare"),
         (
             ("guides=[concat]", "seeds=[0]", "measure.puzzles=hard"),
-            "measure.puzzles=hard is no test set.*minimal, several",
+            "got measure.puzzles=hard; expected a test set.*minimal, several",
         ),
     ],
 )

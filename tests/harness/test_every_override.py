@@ -56,9 +56,9 @@ def test_text_is_taken_letter_by_letter_where_it_is_text():
     ("code", "errors", "how"),
     [
         (0, "a bar", "run"),
-        (1, "a bar\nerror: dim=0 came", "sentence"),
-        (1, "error: x came", "key not named"),
-        (1, "error: dim=0 came\nand more", "no sentence"),
+        (1, "a bar\nerror: got dim=0", "sentence"),
+        (1, "error: got x", "key not named"),
+        (1, "error: got dim=0\nand more", "no sentence"),
         (1, "Error executing job\nerror: dim", "traceback"),
         (None, "", "traceback"),
     ],

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from scripts import CONF
 
 from gram_pyro.harness import trial
+from gram_pyro.harness.claim import Claim
 from gram_pyro.harness.loggers import open_logger
 
 ROWS = [{"updates": 2, "loss": 3.5, "kl_0": 0.5}, {"updates": 4, "loss": 2.5, "kl_0": 0.25}]
@@ -78,18 +79,18 @@ def test_wandb_is_told_every_row_and_goes_on_with_the_same_run(tmp_path, package
 @pytest.mark.parametrize("name, module", [("tensorboard", "torch.utils.tensorboard"), ("wandb", "wandb")])
 def test_a_package_that_is_not_there_is_named(tmp_path, monkeypatch, name, module):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ValueError, match=f"logger={name} needs a package .* pip install 'gram_pyro.{name}.'"):
+    with pytest.raises(ValueError, match=f"got logger={name}; expected its package .* pip install 'gram_pyro.{name}.'"):
         open_logger(config_of(f"logger={name}"), tmp_path, "GRAM")
 
 
 def test_a_logger_there_is_not_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="logger.name=mlflow came; write logger=none, logger=tensorboard or logger=wa"):
+    with pytest.raises(ValueError, match="got logger.name=mlflow; write logger=none, logger=tensorboard or logger=wa"):
         open_logger(config_of("logger.name=mlflow"), tmp_path, "GRAM")
 
 
 def test_a_run_tells_what_its_table_holds(tmp_path, packages, local_params):
     small = ("experiment=smoke", "logger=wandb", "rivals.deterministic=null", "device=cpu", f"run_dir={tmp_path}")
-    trial.run(config_of(*small))
+    trial.run(config_of(*small), Claim)
     with (tmp_path / "GRAM.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
     told = [row for row, _ in packages[1:]]

@@ -18,6 +18,7 @@ from scripts import script
 from solving import stamped
 
 from gram_pyro.harness import checkpoint, run_folder, trial
+from gram_pyro.harness.claim import Claim
 from gram_pyro.harness.command import plain_errors
 from gram_pyro.harness.resume import is_one_of
 
@@ -56,7 +57,7 @@ def test_a_folder_that_was_asked_for_is_that_one(tmp_path):
 
 def test_a_place_where_no_folder_can_be_made_is_one_sentence(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match=r"cannot hold a run \(Not a directory\); choose a run_dir"):
+    with pytest.raises(OSError, match=r"cannot hold a run \(Not a directory\); write a run_dir"):
         run_folder.settle(stamped(tmp_path / "file"))
 
 
@@ -127,11 +128,11 @@ def test_a_run_moves_to_another_device_and_ends_in_the_same_bits(finished, tmp_p
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
-        ("train.updates=4", "train.updates=4 came; expected more than the 8 of that run"),
-        ("train.beta=0.5", "and train.beta=0.5 came beside it; leave that out, or start a new run: only device,"),
-        ("seed=3", "and seed=3 came beside it"),
-        ("~evaluate.widths", "and ~evaluate.widths came beside it"),
-        ("train={updates: 9}", "and train={updates: 9} came beside it"),
+        ("train.updates=4", "got train.updates=4; expected more than the 8 of that run"),
+        ("train.beta=0.5", "got train.beta=0.5 with resume="),
+        ("seed=3", "got seed=3 with resume="),
+        ("~evaluate.widths", "got ~evaluate.widths with resume="),
+        ("train={updates: 9}", "got train={updates: 9} with resume="),
     ],
 )
 def test_what_makes_another_run_of_it_is_refused(run, override, sentence):
@@ -198,7 +199,7 @@ def no_latex():
 def test_numbers_are_kept_where_they_cannot_be_shown(config, tmp_path, broken):
     expected = config.evaluate.widths
     with pytest.raises((UnicodeEncodeError, OSError, RuntimeError)), broken():
-        trial.run(config)
+        trial.run(config, Claim)
     assert set(results(tmp_path / "run")["tests"]["several"]["any"]) == set(map(str, expected))
     assert (tmp_path / "run" / "results.csv").stat().st_size > 0
 

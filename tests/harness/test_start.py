@@ -12,6 +12,7 @@ from scripts import CONF, experiment
 
 from gram_pyro.harness import checkpoint, trial
 from gram_pyro.harness.build import build_learner, choose_device
+from gram_pyro.harness.claim import Claim
 
 SMALL = """
     task.num_train=40 task.num_test=6 task.max_solutions=3 +task.cache=null dim=16 core.hidden=16 core.num_layers=1
@@ -62,7 +63,7 @@ def test_a_larger_board_takes_what_fits_and_names_the_rest(begun, caplog):
     for name, value in learner.program.state_dict().items():
         assert value.equal(untouched[name] if name in of_symbols else averages[name]), name
         assert learner.ema.module.state_dict()[name].equal(value)
-    assert all(name in caplog.text for name in of_symbols) and "begin at random" in caplog.text
+    assert all(name in caplog.text for name in of_symbols) and "start at random" in caplog.text
 
 
 @pytest.mark.parametrize("other", ["core=flat", "prior=standard"])
@@ -75,10 +76,10 @@ def test_another_program_is_refused(begun, other):
 
 def test_a_run_tells_what_it_started_from_and_its_rivals_do_not_start_there(tmp_path, local_params):
     first = configured("task.n=4", "train.updates=2", f"run_dir={tmp_path / 'first'}", "rivals.deterministic=null")
-    trial.run(first)
+    trial.run(first, Claim)
     weights = tmp_path / "first" / "GRAM.safetensors"
     second = configured("task.n=4", "train.updates=4", f"run_dir={tmp_path / 'second'}", f"start={weights}")
-    trial.run(second)
+    trial.run(second, Claim)
     programs = json.loads((tmp_path / "second" / "results.json").read_text())["programs"]
     held = checkpoint.read(weights)[1]
     assert programs["GRAM"]["before"] == {"updates": 2, "seconds": held["seconds"]} and programs["GRAM"]["updates"] == 4
@@ -102,8 +103,8 @@ def test_a_gpu_is_taken_where_there_is_one_and_asked_for_in_vain_where_not(monke
     if there:
         assert choose_device("cuda:1") == torch.device("cuda", 1)
     else:
-        with pytest.raises(ValueError, match="device=cuda:1 was asked for and torch sees no GPU"):
+        with pytest.raises(ValueError, match="got device=cuda:1; expected a GPU that torch can use"):
             choose_device("cuda:1")
     for name in ("meta", "mps", "abc"):
-        with pytest.raises(ValueError, match=f"device={name} cannot be used here .*; write device=cpu or device=auto"):
+        with pytest.raises(ValueError, match=f"got device={name}, which cannot be used here .*; write device=cpu"):
             choose_device(name)

@@ -151,11 +151,11 @@ def test_halting_needs_heads_and_a_probability(sampler):
     model, x = problem()
     options = {"potential": flat} if sampler is smc else {}
     with pytest.raises(
-        ValueError, match="halt_at=0.5 needs the halt head, and sampling ran without heads; give heads="
+        ValueError, match="got halt_at=0.5 and no heads; expected heads, for the halt head; write heads="
     ):
         sampler(model, x, 4, 2, halt_at=0.5, **options)
     for halt_at in (0, 1.0, 3):
         with pytest.raises(
-            ValueError, match=f"halt_at={halt_at} is a probability between 0 and 1; leave it out to run"
+            ValueError, match=f"got halt_at={halt_at}; expected a probability between 0 and 1; leave it out to run"
         ):
             sampler(model, x, 4, 2, heads=Above(0.0), halt_at=halt_at, **options)

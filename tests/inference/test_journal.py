@@ -69,7 +69,7 @@ def test_a_journal_of_other_work_is_begun_anew(tmp_path, caplog):
     work(tmp_path / "j")
     with caplog.at_level(logging.WARNING):
         assert work(tmp_path / "j", of=2)[1] == [0, 1, 2, 3]
-    assert "j is of other work, and is begun anew" in caplog.text
+    assert "j is of other work, and is started again" in caplog.text
 
 
 def test_it_is_removed_when_all_is_done_and_stays_when_not(tmp_path):
@@ -176,7 +176,7 @@ def test_an_interrupted_study_says_how_to_go_on(tmp_path, single_precision):
     keys = {"checkpoint": str(tmp_path / "w.safetensors"), "device": "cpu", "trust": False, "task": {}}
     config = OmegaConf.create(keys | {"run_dir": str(tmp_path / "run")})
 
-    def interrupted(study, config):
+    def interrupted(study):
         raise KeyboardInterrupt
 
     sentence = f"^interrupted; to continue, run the same command with run_dir={tmp_path / 'run'}$"
@@ -201,4 +201,4 @@ def test_a_folder_that_cannot_be_written_to_is_found_before_anything_is_solved(t
     (tmp_path / "a.txt").write_text(TWENTY_ONE)
     monkeypatch.setattr(solver, "draw", lambda *args, **options: pytest.fail("it was drawn"))
     done = script("solve", f"puzzle=@{tmp_path / 'a.txt'}", f"run_dir={tmp_path / 'a.txt' / 'run'}", check=False)
-    assert done.returncode == 1 and "cannot hold a run (Not a directory); choose a run_dir" in done.stderr
+    assert done.returncode == 1 and "cannot hold a run (Not a directory); write a run_dir" in done.stderr

@@ -122,15 +122,15 @@ def test_a_point_mass_stays_one():
 @pytest.mark.parametrize("temperature", [0, 0.5])
 def test_discrete_laws_and_laws_without_a_mean_are_refused(build, temperature):
     with pytest.raises(
-        ValueError, match="temperature needs latents with a finite mean on a continuous space, not Indep"
+        ValueError, match="got the law Indep.*; expected continuous latents with a finite mean"
     ):
         Tempered(Family(build), temperature)(torch.randn(6, 3, 2), 0)
 
 
 def test_negative_temperature_and_no_scale():
-    with pytest.raises(ValueError, match="temperature=-0.5 must be at least 0; 1 is the prior as it was trained"):
+    with pytest.raises(ValueError, match="got temperature=-0.5; expected 0 or more; 1 is the prior as trained"):
         Tempered(Noiseless(), -0.5)
-    with pytest.raises(ValueError, match="scale=0 must be positive; PTRM uses 0.3"):
+    with pytest.raises(ValueError, match="got scale=0; expected a positive number; PTRM uses 0.3"):
         FixedNoise(0)
 
 

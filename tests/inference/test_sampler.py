@@ -104,11 +104,11 @@ def test_answers_have_the_closed_form_law_at_every_depth(num_segments):
 def test_nothing_to_run_is_refused(sizes):
     model, _ = program()
     x, _ = batch()
-    with pytest.raises(ValueError, match="both must be at least 1"):
+    with pytest.raises(ValueError, match="got num_particles=.*; expected 1 or more of both"):
         sample(model, x, *sizes)
 
 
 def test_a_chunk_of_no_rows_is_refused():
     model, _ = program()
-    with pytest.raises(ValueError, match="chunk=0 came; at least 1 row"):
+    with pytest.raises(ValueError, match="got chunk=0; expected 1 or more"):
         sample(model, batch()[0], 2, 1, chunk=0)

@@ -61,7 +61,7 @@ def test_a_search_ends_when_all_are_solved():
 
 @pytest.mark.parametrize("at_once, most", [(0, 5), (5, 0)])
 def test_a_search_draws_something(at_once, most):
-    with pytest.raises(ValueError, match=f"at_once={at_once}, most={most} came; both must be at least 1"):
+    with pytest.raises(ValueError, match=f"got at_once={at_once}, most={most}; expected 1 or more of both"):
         next(search(None, None, torch.zeros(1, 1), at_once, most))
 
 

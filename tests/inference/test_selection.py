@@ -259,24 +259,24 @@ def test_agreement_is_kept_within_a_puzzle():
 @pytest.mark.parametrize("select", [value_vote, best_value, best_halt, first_to_halt], ids=lambda s: s.__name__)
 def test_without_heads(select):
     head = "value" if "value" in select.__name__ else "halt"
-    with pytest.raises(ValueError, match=f"needs the {head} head, and sampling ran without heads; .* select=vote"):
+    with pytest.raises(ValueError, match=f"expected the {head} head, which this selection reads; .* select=vote"):
         select(one_puzzle("ab"), even)
 
 
 @pytest.mark.parametrize("select, name", [(value_vote, "value"), (best_halt, "halt"), (convergence, "change")])
 def test_a_score_that_is_no_number(select, name):
-    with pytest.raises(ValueError, match=f"the {name} of particle 1 of puzzle 0 is NaN"):
+    with pytest.raises(ValueError, match=f"got the {name} NaN of particle 1 of puzzle 0"):
         select(one_puzzle("ab", **{name: [0.5, math.nan]}), even)
 
 
 @pytest.mark.parametrize("select", (*SELECTIONS, draw), ids=lambda s: s.__name__)
 def test_no_weight_at_all(select):
     t = one_puzzle("ab", log_weights=[-math.inf, -math.inf], value=[0.5, 0.5], halt=[0.5, 0.5])
-    with pytest.raises(ValueError, match="all 2 particles of puzzle 0 have weight zero"):
+    with pytest.raises(ValueError, match="got weight zero for all 2 particles of puzzle 0"):
         select(t, even)
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.1, math.nan])
 def test_a_threshold_is_a_confidence(threshold):
-    with pytest.raises(ValueError, match=f"threshold={threshold} is a confidence between 0"):
+    with pytest.raises(ValueError, match=f"got threshold={threshold}; expected a confidence from 0"):
         abstain(one_puzzle("ab"), even, select=vote, threshold=threshold)

@@ -232,7 +232,7 @@ def test_the_start_of_a_program_is_the_same_at_every_size():
 
 
 def test_a_mixer_refuses_what_it_cannot_serve():
-    with pytest.raises(ValueError, match="the constraint mixer works on candidates; write embed=candidates readout=c"):
+    with pytest.raises(ValueError, match="got core=constraints without constraints.*; write embed=candidates"):
         ConstraintMixer(D, 16, FOUR.relations)
     odd = FOUR.constraints._replace(families=FOUR.constraints.families[:2])
     with pytest.raises(ValueError, match=r"got boards with \[2, 3\] families of constraints; expected one number"):

@@ -263,10 +263,10 @@ def test_compiled_it_is_the_same(monkeypatch, caplog):
 
 
 def test_parts_that_do_not_belong_together():
-    with pytest.raises(ValueError, match="embed=exact_cover reads puzzles of candidates, of 3 symbols .*; got 5"):
+    with pytest.raises(ValueError, match="got puzzles of 5 symbols; expected puzzles of candidates, whose 3 symbols"):
         CoverEmbedding(5, D)
     e = TokenEmbedding(3, D)(torch.zeros(1, 4, dtype=torch.int64))
-    with pytest.raises(ValueError, match="got core=exact_cover beside an embedding without groups; write embed=exact"):
+    with pytest.raises(ValueError, match="got core=exact_cover with an embedding that gives no groups"):
         ExactCover(D).init(e)
-    with pytest.raises(ValueError, match="readout=exact_cover needs the puzzle, which says what a cell is"):
+    with pytest.raises(ValueError, match="got no puzzle x; expected one, which readout=exact_cover reads"):
         CoverReadout(D, 3)(State(*torch.randn(2, 1, 4, D)))

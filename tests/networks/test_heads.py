@@ -212,7 +212,7 @@ def test_potentials_by_heads_are_their_log_probabilities(name):
         log_g = getattr(potentials, name)(None, heads, strength)(None, state, None)
         close(log_g, strength * getattr(heads(state), name).sigmoid().log())
     with pytest.raises(
-        ValueError, match=f"the potential '{name}' needs trained heads, and there are none; use potential"
+        ValueError, match=f"got no heads; expected trained ones, which the potential '{name}' reads; write potential"
     ):
         getattr(potentials, name)(None, None)
 

@@ -69,7 +69,7 @@ def test_unpatch_is_the_inverse_of_patchify():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"patch": 4}, "patches of 4 x 4 pixels do not tile an image of 4 x 6"),
+        ({"patch": 4}, "got patch=4; expected a side that divides both sides of an image of 4 x 6"),
         ({"kernel": 4}, "kernel=4"),
         ({"groups": 3}, "groups=3"),
     ],
@@ -80,7 +80,7 @@ def test_sizes_that_do_not_fit(options, message):
 
 
 def test_a_task_of_another_size():
-    with pytest.raises(ValueError, match="images of 4 x 6 pixels, and the task's puzzles have 25 cells"):
+    with pytest.raises(ValueError, match="got puzzles of 25 cells; expected images of 4 x 6 pixels"):
         embedding().num_tokens(25)
 
 

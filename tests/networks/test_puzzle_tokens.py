@@ -51,7 +51,7 @@ def test_relations_of_the_prefix():
     assert relations[1].nonzero()[:, 1].unique().tolist() == list(range(2, 12))
     assert relations[:2].any(0)[:, :12].all()
     assert tokens().relations(None) is None
-    with pytest.raises(ValueError, match="num_prefix=10 came.*give 11 or more"):
+    with pytest.raises(ValueError, match="got num_prefix=10; .*write 11 or more"):
         tokens(num_prefix=10)
 
 

@@ -44,7 +44,7 @@ def test_states_that_lie_in_a_plane_keep_their_distances():
 
 
 def test_two_states_span_no_plane():
-    with pytest.raises(ValueError, match="2 states came, and a plane needs at least 3; give more trajectories"):
+    with pytest.raises(ValueError, match="got 2 states; expected 3 or more for a plane; give more trajectories"):
         principal_plane(torch.randn(2, 4, 3))
 
 

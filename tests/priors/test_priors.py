@@ -41,7 +41,7 @@ def test_standard_noise_does_not_depend_on_the_state():
     law = Standard(0.5)(torch.randn(3, 4, 8), 0)
     assert law.batch_shape == (3,) and law.event_shape == (4, 8)
     close(law.log_prob(torch.zeros(3, 4, 8)), torch.full((3,), 32 * (math.log(2) - 0.5 * math.log(2 * math.pi))))
-    with pytest.raises(ValueError, match="scale=0 must be positive; for no noise use prior=noiseless"):
+    with pytest.raises(ValueError, match="got scale=0; expected a positive number; for no noise write prior=noiseless"):
         Standard(0)
 
 
@@ -188,16 +188,16 @@ def test_a_share_of_every_category_stays_uniform():
 @pytest.mark.parametrize(
     "make, message",
     [
-        (lambda: StudentT(D, df=2), "df=2 must exceed 2, so that the deviation is finite"),
-        (lambda: Categorical(D, 3), f"num_classes=3 must divide dim={D}"),
-        (lambda: Categorical(D, 4, uniform=0), "uniform=0 must lie between 0 and 1"),
-        (lambda: Flow(7), "dim=7, num_layers=2 came, and coupling takes an even dim"),
-        (lambda: Flow(D, 0), f"dim={D}, num_layers=0 came"),
-        (lambda: Annealed(Gaussian(D), ()), r"factors=\[\] came, and at least one is needed, all positive"),
-        (lambda: Annealed(Gaussian(D), (1, 0)), r"factors=\[1, 0\] came"),
+        (lambda: StudentT(D, df=2), "got df=2; expected more than 2, so that the deviation is finite"),
+        (lambda: Categorical(D, 3), f"got num_classes=3; expected a divisor of dim={D}"),
+        (lambda: Categorical(D, 4, uniform=0), "got uniform=0; expected a number between 0 and 1"),
+        (lambda: Flow(7), "got dim=7, num_layers=2; expected an even dim"),
+        (lambda: Flow(D, 0), f"got dim={D}, num_layers=0; expected"),
+        (lambda: Annealed(Gaussian(D), ()), r"got factors=\[\]; expected at least one, all positive"),
+        (lambda: Annealed(Gaussian(D), (1, 0)), r"got factors=\[1, 0\]; expected"),
         (
             lambda: Annealed(StudentT(D))(torch.zeros(L, D), 0),
-            "annealed scales the deviation of a Gaussian, and the inner prior gave StudentT$",
+            "got an inner prior that gives StudentT; expected a diagonal Gaussian",
         ),
     ],
 )
@@ -208,13 +208,13 @@ def test_bad_arguments(make, message):
 
 @pytest.mark.parametrize("name", ["flow", "categorical"])
 def test_laws_without_a_mean_are_not_tempered(name):
-    with pytest.raises(ValueError, match="temperature needs latents with a finite mean on a continuous space"):
+    with pytest.raises(ValueError, match="expected continuous latents with a finite mean"):
         Tempered(shaken(name), 2.0)(torch.randn(B, L, D), 0)
 
 
 def test_a_discrete_prior_refuses_a_continuous_guide():
     model, guide = program(prior=shaken("categorical"))
-    message = "latents of the prior are discrete and those of the guide Concat continuous.*use guide=bootstrap"
+    message = "got a prior with discrete latents and the guide Concat with continuous ones.*write guide=bootstrap"
     with pytest.raises(ValueError, match=message):
         guide(torch.randint(5, (B, L)), torch.randint(5, (B, L)))
     assert isinstance(model.prior(torch.randn(B, L, D), 0), OneHots)

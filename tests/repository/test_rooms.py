@@ -6,6 +6,7 @@ from graphlib import TopologicalSorter
 from scripts import ROOT
 
 ROOMS = [  # from the ground up
+    "storage",
     "tasks",
     "networks",
     "distributions",

@@ -5,7 +5,7 @@ from omegaconf import OmegaConf
 from scripts import CONF
 
 from gram_pyro.harness.build import build_guide, build_heads, build_model
-from gram_pyro.harness.checkpoint import write
+from gram_pyro.storage.tensors import write
 from gram_pyro.tasks.sudoku.task import Sudoku
 
 SMALL = (

@@ -5,8 +5,10 @@ import logging
 import os
 import runpy
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from importlib.util import module_from_spec, spec_from_file_location
+from inspect import unwrap
 from pathlib import Path
 from subprocess import CompletedProcess
 from types import ModuleType
@@ -26,6 +28,11 @@ def experiment(name: str) -> ModuleType:
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def work(name: str) -> Callable:
+    """What experiments/NAME.py does, without its command line: a function of a configuration or a study."""
+    return unwrap(experiment(name).main)
 
 
 def script(name: str, *overrides: str, check: bool = True) -> CompletedProcess:

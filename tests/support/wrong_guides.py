@@ -116,18 +116,18 @@ class NoPath(WrongGuide):
 
 
 WRONG_GUIDES = {
-    NoGuide: "made a NoGuide of the model, and a gram_pyro.Guide is expected",
-    GuideNoEvent: r"the posterior of GuideNoEvent has event shape \[\], and \[L, D\].*write .to_event\(2\)",
+    NoGuide: "got a NoGuide from .*; expected a gram_pyro.Guide",
+    GuideNoEvent: r"the posterior of GuideNoEvent: got event shape \[\]; expected \[L, D\].*write .to_event\(2\)",
     OnePuzzle: r"batch \[1\] and event \[4, 16\] for u \[3, 4, 16\]",
-    OneSided: "lives on a part of the real line only",
-    GuideBf16: "under bf16 autocast z is torch.bfloat16",
-    GuideExponential: "is not finite where u is up to [34]...",
+    OneSided: "whose support is a part of the real line",
+    GuideBf16: "got z of torch.bfloat16 .* under bf16 autocast",
+    GuideExponential: "is not finite where .u. is up to [34]...",
     CountsItsCalls: "two calls with the same u, y and t gave two laws",
     LeaksState: "changing the state u of one puzzle changed the law of another",
     LeaksSolution: "changing the solution y of one puzzle changed the law of another",
     GuideUnused: "no gradient reaches q_table.weight, q_net.weight; use it in the law",
-    SharesAName: "the model has attributes of the same name, embed, and Pyro would train one.*write q_embed",
-    OwnsTheModel: "parameters of the model are registered as its own",
-    NoPath: "its draws are not reparameterised, while the prior's are.*return a law with rsample",
-    IgnoresThePrior: "under a discrete prior its draws are none the prior could make",
+    SharesAName: "got attributes embed, which the model has too, so that Pyro would train one.*write q_embed",
+    OwnsTheModel: "got parameters of the model among its own",
+    NoPath: "which has no rsample, under a prior whose draws are reparameterised.*expected a law with rsample",
+    IgnoresThePrior: "got draws outside the support of a discrete prior",
 }

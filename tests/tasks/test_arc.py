@@ -152,7 +152,7 @@ def test_a_strange_puzzle_is_refused(small):
     ("changes", "sentence"),
     [
         ({"side": 1}, "no task of the files has all its grids in side=1"),
-        ({"num_names": 3}, "num_names=3 came for 4 tasks"),
+        ({"num_names": 3}, "got num_names=3 for 4 tasks"),
         ({"asked": ["nowhere.json"]}, "nowhere.json is not there"),
     ],
 )
@@ -193,7 +193,7 @@ def test_a_task_in_two_files_is_refused(tmp_path):
     first = make_file(tmp_path, "first", rules)
     second = make_file(tmp_path, "second", rules | {"c": np.copy})
     for files in (([first], [second]), ([], [first, second])):
-        with pytest.raises(ValueError, match="2 tasks of first are in second too .a is one.*ARC-2 training holds"):
+        with pytest.raises(ValueError, match="got 2 tasks of first in second too .a is one.*ARC-2 training has"):
             Arc(*files, side=4, num_names=9)
 
 
@@ -214,7 +214,7 @@ def test_the_real_mixtures(caplog):
             ("arc1_training", "arc1_evaluation", "arc2_training", "arc2_evaluation", "concept_arc")}  # fmt: skip
     refused = [("arc2_training", "arc1_evaluation", 376), ("arc1_evaluation", "arc2_evaluation", 6)]
     for shown, asked, count in refused:
-        with pytest.raises(ValueError, match=f"{count} tasks of {shown} are in {asked} too"):
+        with pytest.raises(ValueError, match=f"{count} tasks of {shown} in {asked} too"):
             Arc([path[shown]], [path[asked]], side=30, num_names=2000)
     with caplog.at_level(logging.WARNING):
         official = Arc([path["arc1_training"]], [path["arc1_evaluation"]], side=6, num_names=59)

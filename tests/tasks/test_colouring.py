@@ -140,7 +140,7 @@ def test_names_are_drawn_uniformly():
 
 def test_too_many_names_to_train_on():
     task, batch = Colouring(n=3, colours=5), Batch(*(torch.zeros(1, dtype=torch.int64),) * 4)
-    with pytest.raises(ValueError, match="colours=5 came, and a colouring has 120 namings.*CanonicalColouring"):
+    with pytest.raises(ValueError, match="got colours=5, with 120 namings.*CanonicalColouring"):
         task.augment(batch, torch.Generator())
 
 
@@ -257,5 +257,5 @@ def test_render_and_draw():
     broken = [to_hex(c).upper() == RED for c in edges.get_edgecolor()]
     assert broken == [True, False, False, False] and [t.get_text() for t in axes.texts] == ["1", "2", "3", "4"]
     plt.close(figure)
-    with pytest.raises(ValueError, match="colours=8 came; draw shows up to 7"):
+    with pytest.raises(ValueError, match="got colours=8; expected up to 7 to draw"):
         Colouring(n=4, colours=8).draw(axes, x)

@@ -131,16 +131,16 @@ def test_violations_of_random_boards():
 @pytest.mark.parametrize(
     "make, message",
     [
-        (lambda: NQueens(3, (1,)), "n=3 came; write n of 4 or more"),
-        (lambda: NQueens(split="random"), "split='random' came; write 'class' .* or 'input'"),
-        (lambda: NQueens(removed=()), r"removed=\(\) came for n=8; write different numbers of queens from 1 to 8"),
-        (lambda: NQueens(removed=(0, 1)), r"removed=\(0, 1\) came"),
-        (lambda: NQueens(removed=(9,)), r"removed=\(9,\) came"),
-        (lambda: NQueens(removed=(5, 5)), r"removed=\(5, 5\) came"),
-        (lambda: NQueens(test_share=0), "test_share=0 came; write a share of the puzzles above 0 and below 1"),
-        (lambda: NQueens(test_share=1.0), "test_share=1.0 came"),
-        (lambda: NQueens(4, (4,)).train, r"n=4, removed=\(4,\) make 1 symmetry classes, .* leaves none to train on"),
-        (lambda: NQueens(4, (4,), "input").test, "make 1 puzzles, and test_share=0.15 leaves none"),
+        (lambda: NQueens(3, (1,)), "got n=3; expected 4 or more"),
+        (lambda: NQueens(split="random"), "got split='random'; write 'class' .* or 'input'"),
+        (lambda: NQueens(removed=()), r"got removed=\(\) with n=8; write different numbers of queens from 1 to 8"),
+        (lambda: NQueens(removed=(0, 1)), r"got removed=\(0, 1\)"),
+        (lambda: NQueens(removed=(9,)), r"got removed=\(9,\)"),
+        (lambda: NQueens(removed=(5, 5)), r"got removed=\(5, 5\)"),
+        (lambda: NQueens(test_share=0), "got test_share=0; write a share of the puzzles above 0 and below 1"),
+        (lambda: NQueens(test_share=1.0), "got test_share=1.0"),
+        (lambda: NQueens(4, (4,)).train, r"of 1 symmetry classes with n=4, removed=\(4,\), which leaves"),
+        (lambda: NQueens(4, (4,), "input").test, "got test_share=0.15 of 1 puzzles with n=4.*leaves none"),
     ],
 )
 def test_argument_errors(make, message):

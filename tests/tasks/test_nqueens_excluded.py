@@ -76,13 +76,13 @@ GOOD = "n =  6\nnumdiags =  1\ndiags =  [[5, 0]]\n"
 @pytest.mark.parametrize(
     "texts, message",
     [
-        ((GOOD, GOOD.replace("6", "8", 1)), "2.param: a board of n=8 came; expected n=6, as of this task"),
-        ((GOOD.replace("numdiags", "number"),), "1.param: 'n = .* came; expected n = 8 numdiags = 2 diags ="),
-        ((GOOD.replace("[[5, 0]]", "[[5, 0]"),), "1.param: .* came; expected n = 8"),
-        ((GOOD.replace("[5, 0]", "[5]"),), "1.param: .* came; expected n = 8"),
-        ((GOOD.replace("1", "2"),), r"numdiags=2, diags=\[\[5, 0\]\] came; expected so many pairs \[0 .. 10, 0 or 1\]"),
-        ((GOOD.replace("5", "11"),), r"diags=\[\[11, 0\]\] came; expected so many pairs"),
-        ((GOOD.replace("0", "2"),), r"diags=\[\[5, 2\]\] came; expected so many pairs"),
+        ((GOOD, GOOD.replace("6", "8", 1)), "2.param: got a board of n=8; expected the n=6 of this task"),
+        ((GOOD.replace("numdiags", "number"),), "1.param: got 'n = .*; expected the form n = 8 numdiags = 2 diags ="),
+        ((GOOD.replace("[[5, 0]]", "[[5, 0]"),), "1.param: got .*; expected the form n = 8"),
+        ((GOOD.replace("[5, 0]", "[5]"),), "1.param: got .*; expected the form n = 8"),
+        ((GOOD.replace("1", "2"),), r"got numdiags=2, diags=\[\[5, 0\]\]; expected so many pairs \[0 .. 10, 0 or 1\]"),
+        ((GOOD.replace("5", "11"),), r"diags=\[\[11, 0\]\]; expected so many pairs"),
+        ((GOOD.replace("0", "2"),), r"diags=\[\[5, 2\]\]; expected so many pairs"),
         ((), "holds no file; expected at least one instance"),
     ],
 )

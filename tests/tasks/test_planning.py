@@ -266,16 +266,16 @@ def test_misuse():
     for values in (*wrong, {"wall_probability": -0.1}, {"min_distance": 0}):
         came = ".*".join(f"{name}={value}" for name, value in values.items())
         with pytest.raises(
-            ValueError, match=f"{came}.* came; expected n >= 2, columns >= 2, 0 <= wall_probability < 1"
+            ValueError, match=f"got .*{came}.*; expected n >= 2, columns >= 2, 0 <= wall_probability < 1"
         ):
             Planning(**values)
     for name, value in {"max_solutions": 0, "num_train": -1, "num_test": -1, "seed": -1}.items():
-        with pytest.raises(ValueError, match=f"{name}={value}.* came; expected max_solutions >= 1, num_train >= 0"):
+        with pytest.raises(ValueError, match=f"got .*{name}={value}.*; expected max_solutions >= 1, num_train >= 0"):
             Planning(**{name: value})
-    with pytest.raises(ValueError, match="nothing to train on: num_train=0"):
+    with pytest.raises(ValueError, match="got num_train=0; expected puzzles to train on"):
         _ = Planning(num_train=0, cache=None).train
-    with pytest.raises(ValueError, match="6 x 6 cells .* brought none to train on .* min_distance=35 steps away"):
+    with pytest.raises(ValueError, match="got no map to train on .*6 x 6 cells .* min_distance=35"):
         _ = Planning(min_distance=35, cache=None).train
-    with pytest.raises(ValueError, match="wall_probability=0 brought none .*max_solutions=1 plans; give a smaller"):
+    with pytest.raises(ValueError, match="with wall_probability=0; .*max_solutions=1 plans; write a smaller"):
         _ = Planning(n=3, wall_probability=0, min_distance=4, max_solutions=1, cache=None).train
     assert Planning(num_train=5, num_test=0, cache=None).test == {}

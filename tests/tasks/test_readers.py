@@ -199,7 +199,7 @@ def test_what_cannot_be_kept_is_made(tmp_path, caplog, place):
 def test_a_folder_that_may_not_be_read_is_no_cache(tmp_path, monkeypatch, caplog):
     """As root, whom the tests may run as, any folder can be read."""
     denied = PermissionError(13, "Permission denied")
-    monkeypatch.setattr(cache_module, "safe_open", Mock(side_effect=denied))
+    monkeypatch.setattr(cache_module, "read", Mock(side_effect=denied))
     monkeypatch.setattr(Path, "mkdir", Mock(side_effect=denied))
     with caplog.at_level(logging.WARNING):
         assert cached_tensors(tmp_path, "a", lambda: {"w": torch.ones(2)})["w"].tolist() == [1, 1]

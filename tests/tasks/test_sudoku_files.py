@@ -31,7 +31,7 @@ def test_parse(text, board):
         ("." * 15 + "5", None, "row 4, column 4 of the Sudoku is '5'; write 1 to 4, or '.' for a blank"),
         ("." * 15 + "?", None, "row 4, column 4 of the Sudoku is '[?]'; write 1 to 4"),
         ("." * 255 + "H", None, "row 16, column 16 of the Sudoku is 'H'; write 1 to 9, and A to G for 10 to 16, or"),
-        ("0" + "." * 254 + "A", None, "got '0' beside '.'; 0 is a blank here and no digit"),
+        ("0" + "." * 254 + "A", None, "got '0' and '.'; expected one kind of blank"),
     ],
 )
 def test_parse_errors(text, n, message):
@@ -74,13 +74,13 @@ def test_parse_errors(text, n, message):
             f"question,puzzle\n{PUZZLE4},{PUZZLE4}",
             r"has columns \['question', 'puzzle'\]; expected one of them",
         ),
-        ("a.csv", "question,answer\n", "holds no puzzle"),
-        ("a.csv", f"question\n{'.' * 49}", "n=7 has no default box"),
-        ("a.txt", "1", "a.txt, line 1: n=1 has no default box"),
+        ("a.csv", "question,answer\n", "has no puzzle"),
+        ("a.csv", f"question\n{'.' * 49}", "n=7, which has no default box"),
+        ("a.txt", "1", "a.txt, line 1: got n=1, which has no default box"),
         (
             "a.jsonl",
             f"{json.dumps({'question': PUZZLE4, 'solutions': []})}",
-            "row 1: the puzzle comes with no solution",
+            "row 1: got a puzzle without a solution",
         ),
         (
             "a.jsonl",
@@ -125,29 +125,29 @@ def test_files_good(tmp_path, monkeypatch, caplog):
     assert f"{tmp_path / 'train.csv.gz'} or {tmp_path / 'more.csv'} and are left out" in caplog.text
     with pytest.raises(ValueError, match="16 symbols; expected n . n = 36"):
         _ = Sudoku(train="train.csv.gz", test={}).train
-    with pytest.raises(ValueError, match="nothing to train on: only test=.* was given"):
+    with pytest.raises(ValueError, match="got test=.* only; expected puzzles to train on"):
         _ = Sudoku(n=4, test="test.csv").train
-    with pytest.raises(FileNotFoundError, match="none.csv is not there nor under GRAM_DATA=.*; set the path"):
+    with pytest.raises(FileNotFoundError, match="none.csv is not there nor under GRAM_DATA=.*; write another path"):
         read_puzzles("none.csv")
     monkeypatch.delenv("GRAM_DATA")
-    with pytest.raises(FileNotFoundError, match="not there; set the path .* GRAM_DATA"):
+    with pytest.raises(FileNotFoundError, match="not there; write another path, or set .* GRAM_DATA"):
         read_puzzles("train.csv.gz")
 
 
 @pytest.mark.parametrize(
     "make, message",
     [
-        (lambda: Geometry(7), "n=7 has no default box shape; write box="),
-        (lambda: Geometry(6, (2, 2)), r"box=\(2, 2\) came for n=6"),
-        (lambda: Geometry(4).solve([0] * 9, 1), "a puzzle of 9 cells came; an n=4 board has 16"),
-        (lambda: Geometry(4).solve([5] + [0] * 15, 1), "row 1, column 1 holds 5; write 1..4"),
+        (lambda: Geometry(7), "got n=7, which has no default box; write box="),
+        (lambda: Geometry(6, (2, 2)), r"got box=\(2, 2\) with n=6"),
+        (lambda: Geometry(4).solve([0] * 9, 1), "got a puzzle of 9 cells; expected 16, for n=4"),
+        (lambda: Geometry(4).solve([5] + [0] * 15, 1), "got 5 at row 1, column 1; write 1..4"),
         (
             lambda: Geometry(4).solve([1, 0, 0, 0, 0, 1] + [0] * 10, 1),
             "row 1, column 1 and at row 2, column 2, in one box",
         ),
-        (lambda: generate(Geometry(4), 0), "count=0, max_solutions=1 came"),
+        (lambda: generate(Geometry(4), 0), "got count=0, max_solutions=1; expected"),
         (lambda: Sudoku(n=2, box=(1, 2), cache=None).train, "too few symmetry classes"),
-        (lambda: Sudoku(train="a.csv"), "train=a.csv came without test"),
+        (lambda: Sudoku(train="a.csv"), "got train=a.csv without test"),
         (lambda: Sudoku(num_train=0), "num_train=0, .* expected num_train >= 1"),
         (lambda: Sudoku(max_solutions=1), "expected .* max_solutions >= 2"),
     ],

@@ -201,7 +201,7 @@ def test_misuse_gets_a_sentence(wrong, sentence):
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
-        (("embed=tokens", "core=relational", "readout=categorical"), "embed=tokens has a vector for each of V symbols"),
+        (("embed=tokens", "core=relational", "readout=categorical"), "expected one number V, for embed=tokens has"),
         (("+peer=d3pm",), "expected one V, because a peer answers boards of one size"),
     ],
 )

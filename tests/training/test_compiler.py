@@ -120,7 +120,7 @@ def test_a_compiler_that_fails_is_tried_once_and_said_to_fail(predicting, caplog
     assert len(tried) == 1 and all(torch.equal(a, b) for state in found for a, b in zip(state, expected, strict=True))
     (said,) = [record.message for record in caplog.records if "uncompiled" in record.message]
     assert "CalledProcessError: Command '['false']' returned non-zero exit status 1" in said
-    assert said.endswith(": it runs uncompiled, about 1.3 times slower; install or mend g++")
+    assert said.endswith(": it runs uncompiled, about 1.3 times slower; install or repair g++")
 
 
 def test_without_a_working_compiler_it_runs_as_it_is(predicting, caplog):

@@ -37,5 +37,5 @@ def test_this_torch_knows_what_the_processor_has():
 
 
 def test_other_names_are_refused():
-    with pytest.raises(ValueError, match="precision='half' is unknown; write one of auto, bf16, fp32"):
+    with pytest.raises(ValueError, match="got precision='half'; expected a known one; write auto, bf16, fp32"):
         choose_precision("half", CPU)

@@ -32,7 +32,7 @@ def test_the_number_before_an_update(value, at):
     "value", [-0.1, float("nan"), float("inf"), True, None, "1", "linear", WORDS.format(0), "0 to 1"]
 )
 def test_what_is_no_schedule_is_refused(value):
-    sentence = f"beta={value} came; write a number, 0 or more, or: linear from 0 to 1 over 1000 updates"
+    sentence = f"got beta={value}; write a number, 0 or more, or: linear from 0 to 1 over 1000 updates"
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         TrainSettings(updates=1, num_segments=1, batch_size=1, beta=value)
     sentence = sentence.replace(f"={value}", f"={shown(value)}")  # as YAML writes it

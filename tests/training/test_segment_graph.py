@@ -145,7 +145,7 @@ def test_what_fails_while_it_is_recorded_is_told(monkeypatch, local_params):
             raise RuntimeError("CUDA error: a recording was spoilt")
 
     monkeypatch.setattr(segment_graph, "Recording", fails)
-    sentence = r"under the prior Gaussian and the guide Concat \(Cannot copy between CPU and CUDA tensors\); write"
+    sentence = r"with the prior Gaussian and the guide Concat \(Cannot copy between CPU and CUDA tensors\); write"
     with pyro.validation_enabled(True), pytest.raises(ValueError, match=sentence):
         segment_graph.record(trainer_of(), None, 0, None, None)
 
@@ -159,12 +159,12 @@ def delay(trainer):
     [
         (
             {"objective": TraceMeanField_ELBO()},
-            "the objective TraceMeanField_ELBO looks at its value in every step; mean_f",
+            "the objective TraceMeanField_ELBO reads its value on the CPU in every step; mean_f",
         ),
         ({"implicit": object()}, "the task searches for solutions on the CPU"),
         ({"settings": TrainSettings(1, 1, 8, accumulate=2)}, "train.accumulate=2 is more than 1"),
-        (delay, "the guide Delayed acts on the number of the segment"),
-        ({}, "device=cpu has none; a GPU is needed"),
+        (delay, "the guide Delayed depends on the segment"),
+        ({}, "device=cpu has no CUDA graphs; a GPU is needed"),
     ],
 )
 def test_what_cannot_be_recorded_is_told(change, reason, local_params):

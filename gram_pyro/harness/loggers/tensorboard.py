@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def open_writer(folder: Path, program: str, config: dict) -> Callable[[dict[str, float]], None]:
-    """What takes rows; a run that goes on replaces what is there from the first update it repeats.
+    """A writer of rows. A resumed run replaces old rows from the first update that it repeats.
 
     Raises: ImportError if tensorboard is not installed.
     """

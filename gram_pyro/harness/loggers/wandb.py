@@ -10,7 +10,7 @@ from pathlib import Path
 def open_writer(
     folder: Path, program: str, config: dict, project: str = "gram_pyro"
 ) -> Callable[[dict[str, float]], None]:
-    """What takes rows: the run of this program and folder, which goes on where there is one.
+    """A writer of rows to the run of this program and folder, which continues if it exists.
 
     Raises: ImportError if wandb is not installed.
     """

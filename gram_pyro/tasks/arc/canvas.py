@@ -1,10 +1,10 @@
-"""Grids on a square canvas, and the symmetries of what is drawn on it.
+"""Grids on a square canvas, and their symmetries.
 
     token(i, j) = 2 + colour     inside the grid, which starts at the top left
                   1 (eos)        in the row below it and in the column to its right
                   0 (pad)        elsewhere
 
-A grid is read back as the largest rectangle of colours from the top left, so its size is what the eos tokens say.
+A grid is read back as the largest rectangle of colours from the top left, so the eos tokens give its size.
 Canvases are stored row by row, [..., n^2] int64.  Source: TRM's and HRM's data, without their random translation.
 """
 
@@ -20,9 +20,9 @@ SAME = torch.arange(NUM_TOKENS)  # the recolouring that changes nothing
 
 
 class Canvas:
-    """A square of `side` n cells.
+    """A square canvas of `side` n cells.
 
-    A symmetry s = 4 t + 2 a + b of a grid is "transpose if t, then exchange up and down if a, left and right if b". A
+    A symmetry s = 4 t + 2 a + b of a grid transposes it if t, then flips it vertically if a, horizontally if b. A
     recolouring is a table [V] of tokens.
     """
 
@@ -39,8 +39,8 @@ class Canvas:
         return board[: self.side, : self.side].flatten()
 
     def extent(self, board: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows and columns of the grid on each canvas: of the largest rectangle of colours from the top left, the
-        fewest rows of equals; 0, 0 if there is none.  Shapes: [..., n^2] -> [...], [...]."""
+        """Rows and columns of the grid on each canvas: the largest rectangle of colours from the top left, of equal
+        ones that with fewest rows; 0, 0 if there is none.  Shapes: [..., n^2] -> [...], [...]."""
         colours = (board >= FIRST).unflatten(-1, (self.side, self.side)).long()
         leading = colours.cumprod(-1).sum(-1)  # colours in a row before the first other token
         columns = leading.cummin(-1).values
@@ -56,7 +56,7 @@ class Canvas:
         return tuple(tuple(row) for row in square.tolist())
 
     def redraw(self, board: Tensor, symmetry: Tensor, recolouring: Tensor) -> Tensor:
-        """The grid on each canvas, moved and recoloured, on an otherwise tidy canvas.
+        """The grid on each canvas, transformed and recoloured, on a canvas that is otherwise in normal form.
 
         Shapes: board [..., n^2], symmetry [...], recolouring [..., V], leading dims broadcast -> [..., n^2].
         """
@@ -74,7 +74,7 @@ class Canvas:
 
     @property
     def relations(self) -> Tensor:
-        """[6, n^2, n^2] bool: the cell above, below, to the left, to the right, others of the row, of the column."""
+        """[6, n^2, n^2] bool: the cell above, below, left, right, other cells of the row, and of the column."""
         cells = torch.arange(self.num_cells)
         down = cells[:, None] // self.side - cells // self.side
         right = cells[:, None] % self.side - cells % self.side
@@ -83,12 +83,12 @@ class Canvas:
 
 
 def inverse(symmetry: Tensor) -> Tensor:
-    """The symmetry that undoes another: with a transposition the two reflections change places."""
+    """The inverse of a symmetry: after a transposition the two flips change places."""
     swapped = 4 | (symmetry & 1) << 1 | (symmetry & 2) >> 1
     return torch.where(symmetry >= 4, swapped, symmetry)
 
 
 def draw_recolourings(num: int, generator: torch.Generator) -> Tensor:
-    """Permutations of colours 1 .. 9, uniform; colour 0, the background, eos and pad stay.  Returns: [num, V]."""
+    """Uniform permutations of colours 1 .. 9; colour 0 (background), eos and pad are fixed.  Returns: [num, V]."""
     order = torch.rand(num, NUM_COLOURS - 1, generator=generator).argsort(-1) + FIRST + 1
     return torch.cat([SAME[: FIRST + 1].expand(num, -1), order], -1)

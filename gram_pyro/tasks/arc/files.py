@@ -1,8 +1,8 @@
 """ARC tasks from files: {name: {"train": [{"input", "output"}, ...], "test": [...]}}, as .json, also .xz or .gz; or
 from a folder of NAME.json, each {"train": ..., "test": ...}, as the public repositories have them.
 
-A grid is a list of rows of colours 0 .. 9. Of a file `arc/arc1_training.json.xz` the stem, arc1_training, is the name
-of the set. What the format cannot tell: a colour that became another one, a name that became another one.
+A grid is a list of rows of colours 0 .. 9. The stem of a file `arc/arc1_training.json.xz`, arc1_training, is the name
+of the set. Not noticed: a changed colour, a changed name.
 """
 
 import json
@@ -28,7 +28,7 @@ class Pair(NamedTuple):
 
 
 class ArcTask(NamedTuple):
-    """One rule, shown by demonstrations and asked for by tests; `source` is the name of the set it comes from."""
+    """One rule, given by demonstrations and tests; `source` is the name of its set."""
 
     name: str
     source: str
@@ -37,15 +37,15 @@ class ArcTask(NamedTuple):
 
     @property
     def side(self) -> int:
-        """Of the largest grid."""
+        """The side of the largest grid."""
         return max(max(len(grid), len(grid[0])) for pair in self.demonstrations + self.tests for grid in pair)
 
 
 def read_tasks(path: str | Path) -> list[ArcTask]:
     """The tasks of a file, in order; of a folder and those in it, by name.
 
-    Raises: FileNotFoundError; PuzzleFileError if it is no JSON, a name is there twice, or a task lacks pairs or has a
-    grid that is none.
+    Raises: FileNotFoundError; PuzzleFileError if it is not JSON, a name occurs twice, or a task lacks pairs or has an
+    invalid grid.
     """
     path = folder_at(path) or locate(path)
     source = path.name.split(".")[0]
@@ -90,7 +90,7 @@ def read_json(path: Path) -> object:
 
 
 def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """An object of JSON.  Raises: ValueError if a name is there twice: the first would be lost without a word."""
+    """An object of JSON.  Raises: ValueError if a name occurs twice: JSON would silently drop the first."""
     entries = dict(pairs)
     if len(entries) < len(pairs):
         names = [name for name, _ in pairs]
@@ -99,7 +99,7 @@ def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def check_entry(name: str, entry: dict) -> bool:
-    """True.  Raises: ValueError, naming the task, if one kind of pairs is missing or a grid is none."""
+    """True.  Raises: ValueError, naming the task, if one kind of pairs is missing, or a grid is invalid."""
     for key in ("train", "test"):
         if not entry.get(key):
             raise ValueError(f"task {name} has no pairs {key!r}")
@@ -124,7 +124,7 @@ def read_pair(pair: dict) -> Pair:
 
 
 def refuse_leaks(shown: Sequence[ArcTask], held_out: Sequence[ArcTask]) -> None:
-    """Raises: ValueError if a task comes twice: its tests would be trained on in one place and asked in another."""
+    """Raises: ValueError if a task is in both sets: its tests would be trained on."""
     first: dict[str, ArcTask] = {}
     twice: dict[tuple[str, str], list[str]] = {}
     for task in (*shown, *held_out):
@@ -135,14 +135,14 @@ def refuse_leaks(shown: Sequence[ArcTask], held_out: Sequence[ArcTask]) -> None:
     if twice:
         (one, other), names = max(twice.items(), key=lambda item: len(item[1]))
         raise ValueError(
-            f"{len(names)} tasks of {one} are in {other} too ({names[0]} is one), so what is asked would have been "
-            "trained on: ARC-2 training holds nearly all of ARC-1. For a score on ARC-1 train on arc1_training and "
-            "concept_arc, for one on ARC-2 on arc2_training and concept_arc"
+            f"got {len(names)} tasks of {one} in {other} too ({names[0]} is one), so tests would be trained on: ARC-2 "
+            "training has nearly all of ARC-1; expected different tasks; for a score on ARC-1 train on arc1_training "
+            "and concept_arc, for one on ARC-2 on arc2_training and concept_arc"
         )
 
 
 def without_answers(shown: Sequence[ArcTask], held_out: Sequence[ArcTask]) -> list[ArcTask]:
-    """The tasks to show, less every pair that is a test pair of `held_out` under another name; each is logged.
+    """The training tasks without pairs that are test pairs of `held_out` under another name; each is logged.
 
     In ARC-1 there is one: 40853293 of the training set is 070dd51e of the evaluation set.
     """

@@ -1,15 +1,15 @@
-"""ARC-AGI as a task: from the demonstrations of a rule, a learnt name of it, and an input, the output.
+"""ARC-AGI as a task: given a learnt name of a rule and an input, find the output.
 
     x = [task, symmetry, c_1 .. c_9, canvas of the input]          [11 + L]
     y = [canvas of the output]                                     [L],  L = n^2
 
-The first 11 cells of x, its *name*, say which rule is meant, how the grids were turned (`arc_canvas`), and the token
-that every colour 1 .. 9 was given: a pair and its name are always transformed together, so that a rule about red stays
-the same rule when red is drawn blue. `puzzle_tokens` makes prefix tokens of the name. y has no name, hence L cells.
+The first 11 cells of x are its *name*: the task, the symmetry of the grids (`canvas.py`), and the token of every colour
+1 .. 9. A pair and its name are always transformed together, so a rule about red is the same rule when red is drawn as
+blue. `networks/arc_tokens.py` makes prefix tokens of the name. y has no name, hence L cells.
 
-Every pair has one answer. The rule itself is not known to the program: answers are judged by the stored output.
-Source: ARC-AGI (arXiv:1911.01547); protocol of TRM (arXiv:2510.04871), whose augmented copies of a task are tasks of
-their own, with a name of their own each. Here a copy is told from its task by its symmetry and colours: ours.
+Every pair has one answer. The program does not know the rule: answers are judged by the stored output.
+Source: ARC-AGI (arXiv:1911.01547); protocol of TRM (arXiv:2510.04871), where every augmented copy of a task has its own
+name. Naming a copy by task, symmetry and colours is ours.
 """
 
 from collections.abc import Sequence
@@ -27,13 +27,13 @@ TASK, SYMMETRY, COLOURS, NAME_CELLS = 0, 1, slice(2, 11), 11
 
 
 class Arc(Task):
-    """Tasks of files, those whose grids all fit a canvas of `side` n cells a side.
+    """The tasks of files whose grids fit a canvas of side n = `side`.
 
-    Trained on are all pairs of the tasks of `shown`, and the demonstrations of the tasks of `asked`, whose test pairs
-    are held out; there is a test set for every file of `asked`, by its stem. `num_names` is the number of tasks the
-    embedding has a place for.
+    Training uses all pairs of the tasks of `shown`, and the demonstrations of the tasks of `asked`, whose test pairs
+    are held out. Every file of `asked` gives a test set, named by its stem. `num_names` is the number of tasks that the
+    embedding can name.
 
-    Attributes: tasks, those that fit, at the place their name says.
+    Attributes: tasks, those that fit; the index of a task is its name.
     Raises: ValueError if a task is in two of the files, nothing fits, or there are more than `num_names` tasks;
     FileNotFoundError, PuzzleFileError as `read_tasks`.
     """
@@ -46,7 +46,7 @@ class Arc(Task):
         if not self.tasks:
             raise ValueError(f"no task of the files has all its grids in side={side} cells; give a larger side")
         if len(self.tasks) > num_names:
-            raise ValueError(f"num_names={num_names} came for {len(self.tasks)} tasks; give that many or more")
+            raise ValueError(f"got num_names={num_names} for {len(self.tasks)} tasks; write that many or more")
         self.canvas = Canvas(side)
         self.num_cells, self.num_symbols, self.relations = self.canvas.num_cells, NUM_TOKENS, self.canvas.relations
         self._asked = {task.source for task in held_out}
@@ -58,7 +58,7 @@ class Arc(Task):
 
     @cached_property
     def test(self) -> dict[str, Puzzles]:
-        """Test pairs of the tasks asked, by the set they come from."""
+        """Test pairs of the tasks of `asked`, by their set."""
         sources = dict.fromkeys(task.source for task in self.tasks if task.source in self._asked)
         return {
             source: self._puzzles([task.tests if task.source == source else () for task in self.tasks])
@@ -75,11 +75,11 @@ class Arc(Task):
         )
 
     def task_of(self, x: Tensor) -> list[ArcTask]:
-        """The task that each x [B, 11 + L] names."""
+        """The task of each x [B, 11 + L], by its name."""
         return [self.tasks[number] for number in x[:, TASK].tolist()]
 
     def transform(self, x: Tensor, symmetry: Tensor, recolouring: Tensor) -> Tensor:
-        """Untransformed puzzles, turned and recoloured, name and input alike.
+        """Transform and recolour untransformed puzzles, name and input together.
 
         Shapes: x [..., 11 + L], symmetry [...], recolouring [..., V], leading dims broadcast.
         """
@@ -89,7 +89,7 @@ class Arc(Task):
         return torch.cat([*name[:2], name[2].expand(*shape, -1), board], -1)
 
     def restore(self, x: Tensor, board: Tensor) -> Tensor:
-        """Canvases as they are without the transformation that x names, and tidy.
+        """Undo, on canvases, the transformation that x names. The canvas is brought to normal form.
 
         Shapes: x [..., 11 + L], board [..., L] -> [..., L].
         """
@@ -97,7 +97,7 @@ class Arc(Task):
         return self.canvas.redraw(board, inverse(x[..., SYMMETRY]), recolouring.argsort(-1))
 
     def canonical(self, y: Tensor) -> Tensor:
-        """Answers that are read as the same grid are the same: the canvas beside the grid is tidied."""
+        """The canvas in normal form: answers with the same grid are equivalent."""
         return self.canvas.redraw(y, torch.zeros_like(y[..., 0]), SAME.to(y.device))
 
     @cached_property
@@ -117,13 +117,13 @@ class Arc(Task):
             found = [self._outputs[key(row)] for row in rows]
         except KeyError:
             raise ValueError(
-                "a puzzle came that is no pair of these tasks, so there is no output to judge an answer by; give "
-                "puzzles of the task's train or test sets"
+                "got a puzzle that is no pair of these tasks, so there is no output to compare with; expected puzzles "
+                "of the task's train or test sets"
             ) from None
         return torch.stack(found).view(*x.shape[:-1], -1).to(x.device)
 
     def is_solved(self, x: Tensor, y: Tensor) -> Tensor:
-        """Whether y shows the grid that is stored for x, in its size and every cell."""
+        """Whether y has the stored grid of x, with its size and every cell."""
         return (self.restore(x, y) == self.outputs(x)).all(-1)
 
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:

@@ -1,8 +1,8 @@
-"""Graph colouring with the canonical naming as the only right one: for networks that have no noise to choose a naming.
+"""Graph colouring with the canonical naming of colours only, for networks without noise to choose a naming.
 
-A canonical answer can be found only by a network that knows the order of the vertices, so two more relations tell it
-which vertices are earlier and which later; all else is
-`gram_pyro.tasks.colouring.task`.  Source: the paper; relations: ours.
+To find a canonical answer, a network must know the order of the vertices. So there are two more relations: which
+vertices are earlier, and which are later. Everything else is as in `gram_pyro.tasks.colouring.task`.
+Source: the paper; relations: ours.
 """
 
 from functools import cached_property
@@ -17,11 +17,11 @@ from gram_pyro.tasks.colouring.task import Colouring
 class CanonicalColouring(Colouring):
     """Colouring, trained on canonical answers alone."""
 
-    carries_relations = False  # the order of the vertices says which naming is meant
+    carries_relations = False  # the order of the vertices decides the naming
 
     @cached_property
     def relations(self) -> Tensor:
-        """[4, L, L] bool: those of Colouring, then vertex j is earlier than vertex i, later."""
+        """[4, L, L] bool: those of Colouring, then vertex j is earlier than vertex i, and later."""
         order = torch.zeros(2, self.num_cells, self.num_cells, dtype=torch.bool)
         every = torch.ones(self.n, self.n, dtype=torch.bool)
         order[0, self._pairs :, self._pairs :], order[1, self._pairs :, self._pairs :] = every.tril(-1), every.triu(1)

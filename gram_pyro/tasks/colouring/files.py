@@ -1,13 +1,13 @@
 """Graphs to colour, from files.
 
-    .g6     graph6 or sparse6, one graph a line (.s6 is the same)
+    .g6     graph6 or sparse6, one graph per line (.s6 is the same)
     .csv    a column graph6; other columns are ignored
-    .col    DIMACS: one graph, "p edge n m", then a line "e u v" for every edge, or one for either direction of each
-    .edges  one graph: a line "u v" for every edge, vertices being any words; one word alone is a vertex; '#' a comment
+    .col    DIMACS: one graph, "p edge n m", then a line "e u v" for every edge, or for both directions of every edge
+    .edges  one graph: a line "u v" for every edge, where vertices are any words; a single word is a vertex; '#' comment
 
-each also as .xz or .gz. What the formats let a reader check is checked: the bytes that graph6 has, its length and its
-padding; the vertices and edges that DIMACS declares. What they cannot tell: an edge of DIMACS that became another one,
-and a line of graph6 that became the line of another graph.
+All may be compressed (.xz, .gz). Checked are the bytes, length and padding of graph6, and the declared vertices and
+edges of DIMACS. Not noticed: an edge of DIMACS that became another one, and a line of graph6 that became the line of
+another graph.
 Source: formats: McKay (graph6, sparse6), DIMACS challenge (1993).
 """
 
@@ -23,7 +23,7 @@ from gram_pyro.tasks.colouring.graphs import Coloured, find_colourings, to_puzzl
 from gram_pyro.tasks.files import PuzzleFileError, kind_of, locate, open_text
 from gram_pyro.tasks.tables import read_table
 
-MAX_VERTICES = 10_000  # of a file: it may claim any number, and each takes memory
+MAX_VERTICES = 10_000  # a file may claim any number, and each vertex takes memory
 LOWEST, HIGHEST = 63, 126  # the bytes of graph6 and sparse6, '?' to '~'
 
 
@@ -52,7 +52,7 @@ def read_graphs(path: str | Path, n: int, num_colours: int, max_solutions: int) 
 
 
 def graphs_in(path: str | Path) -> Iterator[nx.Graph]:
-    """The graphs of a file. Vertices are numbered from 0, but for those of an edge list, which keep their names.
+    """The graphs of a file. Vertices are numbered from 0, except in an edge list, where they keep their names.
 
     Raises: FileNotFoundError; PuzzleFileError on anything malformed.
     """
@@ -81,7 +81,7 @@ def _csv_rows(path: Path, file: TextIO) -> Iterator[nx.Graph]:
 def decode(place: str, line: str) -> nx.Graph:
     """A graph from graph6, or from sparse6, which begins with ':'.
 
-    Raises: PuzzleFileError unless the line is, to the byte, what the graph is written as.
+    Raises: PuzzleFileError unless the line is exactly the encoding of the graph.
     """
     text = line.removeprefix(">>graph6<<").removeprefix(">>sparse6<<")
     sparse = text.startswith(":")
@@ -111,7 +111,7 @@ def decode(place: str, line: str) -> nx.Graph:
 
 
 def _num_vertices(data: bytes) -> int:
-    """The number of vertices that graph6 or sparse6 begins with: one byte, or '~' and 3 bytes, or '~~' and 6."""
+    """The number of vertices at the start of graph6 or sparse6: one byte, or '~' and 3 bytes, or '~~' and 6."""
     marks = len(data) - len(data[:2].lstrip(b"~") + data[2:])
     size = {0: 1, 1: 3, 2: 6}[marks]
     if len(data) < marks + size:
@@ -169,7 +169,7 @@ def _edge_list(path: Path, file: TextIO) -> Iterator[nx.Graph]:
 
 
 def _number(word: str) -> int:
-    """A number written in digits; -1 for anything else."""
+    """A number in digits; -1 for anything else."""
     return int(word) if word.isascii() and word.isdigit() and len(word) < 10 else -1
 
 

@@ -1,4 +1,4 @@
-"""Graphs to colour: drawn at random, told apart by isomorphism class, with all their colourings.
+"""Random graphs to colour, their isomorphism classes, and all their colourings.
 
 A graph on n vertices is its row of edges [P] bool, P = n (n - 1) / 2: the strict upper triangle, row by row.
 Source: ours.
@@ -31,7 +31,7 @@ def find_colourings(edges: Sequence[bool], n: int, num_colours: int, max_solutio
     if len(found) > max_solutions:
         raise ValueError(
             f"a graph on {n} vertices has more than max_solutions={max_solutions} colourings with {num_colours} "
-            "colours; raise max_solutions, or give fewer colours or more edges."
+            "colours; write a larger max_solutions, fewer colours or more edges"
         )
     return sorted(found)
 
@@ -39,8 +39,8 @@ def find_colourings(edges: Sequence[bool], n: int, num_colours: int, max_solutio
 def colourings(edges: Sequence[bool], n: int, num_colours: int) -> Iterator[Colours]:
     """All proper colourings with at most `num_colours` colours, each once up to renaming.
 
-    Backtracking. The vertex with the fewest colours left comes next (the least one, if several) and takes every
-    colour in use that no neighbour has, or one new colour: two new colours differ in name only.
+    By backtracking. The vertex with the fewest colours left is next (of several, the first). It gets every used colour
+    that no neighbour has, or one new colour: two new colours differ in name only.
     Raises: ValueError if the search does not end within MAX_STEPS.
     """
     neighbours = [0] * n
@@ -56,7 +56,7 @@ def colourings(edges: Sequence[bool], n: int, num_colours: int) -> Iterator[Colo
         if steps > MAX_STEPS:
             raise ValueError(
                 f"the search for all colourings of a graph on {n} vertices with {num_colours} colours was given up "
-                f"after {MAX_STEPS} steps; give a smaller graph."
+                f"after {MAX_STEPS} steps; write a smaller graph"
             )
         if not uncoloured:
             yield _read(classes, n)
@@ -72,7 +72,7 @@ def colourings(edges: Sequence[bool], n: int, num_colours: int) -> Iterator[Colo
 
 
 def _hardest(blocked: Sequence[int], uncoloured: int) -> int:
-    """The bit of an uncoloured vertex for which most colours are taken."""
+    """The bit of the uncoloured vertex with the fewest colours left."""
     at_least = [uncoloured] + [0] * len(blocked)  # bit v of at_least[k]: k colours or more are taken for v
     for taken in blocked:
         for k in range(len(blocked), 0, -1):
@@ -87,7 +87,7 @@ def _read(classes: Sequence[int], n: int) -> Colours:
 
 
 def to_puzzles(graphs: Sequence[Coloured], n: int) -> Puzzles:
-    """Pack graphs, in the symbols of `gram_pyro.tasks.colouring.task.Colouring`."""
+    """Graphs as puzzles, in the symbols of `gram_pyro.tasks.colouring.task.Colouring`."""
     pairs = torch.tensor([edges for edges, _ in graphs], dtype=torch.int64).view(-1, n * (n - 1) // 2) + 1
     counts = torch.tensor([len(colourings) for _, colourings in graphs], dtype=torch.int64)
     vertices = torch.tensor([y for _, colourings in graphs for y in colourings], dtype=torch.int64).view(-1, n) + 3
@@ -103,8 +103,8 @@ def class_hash(edges: np.ndarray, n: int) -> np.ndarray:
 
         c_ij <- mix(k_0 c_ij + sum_l mix(k_1 c_il + k_2 c_lj)),   h = mix(sum_ij mix(c_ij)),   modulo 2^64
 
-    c_ij starts as edge, no edge, or i = j. Isomorphic graphs ALWAYS have equal hashes. Others might collide, which can
-    only keep too many graphs out of a test set; the 3-colourable graphs on 8 vertices do not.
+    c_ij starts as edge, no edge, or i = j. Isomorphic graphs ALWAYS have equal hashes. Others may collide, which only
+    removes too many graphs from a test set; the 3-colourable graphs on 8 vertices do not collide.
 
     Shapes: edges [N, P] bool -> [N] uint64.  Source: Weisfeiler and Leman (1968); sums of mixed values: ours, as in
     `sudoku_generator.symmetry_hash`.
@@ -128,13 +128,13 @@ def _hash(edges: np.ndarray, n: int) -> np.ndarray:
 def draw_split(
     n: int, edge_probability: float, num_colours: int, num_train: int, num_test: int, max_solutions: int, seed: int
 ) -> tuple[Puzzles, Puzzles]:
-    """Erdos-Renyi graphs that can be coloured, train and test, with no isomorphism class in common.
+    """Colourable Erdos-Renyi graphs, train and test, without a common isomorphism class.
 
-    A graph goes to test iff `is_test_class` of its hash. So the split is a property of the class alone: a train set
-    made here is disjoint from every test set made here, whatever the seeds. Test keeps the first graph of a class;
-    train may repeat one. Drawing stops when train is full and CHUNK graphs bring no new test class; test is then short.
+    A graph is in test iff `is_test_class` of its hash. So the split depends on the class alone: every train set is
+    disjoint from every test set, for all seeds. Test has one graph per class; train may repeat a class. Drawing stops
+    when train is full and CHUNK graphs give no new test class; test is then short.
 
-    Raises: ValueError if CHUNK graphs bring none to train on, and on more than `max_solutions` colourings of one.
+    Raises: ValueError if CHUNK graphs give none to train on, or a graph has more than `max_solutions` colourings.
     """
     rng = np.random.default_rng(seed)
     train: list[Coloured] = []
@@ -154,7 +154,7 @@ def draw_split(
             return to_puzzles(train, n), to_puzzles(test, n)
         if len(train) == before[0] < num_train:
             raise ValueError(
-                f"{CHUNK} graphs drawn with n={n}, edge_probability={edge_probability} brought none to train on that "
-                f"has a colouring with {num_colours} colours; give fewer edges, more colours or, if n is small, more "
-                "vertices."
+                f"got no graph to train on among {CHUNK} with n={n}, edge_probability={edge_probability}; expected one "
+                f"that has a colouring with {num_colours} colours; write fewer edges, more colours or, if n is small, "
+                "more vertices"
             )

@@ -5,10 +5,11 @@
 Cells are the P = n (n - 1) / 2 pairs of vertices (strict upper triangle, row by row), then the n vertices. Symbols: 0
 blank, 1 no edge, 2 edge, 3 .. 2 + k colours. In x the vertices are blank.
 
-Colours have no names of their own: a colouring is canonical if its colours are numbered by first appearance in vertex
-order. Solution sets are stored, and answers compared, by canonical names; training takes any naming of a colouring as
-right. The task is then symmetric in vertices and in colours, and noise is what breaks the tie: a network without noise
-needs `canonical_colouring`. Source: the paper's graph colouring; cells, split, relations and free names: ours.
+The names of colours do not matter: a colouring is canonical if its colours are numbered by first appearance in vertex
+order. Solution sets contain canonical colourings, and answers are compared in canonical form. In training every naming
+of a colouring is right. The task is then symmetric in vertices and in colours, and noise must break the symmetry: a
+network without noise needs `canonical.py`. Source: the paper's graph colouring; cells, split, relations and free names:
+ours.
 """
 
 import logging
@@ -32,8 +33,8 @@ from gram_pyro.tasks.drawn import DrawnTask
 
 FORMAT = 1  # of the cache; raise it when other graphs are drawn
 EDGE, FIRST = 2, 3  # symbols: an edge, the first colour
-MOST_NAMES = 24  # of one colouring in training: 4 colours
-OKABE_ITO = ("#56B4E9", "#E69F00", "#009E73", "#F0E442", "#CC79A7", "#999999", "#0072B2")  # but for red and black
+MOST_NAMES = 24  # namings of one colouring in training: 4 colours
+OKABE_ITO = ("#56B4E9", "#E69F00", "#009E73", "#F0E442", "#CC79A7", "#999999", "#0072B2")  # without red and black
 RED, GREY = "#D55E00", "#555555"  # edges
 
 log = logging.getLogger(__name__)
@@ -42,16 +43,16 @@ log = logging.getLogger(__name__)
 class Colouring(DrawnTask):
     """Graphs on n vertices, to be coloured with at most k colours.
 
-    `num_train` and `num_test` Erdos-Renyi graphs (every pair an edge with probability `edge_probability`) are drawn,
-    those without a colouring left out; no isomorphism class is shared, and the test set "graphs" has one graph of a
-    class. Small n have few classes (n = 8, k = 3: 6024, of which a third are for tests); test is then shorter, and a
-    warning is logged. The result is kept in `cache` (None: not kept; auto: the user's cache folder).
-    With `test` a file or {name: file}, see `read_graphs`, these are the test sets instead; graphs whose class may
-    occur in train are left out, with a warning. num_train=0: there is nothing to train on, and nothing is left out.
-    Graphs are drawn or read when `train` or `test` is first asked for; a graph with more than `max_solutions` canonical
-    colourings is an error then (n <= 10 and k = 3: none has more than 9842).
+    `num_train` and `num_test` colourable Erdos-Renyi graphs are drawn (every pair is an edge with probability
+    `edge_probability`). Train and test share no isomorphism class, and the test set "graphs" has one graph per class.
+    Small n have few classes (n = 8, k = 3: 6024, of which a third are for tests); test is then shorter, and a warning
+    is logged. The result is stored in `cache` (None: no cache; auto: the user's cache folder).
+    If `test` is a file or {name: file}, see `read_graphs`, these are the test sets instead; graphs whose class may
+    occur in train are left out, with a warning. With num_train=0 there is nothing to train on, and nothing is left out.
+    Graphs are drawn or read on the first use of `train` or `test`; a graph with more than `max_solutions` canonical
+    colourings is then an error (n <= 10 and k = 3: none has more than 9842).
 
-    Raises: ValueError on arguments out of range, and where there is nothing to train on.
+    Raises: ValueError on arguments out of range, and if there is nothing to train on.
     """
 
     test_name = "graphs"
@@ -70,9 +71,9 @@ class Colouring(DrawnTask):
     ) -> None:
         if n < 2 or not 0 <= edge_probability <= 1 or not 1 <= colours <= 250 or min(num_train, num_test, seed) < 0:
             raise ValueError(
-                f"n={n}, edge_probability={edge_probability}, colours={colours}, num_train={num_train}, "
-                f"num_test={num_test}, seed={seed} came; expected n >= 2, 0 <= edge_probability <= 1, "
-                "1 <= colours <= 250, num_train >= 0, num_test >= 0, seed >= 0."
+                f"got n={n}, edge_probability={edge_probability}, colours={colours}, num_train={num_train}, "
+                f"num_test={num_test}, seed={seed}; expected n >= 2, 0 <= edge_probability <= 1, "
+                "1 <= colours <= 250, num_train >= 0, num_test >= 0, seed >= 0"
             )
         self.n, self.colours, self.max_solutions = n, colours, max_solutions
         self.num_train, self.num_test = num_train, num_test
@@ -95,8 +96,7 @@ class Colouring(DrawnTask):
 
     @cached_property
     def relations(self) -> Tensor:
-        """[2, L, L] bool; row cell i sees cell j: the pair holds the vertex (or is held by the pair), two pairs share a
-        vertex."""
+        """[2, L, L] bool: a pair contains a vertex (in both directions); two pairs share a vertex."""
         pairs, vertices = slice(0, self._pairs), slice(self._pairs, None)
         ends = torch.zeros(self._pairs, self.n)
         ends.scatter_(1, torch.stack([self._row, self._column], 1), 1.0)
@@ -139,7 +139,7 @@ class Colouring(DrawnTask):
         return self.violations(x, y) == 0
 
     def violations(self, x: Tensor, y: Tensor) -> Tensor:
-        """Edges whose ends have one colour, vertices without a colour, and changed pairs."""
+        """The number of edges whose ends have one colour, of vertices without a colour, and of changed pairs."""
         (pairs, _), (copy, vertices) = self._halves(x), self._halves(y)
         wrong = (self._conflicts(x, y), ~self._is_colour(vertices), pairs != copy)
         return sum(part.sum(-1) for part in wrong)
@@ -152,13 +152,13 @@ class Colouring(DrawnTask):
         return (vertices >= FIRST) & (vertices < self.num_symbols)
 
     def _conflicts(self, x: Tensor, y: Tensor) -> Tensor:
-        """Which pairs are edges of x and have ends of one colour in y, [..., P] bool."""
+        """Which pairs are edges of x whose ends have one colour in y, [..., P] bool."""
         vertices = self._halves(y)[1]
         first, second = vertices[..., self._row], vertices[..., self._column]
         return (self._halves(x)[0] == EDGE) & (first == second) & self._is_colour(first)
 
     def canonical(self, y: Tensor) -> Tensor:
-        """y [..., L] with its colours numbered by first appearance; cells that hold no colour stay."""
+        """y [..., L] with its colours numbered by first appearance; cells without a colour do not change."""
         pairs, vertices = self._halves(y)
         old = torch.arange(FIRST, self.num_symbols, device=y.device)
         rank = torch.arange(self.n, 0, -1, device=y.device)[:, None]  # n for the first vertex
@@ -168,28 +168,28 @@ class Colouring(DrawnTask):
         return torch.cat([pairs, torch.where(self._is_colour(vertices), renamed, vertices)], -1)
 
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """A uniform naming of the colours of every y; the solution sets then hold every naming, each once.
+        """A uniform naming of the colours of every y; the solution sets then list every naming, each once.
 
         Shapes: solutions [B, M, L] -> [B, M k!, L].  Raises: ValueError if there are more than MOST_NAMES.
         """
         if math.factorial(self.colours) > MOST_NAMES:
             raise ValueError(
-                f"colours={self.colours} came, and a colouring has {math.factorial(self.colours)} namings to train on; "
-                "use gram_pyro.tasks.colouring.canonical.CanonicalColouring for more than 4 colours."
+                f"got colours={self.colours}, with {math.factorial(self.colours)} namings of a colouring; expected 4 "
+                "colours at most; write task._target_=gram_pyro.tasks.colouring.canonical.CanonicalColouring"
             )
         names = torch.tensor(list(permutations(range(self.colours)))) + FIRST
         symbols = torch.cat([torch.arange(FIRST).expand(len(names), -1), names], 1)  # [k!, V]
         drawn = symbols[torch.randint(len(names), (len(batch.x),), generator=generator)]  # [B, V]
         solutions = symbols[:, batch.solutions].movedim(0, 2).flatten(1, 2)
-        # Namings that differ in colours a colouring does not use are one; the one that keeps their order counts.
+        # Namings that differ only in unused colours are equal; the one that keeps the order of these is listed.
         used = batch.solutions.amax(-1) - FIRST + 1  # [B, M]
         keeps_order = torch.stack([(names[:, c:].diff() > 0).all(-1) for c in range(self.colours + 1)])  # [k + 1, k!]
         valid = batch.valid[..., None] & keeps_order[used]
         return Batch(batch.x, drawn.gather(1, batch.y), solutions, valid.flatten(1, 2))
 
     def render(self, x: Tensor, y: Tensor | None = None) -> str:
-        """Graph x [L], a vertex and its neighbours a line, and the colours of answer y [L] with what is wrong, as text.
-        Vertices and colours are counted from 1."""
+        """Graph x [L] as text, with a line for every vertex and its neighbours, and the colours of answer y [L] with
+        their mistakes. Vertices and colours are counted from 1."""
         edges = nx.to_dict_of_lists(self._graph(x))
         width = max(len(" ".join(str(v + 1) for v in near)) for near in edges.values())
         lines = [f"{v + 1:>2}: {' '.join(str(u + 1) for u in sorted(near)):<{width}}" for v, near in edges.items()]
@@ -206,12 +206,12 @@ class Colouring(DrawnTask):
         return "\n".join(lines)
 
     def draw(self, axes: Axes, x: Tensor, y: Tensor | None = None) -> None:
-        """Graph x [L] on a circle; with answer y [L], vertices in its colours (white: none) and broken edges in red.
+        """Graph x [L] on a circle; with answer y [L], vertices in its colours (white: none) and wrong edges in red.
 
-        Raises: ValueError if there are more colours than can be told apart.
+        Raises: ValueError if there are too many colours to distinguish.
         """
         if self.colours > len(OKABE_ITO):
-            raise ValueError(f"colours={self.colours} came; draw shows up to {len(OKABE_ITO)}; use render.")
+            raise ValueError(f"got colours={self.colours}; expected up to {len(OKABE_ITO)} to draw; use render")
         graph = self._graph(x)
         y = torch.zeros_like(x) if y is None else y
         palette = dict(enumerate(OKABE_ITO, FIRST))
@@ -227,7 +227,7 @@ class Colouring(DrawnTask):
         axes.set_axis_off()
 
     def _edges(self, chosen: Tensor) -> list[tuple[int, int]]:
-        """The pairs (a, b), a < b, that `chosen` [P] bool marks."""
+        """The pairs (a, b), a < b, where `chosen` [P] bool is True."""
         return list(zip(self._row[chosen].tolist(), self._column[chosen].tolist(), strict=True))
 
     def _graph(self, x: Tensor) -> nx.Graph:

@@ -1,8 +1,8 @@
 """N-Queens, trained on uniform pairs of a puzzle and one of its solutions.
 
-Coverage pooled over such pairs hangs on puzzles that a uniform draw of puzzles hardly ever shows: of 10x10, 8 % of the
-training puzzles have one or two queens left, and they hold 31 % of the pairs. Source: ours; the paper does not say how
-it draws.
+Coverage pooled over such pairs depends on puzzles that a uniform draw of puzzles hardly ever gives: for 10x10, 8 % of
+the training puzzles have one or two queens left, and 31 % of the pairs. Source: ours; the paper does not state how it
+draws.
 """
 
 import torch

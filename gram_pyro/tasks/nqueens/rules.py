@@ -1,6 +1,6 @@
 """Rules of N-Queens completion on an n x n board, all solutions, and the eight symmetries of the square.
 
-    y solves x  <=>  every row and column of y holds one queen, every diagonal and antidiagonal at most one, every
+    y solves x  <=>  every row and column of y has one queen, every diagonal and antidiagonal at most one, every
                      cell is empty or a queen, and y_i = x_i wherever x_i != 0
 
 Cells are numbered row by row, 0 .. L-1 with L = n^2; 0 is the blank, 1 an empty cell, 2 a queen. A diagonal has one
@@ -28,12 +28,12 @@ class Board:
     Shapes: lines [6n - 2, L] bool, the cells of n rows, n columns, 2n - 1 diagonals by r - c + n - 1, and 2n - 1
     antidiagonals by r + c; relations [4, L, L] bool, which other cells share each of these; symmetries [8, L] int64:
     cell i of the image is cell `symmetries[s, i]` of the board.
-    Raises: ValueError if n < 4: there are no two queens to place apart.
+    Raises: ValueError if n < 4.
     """
 
     def __init__(self, n: int) -> None:
         if n < 4:
-            raise ValueError(f"n={n} came; write n of 4 or more: smaller boards have no solution, or a trivial one.")
+            raise ValueError(f"got n={n}; expected 4 or more: smaller boards have no solution, or a trivial one")
         self.n = n
         cells = torch.arange(n * n)
         row, col = cells // n, cells % n
@@ -45,10 +45,10 @@ class Board:
         self.symmetries = torch.stack([g.rot90(k).flatten() for g in (grid, grid.T) for k in range(4)])
 
     def violations(self, x: Tensor, y: Tensor) -> Tensor:
-        """Rows and columns of y [..., L] without exactly one queen, diagonals with several, cells of y that are neither
-        empty nor queen, and given cells of x [..., L] that y changes, added up (leading dims broadcast).
+        """The number of rows and columns of y [..., L] without exactly one queen, of diagonals with several, of cells
+        that are neither empty nor queen, and of changed cells of x [..., L] (leading dims broadcast).
 
-        Returns: [...] int64, 0 where y solves x.
+        Returns: [...] int64, 0 iff y solves x.
         """
         count = (y == QUEEN).float() @ self.lines.to(y.device).float().T
         straight, slanted = count.split([2 * self.n, 4 * self.n - 2], -1)
@@ -60,7 +60,7 @@ class Board:
     def columns(self) -> Tensor:
         """Every solution, as the column of the queen of each row, in lexicographic order, [S, n] int64.
 
-        Row by row, all partial boards at once.
+        They are built row by row, all partial boards together.
         """
         columns = torch.empty(1, 0, dtype=torch.int64)
         for row in range(self.n):
@@ -75,7 +75,7 @@ class Board:
         return F.one_hot(columns, self.n + 1)[..., :-1].flatten(-2).bool()
 
     def complete(self, x: Tensor) -> Puzzles:
-        """The puzzles x [N, L] with all their solutions, none for some if there are none."""
+        """The puzzles x [N, L] with all their solutions; some may have none."""
         queens = self.place(self.columns)
         boards = torch.where(queens, QUEEN, EMPTY)
         parts = []
@@ -87,8 +87,8 @@ class Board:
         return concatenate(parts)
 
     def completions(self, removed: Sequence[int]) -> Puzzles:
-        """Every different puzzle that is a solution with k of its queens taken off, k in `removed`, with all its
-        solutions; always in the same order."""
+        """All puzzles that are solutions with k queens removed, k in `removed`, with all their solutions, in a fixed
+        order."""
         n = self.n
         subsets = [rows for k in removed for rows in combinations(range(n), k)]
         gone = torch.zeros(len(subsets), n, dtype=torch.bool)
@@ -99,10 +99,10 @@ class Board:
         return self.complete(torch.where(self.place(given[torch.from_numpy(first)].long()), QUEEN, BLANK))
 
     def symmetry_class(self, x: Tensor) -> Tensor:
-        """A number for each puzzle of x [N, L], equal for two of them iff a symmetry of the square turns one into the
-        other; [N] int64, 0 up to the number of classes - 1. For puzzles of `completions`: only queens are seen.
+        """The symmetry class of each puzzle of x [N, L], [N] int64 from 0: equal iff a symmetry of the square maps one
+        to the other. It reads queens only, as in puzzles of `completions`.
 
-        A class is named by the least of the eight images.
+        The smallest of the eight images represents a class.
         """
         images = (x == QUEEN)[:, self.symmetries].unflatten(-1, (self.n, self.n))
         columns = (images * torch.arange(1, self.n + 1, dtype=torch.uint8)).sum(-1, dtype=torch.uint8)  # 0: no queen
@@ -111,5 +111,5 @@ class Board:
 
 
 def _keys(columns: Tensor) -> np.ndarray:
-    """Each row of columns [N, n] uint8 as one value that can be sorted, [N]."""
+    """Each row of columns [N, n] uint8 as one sortable value, [N]."""
     return columns.numpy().view(f"V{columns.shape[1]}")[:, 0]

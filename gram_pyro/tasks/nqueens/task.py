@@ -1,7 +1,7 @@
-"""N-Queens completion as a task: queens to add to some given ones so that no two of the n attack each other.
+"""N-Queens completion as a task: add queens to given ones so that no two of the n attack each other.
 
-Every solution is enumerated, every set of k queens of it is taken off, and each puzzle that results is kept once, with
-all its solutions. In x the given queens are 2 and other cells 0; in y every cell is 1, empty, or 2, a queen.
+The puzzles are all solutions with every set of k queens removed, each once, with all its solutions. In x the given
+queens are 2 and other cells 0; in y every cell is 1 (empty) or 2 (queen).
 Source: the paper's N-Queens task; split by symmetry class and excluded diagonals: ours.
 """
 
@@ -29,7 +29,7 @@ from gram_pyro.tasks.nqueens.rules import BLANK, EMPTY, QUEEN, Board
 NAMES = ".-Q"
 SQUARES = ((1.0, 1.0, 1.0), (0.91, 0.91, 0.91), (0.62, 0.62, 0.62))  # light, dark, given as empty
 BLACK, BLUE, RED = "#000000", "#0072B2", "#D55E00"
-NUMBER = r"(\d{1,9})"  # more digits are no board, and Python turns only some thousands of them into an int
+NUMBER = r"(\d{1,9})"  # more digits are no board, and Python limits the digits of an int
 PAIR = rf"\[\s*{NUMBER}\s*,\s*{NUMBER}\s*\]"
 INSTANCE = re.compile(rf"\s*n\s*=\s*{NUMBER}\s+numdiags\s*=\s*{NUMBER}\s+diags\s*=\s*\[((?:{PAIR}[\s,]*)*)\]\s*")
 
@@ -37,19 +37,19 @@ log = logging.getLogger(__name__)
 
 
 class NQueens(Task):
-    """All completion puzzles on an n x n board with k queens taken off, k in `removed`.
+    """All completion puzzles on an n x n board with k queens removed, k in `removed`.
 
-    A share `test_share` of the puzzles is the test set "completions". split="class" parts whole symmetry classes: a
-    test puzzle is no image of a train puzzle under the 8 symmetries of the square, and training draws one of these
-    uniformly for every puzzle. split="input" is the paper's and parts puzzles: an image of every test puzzle is then in
-    train (n = 8 and 10), and training uses no symmetry, which would show it the very test puzzles.
-    `excluded`, a file of CSPLib prob079 (see `read_excluded`), adds the test set "excluded_diagonals": no queen given,
-    and the cells of some diagonals given as empty, 1 in x. Training never shows a 1 in x. Those without a solution
-    are left out, with a warning.
-    Puzzles are made when `train` or `test` is first asked for; 8 n^2 bytes for every pair of a puzzle and one of its
-    solutions (n = 10, three removed: 126700 pairs, 0.1 GB).
+    A share `test_share` of the puzzles is the test set "completions". split="class" divides symmetry classes: no test
+    puzzle is an image of a train puzzle under the 8 symmetries of the square, and training draws one of these uniformly
+    for every puzzle. split="input" is the paper's and divides puzzles: an image of every test puzzle is then in train
+    (n = 8 and 10), and training uses no symmetries, which would give test puzzles.
+    `excluded`, a file of CSPLib prob079 (see `read_excluded`), adds the test set "excluded_diagonals": no queen is
+    given, and the cells of some diagonals are given as empty, 1 in x. In training x has no 1. Puzzles without a
+    solution are left out, with a warning.
+    Puzzles are made on the first use of `train` or `test`, with 8 n^2 bytes for every pair of a puzzle and a solution
+    (n = 10, three removed: 126700 pairs, 0.1 GB).
 
-    Raises: ValueError on arguments out of range, and if there are too few puzzles or classes to part.
+    Raises: ValueError on arguments out of range, and if there are too few puzzles or classes to divide.
     """
 
     def __init__(
@@ -65,13 +65,13 @@ class NQueens(Task):
         self.removed = tuple(removed)
         numbers = set(self.removed)
         if not numbers or len(numbers) < len(self.removed) or not numbers <= set(range(1, n + 1)):
-            raise ValueError(f"removed={self.removed} came for n={n}; write different numbers of queens from 1 to {n}.")
+            raise ValueError(f"got removed={self.removed} with n={n}; write different numbers of queens from 1 to {n}")
         if split not in ("class", "input"):
             raise ValueError(
-                f"split={split!r} came; write 'class' (train and test share no symmetry class) or 'input' (no puzzle)."
+                f"got split={split!r}; write 'class' (train and test share no symmetry class) or 'input' (no puzzle)"
             )
         if not 0 < test_share < 1:
-            raise ValueError(f"test_share={test_share} came; write a share of the puzzles above 0 and below 1.")
+            raise ValueError(f"got test_share={test_share}; write a share of the puzzles above 0 and below 1")
         self.n, self.num_cells, self.num_symbols = n, n * n, 3
         self.relations = self.board.relations
         self.split, self.test_share, self.seed, self.excluded = split, test_share, seed, excluded
@@ -85,8 +85,8 @@ class NQueens(Task):
         if num_test == count:
             kind = {"input": "puzzles", "class": "symmetry classes"}[self.split]
             raise ValueError(
-                f"n={self.n}, removed={self.removed} make {count} {kind}, and test_share={self.test_share} leaves none "
-                "to train on; write a smaller share or other numbers of queens."
+                f"got test_share={self.test_share} of {count} {kind} with n={self.n}, removed={self.removed}, which "
+                "leaves none to train on; write a smaller share or other numbers of queens"
             )
         held_out = torch.zeros(count, dtype=torch.bool)
         held_out[torch.randperm(count, generator=torch.Generator().manual_seed(self.seed))[:num_test]] = True
@@ -102,24 +102,24 @@ class NQueens(Task):
 
     @property
     def test(self) -> dict[str, Puzzles]:
-        """With split="class", no symmetry class is shared with `train`; with split="input", no puzzle."""
+        """Test sets without symmetry classes of `train` (split="class"), or without its puzzles (split="input")."""
         return self._parts[1]
 
     def is_solved(self, x: Tensor, y: Tensor) -> Tensor:
         return self.violations(x, y) == 0
 
     def violations(self, x: Tensor, y: Tensor) -> Tensor:
-        """Wrong rows, columns and diagonals, changed given cells, and cells neither empty nor queen."""
+        """The number of wrong rows, columns and diagonals, of changed cells, and of cells neither empty nor queen."""
         return self.board.violations(x, y)
 
     def groups(self, x: Tensor) -> Tensor:
-        """By symmetry class, with either split: a test set holds images of one puzzle. Boards with cells given as empty
-        are each their own."""
+        """The symmetry classes, for both splits: a test set contains images of a puzzle. Every board with cells given
+        as empty is its own group."""
         classes = self.board.symmetry_class(x.cpu())
         return torch.where((x == EMPTY).any(-1).cpu(), len(x) + torch.arange(len(x)), classes)
 
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """One of the 8 symmetries of the square for every puzzle; with split="input" none, see the class."""
+        """One of the 8 symmetries of the square for every puzzle; none with split="input"."""
         if self.split == "input":
             return batch
         cells = self.board.symmetries[torch.randint(8, (len(batch.x),), generator=generator)]
@@ -137,8 +137,8 @@ class NQueens(Task):
         return [rule, *("| " + " ".join(NAMES[v] for v in row) + " |" for row in rows), rule]
 
     def draw(self, axes: Axes, x: Tensor, y: Tensor | None = None) -> None:
-        """The board, cells given as empty grey, given queens black and those of answer y blue. Red are queens of y that
-        attack another one or stand on a grey cell, cells of y left blank ('?'), and given queens that y lacks
+        """The board, with cells given as empty in grey, given queens in black and those of answer y in blue. Red are
+        queens of y that attack another one or are on a grey cell, blank cells of y ('?'), and missing given queens
         (hollow)."""
         n = self.n
         row, col = torch.arange(self.num_cells) // n, torch.arange(self.num_cells) % n
@@ -161,7 +161,7 @@ class NQueens(Task):
 
 
 def _write(axes: Axes, symbol: str, cell: int, n: int, facecolor: str, edgecolor: str = "none") -> None:
-    """A symbol as large as its cell, whatever the size of the figure."""
+    """A symbol as large as its cell, for every size of figure."""
     path = TextPath((0, 0), symbol, size=1.1, prop={"family": "DejaVu Sans"})
     (left, bottom), (right, top) = path.get_extents().get_points()
     move = Affine2D().translate(-(left + right) / 2, -(bottom + top) / 2).scale(1, -1).translate(cell % n, cell // n)
@@ -171,10 +171,10 @@ def _write(axes: Axes, symbol: str, cell: int, n: int, facecolor: str, edgecolor
 def read_excluded(path: str | Path, board: Board) -> Puzzles:
     """Excluded Diagonals: n queens on an empty board, some diagonals of which must stay empty, with all solutions.
 
-    A .tar.gz of text files "n = 8  numdiags = 2  diags = [[5, 0], [4, 1]]"; [d, 0] is the diagonal r - c + n - 1 = d,
-    [d, 1] the antidiagonal r + c = d. By the definition of the format the first 1, 2, ... diagonals of a list are an
-    instance each. (Whole lists are generated until no diagonal can be added: of 1000 for n = 8, 25 have a solution.)
-    Each puzzle is kept once; those without a solution are left out, with a warning.
+    The file is a .tar.gz of text files "n = 8  numdiags = 2  diags = [[5, 0], [4, 1]]"; [d, 0] is the diagonal
+    r - c + n - 1 = d, [d, 1] the antidiagonal r + c = d. By the definition of the format, the first 1, 2, ... diagonals
+    of a list are an instance each. (Lists were generated until no diagonal could be added: of 1000 for n = 8, 25 have a
+    solution.) Each puzzle is listed once; those without a solution are left out, with a warning.
 
     Raises: FileNotFoundError; PuzzleFileError on anything malformed and on boards of another size.
     Source: Gent, Jefferson and Nightingale, Complexity of n-Queens Completion (2017); CSPLib prob079.
@@ -191,7 +191,7 @@ def read_excluded(path: str | Path, board: Board) -> Puzzles:
 def _members(path: Path) -> list[tuple[str, str]]:
     """Name and text of every file of an archive."""
     try:
-        with tarfile.open(fileobj=BytesIO(read_bytes(path))) as archive:  # which checks the sum, as tarfile may not
+        with tarfile.open(fileobj=BytesIO(read_bytes(path))) as archive:  # with a checksum
             files = [(part.name, archive.extractfile(part).read().decode()) for part in archive if part.isfile()]
     except (tarfile.TarError, EOFError, OSError, UnicodeDecodeError) as problem:
         raise PuzzleFileError(f"{path} is damaged or no .tar.gz of text files ({problem}); fetch it again.") from None
@@ -205,16 +205,16 @@ def _prefixes(name: str, text: str, board: Board) -> Tensor:
     match = INSTANCE.fullmatch(text)
     if match is None:
         raise PuzzleFileError(
-            f"{name}: {text[:40]!r} came; expected n = 8 numdiags = 2 diags = [[5, 0], [4, 1]] or alike."
+            f"{name}: got {text[:40]!r}; expected the form n = 8 numdiags = 2 diags = [[5, 0], [4, 1]]"
         )
     n, count = int(match[1]), int(match[2])
     if n != board.n:
-        raise PuzzleFileError(f"{name}: a board of n={n} came; expected n={board.n}, as of this task.")
+        raise PuzzleFileError(f"{name}: got a board of n={n}; expected the n={board.n} of this task")
     diagonals = [(int(number), int(kind)) for number, kind in re.findall(PAIR, match[3])]
     lines = {(d, kind): 2 * n + kind * (2 * n - 1) + d for kind in (0, 1) for d in range(2 * n - 1)}
     if len(diagonals) != count or not set(diagonals) <= set(lines):
         raise PuzzleFileError(
-            f"{name}: numdiags={count}, diags=[{match[3]}] came; expected so many pairs [0 .. {2 * n - 2}, 0 or 1]."
+            f"{name}: got numdiags={count}, diags=[{match[3]}]; expected so many pairs [0 .. {2 * n - 2}, 0 or 1]"
         )
     blocked = board.lines[[lines[d] for d in diagonals]].long().cumsum(0) > 0
     return torch.where(blocked, EMPTY, BLANK)

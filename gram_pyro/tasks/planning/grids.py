@@ -1,15 +1,15 @@
 """Grid worlds: distances, what an answer breaks, all shortest plans, symmetries, and random maps split by class.
 
-    d(c) = 0 at the start, else 1 + the least d of the neighbours of c; a wall is nobody's neighbour    breadth first
-    y solves x  <=>  every path cell but the start has one path cell beside it that is a step nearer the start, every
-                     one but the goal has one that is a step farther, every other free cell is off the path, and
+    d(c) = 0 at the start, else 1 + the least d of the free neighbours of c                            breadth first
+    y solves x  <=>  every path cell but the start has one neighbouring path cell that is a step nearer to the start,
+                     every one but the goal has one that is a step farther, every other free cell is off the path, and
                      y_i = x_i wherever x_i != 0
 
-That says "the path is one shortest way from start to goal": followed from the start it climbs in d and can end at the
-goal only, and followed back from any of its cells it descends to the start.
+So the path is one shortest way from start to goal: from the start, d increases along it and it can end only at the
+goal; back from any of its cells, d decreases to the start.
 
 Cells are numbered row by row, 0 .. L-1; 0 is the blank, 1 a wall, 2 the start, 3 the goal, 4 on the path, 5 off it.
-A puzzle x holds one start, one goal, walls and blanks. Source: ours.
+A puzzle x has one start, one goal, walls and blanks. Source: ours.
 """
 
 from functools import cached_property
@@ -26,12 +26,14 @@ from gram_pyro.tasks.sudoku.generator import is_test_class, mix
 NUM_SYMBOLS = 6
 BLANK, WALL, START, GOAL, PATH, OFF = range(NUM_SYMBOLS)
 CHUNK = 1000  # maps drawn at a time; part of what a seed means
-NOWHERE = -2  # distance of what lies outside the grid: a step from no cell
+NOWHERE = -2  # distance of cells outside the grid: a step from no cell
 
 
 class Reach(NamedTuple):
-    """Steps from one cell to every cell, and in how many shortest ways.  Shapes: [..., L] int64 (L where there is no
-    way), [..., L] float64."""
+    """The steps from one cell to every cell, and the number of shortest ways.
+
+    Shapes: [..., L] int64 (L if there is no way), [..., L] float64.
+    """
 
     distance: Tensor
     ways: Tensor
@@ -41,9 +43,9 @@ class Grid:
     """Neighbours, relations, symmetries and shortest plans on a grid of cells.
 
     Shapes: around [L, 4] int64, the cells above, below, left and right, L where there is none; relations [2, L, L]
-    bool, neighbours, other cells of the same row or column; symmetries [S, L] int64, S = 8 on a square and 4 on another
-    rectangle: cell i of the image is cell `symmetries[s, i]` of the map; reversals [2, V] int64, every symbol as it
-    is, and with start and goal exchanged: a plan walked backwards is a plan. All 2 S keep the rules and the relations.
+    bool, neighbours, and other cells of the same row or column; symmetries [S, L] int64, S = 8 on a square and 4 on
+    other rectangles: cell i of the image is cell `symmetries[s, i]` of the map; reversals [2, V] int64, the identity of
+    symbols, and the exchange of start and goal: a reversed plan is a plan. All 2 S keep the rules and the relations.
     """
 
     def __init__(self, rows: int, columns: int) -> None:
@@ -64,11 +66,11 @@ class Grid:
         return torch.stack([down.abs() + right.abs() == 1, (down == 0) ^ (right == 0)])
 
     def look_around(self, board: Tensor, outside: int = 0) -> Tensor:
-        """What the four neighbours of every cell hold.  Shapes: [..., L] -> [..., L, 4]."""
+        """The values of the four neighbours of every cell.  Shapes: [..., L] -> [..., L, 4]."""
         return F.pad(board, (0, 1), value=outside)[..., self.around.to(board.device)]
 
     def reach(self, x: Tensor, source: int) -> Reach:
-        """From the cell of x [..., L] that holds `source` to every cell, around the walls."""
+        """Steps and ways from the cell of x [..., L] with symbol `source` to every cell, around the walls."""
         ways = (x == source).double()
         distance = torch.where(ways > 0, 0, self.num_cells)
         front = ways
@@ -81,16 +83,16 @@ class Grid:
         return Reach(distance, ways)
 
     def on_path(self, x: Tensor, y: Tensor) -> Tensor:
-        """Cells of the path that y marks on x: start, goal, and free cells; [..., L] bool."""
+        """The cells of the path of y on x: start, goal, and free cells; [..., L] bool."""
         return (x == START) | (x == GOAL) | ((x == BLANK) & (y == PATH))
 
     def faults(self, x: Tensor, y: Tensor) -> Tensor:
-        """How much is wrong in every cell of y [..., L] as an answer to x [..., L] (leading dims broadcast).
+        """The number of mistakes in every cell of y [..., L] as an answer to x [..., L] (leading dims broadcast).
 
-        Of a path cell: path cells beside it that are a step nearer the start, or a step farther from it, and that
-        are too many or missing. A gap counts 2, a way that turns back and forth again 4, a stray cell 2 or more.
-        Of a free cell neither on nor off the path, and of a given cell that is changed: 1.
-        Returns: [..., L] int64, zeros where y solves x.
+        For a path cell: the missing or superfluous neighbouring path cells that are a step nearer to the start, or a
+        step farther. A gap counts 2, a detour 4, a stray cell 2 or more. For a free cell neither on nor off the path,
+        and for a changed given cell: 1.
+        Returns: [..., L] int64, zeros iff y solves x.
         """
         distance, on = self.reach(x, START).distance, self.on_path(x, y)
         climb, beside = self.look_around(distance, NOWHERE) - distance[..., None], self.look_around(on)
@@ -100,9 +102,9 @@ class Grid:
         return broken * on + (neither | changed)
 
     def plans(self, x: Tensor) -> Puzzles:
-        """The puzzles x [N, L] with all their solutions, none for some if there is no way to the goal.
+        """The puzzles x [N, L] with all their solutions; none if there is no way to the goal.
 
-        Step by step, all partial plans at once: from a cell to every neighbour that is a step nearer the goal.
+        Plans are built step by step, all together: from a cell to every neighbour that is a step nearer to the goal.
         """
         to_goal = F.pad(self.reach(x, GOAL).distance, (0, 1), value=NOWHERE)
         owner, at = (x == START).nonzero(as_tuple=True)
@@ -123,11 +125,11 @@ class Grid:
         return Puzzles(x, torch.cat(plans)[order], F.pad(counts.cumsum(0), (1, 0)))
 
     def class_hash(self, x: Tensor) -> np.ndarray:
-        """A name for the symmetry class of each map: the least hash of its 2 S images, a hash being a sum of one random
-        number for every (cell, symbol).
+        """A hash of the symmetry class of each map: the least hash of its 2 S images. The hash of a map is the sum of
+        one random number per (cell, symbol).
 
-        Maps of one class ALWAYS have equal names. Others might collide, which can only keep too many maps out of a
-        test set.  Shapes: x [N, L] -> [N] uint64.  Source: Zobrist (1970).
+        Maps of one class ALWAYS have equal hashes. Others may collide, which only removes too many maps from a test
+        set.  Shapes: x [N, L] -> [N] uint64.  Source: Zobrist (1970).
         """
         keys = mix(np.arange(self.num_cells * NUM_SYMBOLS, dtype=np.uint64)).reshape(-1, NUM_SYMBOLS)
         images = self.reversals[:, x][..., self.symmetries].numpy()  # [2, N, S, L]
@@ -135,7 +137,7 @@ class Grid:
 
 
 def random_maps(grid: Grid, wall_probability: float, rng: np.random.Generator) -> Tensor:
-    """CHUNK maps, [N, L]: start and goal in two cells, uniformly, every other cell a wall with `wall_probability`."""
+    """CHUNK maps, [N, L]: uniform start and goal in two cells; every other cell is a wall with `wall_probability`."""
     x = np.where(rng.random((CHUNK, grid.num_cells)) < wall_probability, WALL, BLANK)
     ends = rng.random((CHUNK, grid.num_cells)).argsort(1)[:, :2]
     np.put_along_axis(x, ends, np.array([[START, GOAL]]), 1)
@@ -151,14 +153,14 @@ def draw_split(
     max_solutions: int,
     seed: int,
 ) -> tuple[Puzzles, Puzzles]:
-    """Random maps with the goal `min_distance` steps away or more and at most `max_solutions` plans, train and test,
-    with no symmetry class in common.
+    """Random maps whose goal is `min_distance` steps away or more, with at most `max_solutions` plans, train and test,
+    without a common symmetry class.
 
-    A map goes to test iff `is_test_class` of its class. So the split is a property of the class alone: a train set made
-    here is disjoint from every test set made here, whatever the seeds. Test keeps the first map of a class; train may
-    repeat one. Drawing stops when train is full and CHUNK maps bring no new test class; test is then short.
+    A map is in test iff `is_test_class` of its class. So the split depends on the class alone: every train set is
+    disjoint from every test set, for all seeds. Test has one map per class; train may repeat a class. Drawing stops
+    when train is full and CHUNK maps give no new test class; test is then short.
 
-    Raises: ValueError if CHUNK maps bring none to train on.
+    Raises: ValueError if CHUNK maps give none to train on.
     """
     rng = np.random.default_rng(seed)
     train = test = torch.empty(0, grid.num_cells, dtype=torch.int64)
@@ -176,7 +178,7 @@ def draw_split(
             return grid.plans(train), grid.plans(test)
         if len(train) == before[0] < num_train:
             raise ValueError(
-                f"{CHUNK} maps of {grid.rows} x {grid.columns} cells drawn with wall_probability={wall_probability} "
-                f"brought none to train on with the goal min_distance={min_distance} steps away or more and at most "
-                f"max_solutions={max_solutions} plans; give a smaller min_distance, more solutions or a larger grid."
+                f"got no map to train on among {CHUNK} of {grid.rows} x {grid.columns} cells with "
+                f"wall_probability={wall_probability}; expected one with min_distance={min_distance} and at most "
+                f"max_solutions={max_solutions} plans; write a smaller min_distance, more solutions or a larger grid"
             )

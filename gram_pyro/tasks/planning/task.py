@@ -1,9 +1,9 @@
-"""Planning as a task: a shortest way from start to goal around the walls of a grid world, of which there are several.
+"""Planning as a task: a shortest way from start to goal around the walls of a grid world. A map has several.
 
-    S(x) = {y : the cells that y marks are one shortest way from start to goal, moving up, down, left or right}
+    S(x) = {y : the path cells of y are one shortest way from start to goal, moving up, down, left or right}
 
 In x the free cells are blank; in y each of them is on or off the path. Rules, symbols, symmetries and random maps are
-those of `gram_pyro.tasks.planning.grids`. Source: ours.
+in `gram_pyro.tasks.planning.grids`. Source: ours.
 """
 
 from pathlib import Path
@@ -20,22 +20,22 @@ from gram_pyro.tasks.planning.grids import BLANK, GOAL, START, WALL, Grid, draw_
 
 FORMAT = 1  # of the cache; raise it when other maps are drawn
 NAMES = ".#SG*-"
-OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#000000")  # of plans; but for red and yellow
+OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#000000")  # of plans; without red and yellow
 BLUE, RED, GREY = "#0072B2", "#D55E00", "#999999"
 FLOOR, STONE, RULE = (1.0, 1.0, 1.0), (0.35, 0.35, 0.35), "#DDDDDD"
 APART = 0.09  # of a cell, between lines of different plans
 
 
 class Planning(DrawnTask):
-    """Maps of n x `columns` cells (None: n x n), every cell a wall with `wall_probability`, start and goal anywhere.
+    """Maps of n x `columns` cells (None: n x n), where every cell is a wall with `wall_probability`.
 
-    Drawn are maps whose goal is `min_distance` steps from the start or more and that have at most `max_solutions`
-    shortest plans; a solution set holds all of them. Maps that are the same up to the symmetries of the grid and the
-    direction of the walk form a class; train (`num_train` maps) and the test set "maps" (`num_test`, one of a class)
-    share none. Small grids have few classes; test is then shorter, and a warning is logged. The result is kept in
-    `cache` (None: not kept; auto: the user's cache folder). Maps are drawn when `train` or `test` is first asked for.
+    Maps are drawn whose goal is `min_distance` steps from the start or more, with at most `max_solutions` shortest
+    plans; a solution set lists all plans. Maps that are equal up to the symmetries of the grid and the direction of the
+    walk form a class. Train (`num_train` maps) and the test set "maps" (`num_test`, one per class) share no class.
+    Small grids have few classes; test is then shorter, and a warning is logged. The result is stored in `cache` (None:
+    no cache; auto: the user's cache folder). Maps are drawn on the first use of `train` or `test`.
 
-    Raises: ValueError on arguments out of range, and where there is nothing to train on.
+    Raises: ValueError on arguments out of range, and if there is nothing to train on.
     """
 
     test_name = "maps"
@@ -55,13 +55,13 @@ class Planning(DrawnTask):
         columns = n if columns is None else columns
         if min(n, columns) < 2 or not 0 <= wall_probability < 1 or not 1 <= min_distance < n * columns:
             raise ValueError(
-                f"n={n}, columns={columns}, wall_probability={wall_probability}, min_distance={min_distance} came; "
-                "expected n >= 2, columns >= 2, 0 <= wall_probability < 1, 1 <= min_distance < n * columns."
+                f"got n={n}, columns={columns}, wall_probability={wall_probability}, min_distance={min_distance}; "
+                "expected n >= 2, columns >= 2, 0 <= wall_probability < 1, 1 <= min_distance < n * columns"
             )
         if max_solutions < 1 or min(num_train, num_test, seed) < 0:
             raise ValueError(
-                f"max_solutions={max_solutions}, num_train={num_train}, num_test={num_test}, seed={seed} came; "
-                "expected max_solutions >= 1, num_train >= 0, num_test >= 0, seed >= 0."
+                f"got max_solutions={max_solutions}, num_train={num_train}, num_test={num_test}, seed={seed}; "
+                "expected max_solutions >= 1, num_train >= 0, num_test >= 0, seed >= 0"
             )
         self.num_train, self.num_test = num_train, num_test
         self.classes = f"a grid of {n} x {columns} cells has no more symmetry classes"
@@ -87,16 +87,16 @@ class Planning(DrawnTask):
         return cached(self._cache, kind, self._drawn | size | {"format": FORMAT}, draw)
 
     def is_solved(self, x: Tensor, y: Tensor) -> Tensor:
-        """Whether y marks one shortest way from start to goal, by breadth-first search on x."""
+        """Whether the path of y is one shortest way from start to goal, by breadth-first search on x."""
         return self.violations(x, y) == 0
 
     def violations(self, x: Tensor, y: Tensor) -> Tensor:
-        """Steps of the path that are missing, too many or lead back, changed given cells, and cells left undecided; see
+        """The number of missing and superfluous steps of the path, of changed cells, and of undecided cells; see
         `grids.Grid.faults`."""
         return self.grid.faults(x, y).sum(-1)
 
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """One of the symmetries of the grid for every map, and for half of them start and goal exchanged."""
+        """A symmetry of the grid for every map; half of the maps exchange start and goal too."""
         symmetries, reversals = self.grid.symmetries, self.grid.reversals
         pick = torch.randint(2 * len(symmetries), (len(batch.x), 1), generator=generator)
         cells, symbols = symmetries[pick // 2], reversals[pick % 2]  # [B, 1, L], [B, 1, V]
@@ -117,9 +117,9 @@ class Planning(DrawnTask):
         return [rule, *("| " + " ".join(NAMES[v] for v in row) + " |" for row in rows), rule]
 
     def draw(self, axes: Axes, x: Tensor, y: Tensor | None = None) -> None:
-        """Map x [L], walls dark, with start S and goal G; the path of answer y [L] in blue. Red is what breaks a rule:
-        cells of the path where steps are missing, too many or lead back (start and goal: framed), given cells that y
-        changes (crossed), and free cells left undecided ('?')."""
+        """Map x [L], with dark walls, start S and goal G; the path of answer y [L] in blue. Mistakes are red: path
+        cells with missing or superfluous steps (start and goal: framed), changed cells (crossed), and undecided cells
+        ('?')."""
         self._draw_map(axes, x)
         if y is None:
             return
@@ -134,8 +134,8 @@ class Planning(DrawnTask):
             axes.text(column, row, "?", ha="center", va="center", weight="bold", color=RED)
 
     def draw_plans(self, axes: Axes, x: Tensor, answers: Tensor) -> None:
-        """Answers [K, L] to map x [L] as lines side by side: a colour for each of the most frequent plans, grey for the
-        other right ones, dashed red for wrong answers. The legend counts answers."""
+        """Answers [K, L] to map x [L] as parallel lines: a colour for each of the most frequent plans, grey for other
+        right answers, dashed red for wrong ones. The legend counts answers."""
         self._draw_map(axes, x)
         right = self.is_solved(x, answers)
         plans, counts = answers[right].unique(dim=0, return_counts=True)
@@ -166,12 +166,12 @@ class Planning(DrawnTask):
             axes.text(column, row, NAMES[cell], ha="center", va="center", weight="bold", bbox=box, zorder=5)
 
     def _places(self, chosen: Tensor) -> tuple[list[int], list[int]]:
-        """Columns and rows of the cells that `chosen` [L] bool marks."""
+        """Columns and rows of the cells where `chosen` [L] bool is True."""
         cells = chosen.nonzero().flatten()
         return (cells % self.grid.columns).tolist(), (cells // self.grid.columns).tolist()
 
     def _steps(self, x: Tensor, y: Tensor, shift: float = 0.0) -> list[list[tuple[float, float]]]:
-        """A line, moved by `shift` cells down and right, between any two neighbours on the path."""
+        """Lines between neighbours on the path, moved by `shift` cells down and right."""
         on = self.grid.on_path(x, y)
         pairs = (self.relations[0] & on & on[:, None]).triu().nonzero() + 0.0
         ends = torch.stack([pairs % self.grid.columns, pairs // self.grid.columns], -1) + shift

@@ -1,9 +1,9 @@
-"""Sudoku boards to be generated: p(x), all of them, and p(y | x) where few clues are given.
+"""Generation of Sudoku boards: p(x) of all boards, and p(y | x) given few clues.
 
     k = 0 with probability blank_share, else k ~ uniform{0..max_clues};   x = k cells of a board, drawn uniformly
 
-The input of p(x) is the blank board (paper D.5). Boards with few clues have more solutions than can be listed (6x6: up
-to 28,200,960), so a free row is trained on one near to where it ended, see `Sudoku.near`. Source: ours.
+The input of p(x) is the blank board (paper D.5). Boards with few clues have too many solutions to list (6x6: up to
+28,200,960), so a free row is trained on a solution near to where it ended, see `Sudoku.near`. Source: ours.
 """
 
 from collections.abc import Iterator
@@ -26,12 +26,12 @@ FORMAT = 1  # of the cache; raise it when other boards are drawn
 
 
 class SudokuBoards(Sudoku, ImplicitTask):
-    """Boards of n x n cells. `num_train` of them are drawn, uniformly for n up to 6 and above that by a depth-first
-    search that prefers some, and in training moved by symmetries drawn uniformly. The test sets "k clues" of `num_test`
-    puzzles, one for every k in `test_clues`, are cut from boards drawn in the same way; they list one solution each.
-    With `one_solution` (a, b) there is a test set more, of puzzles with one solution: clues are taken off as long as it
-    stays the only one, down to k ~ uniform{a..b} of them.
-    The search for a near board gives up after `search_limit` choices, and the row then counts for nothing.
+    """Boards of n x n cells. `num_train` boards are drawn, uniformly for n up to 6; for larger n by a depth-first
+    search, which is not exactly uniform. In training they are moved by uniform symmetries. The test sets "k clues" of
+    `num_test` puzzles, one for every k in `test_clues`, come from boards drawn in the same way and list one solution
+    each. With `one_solution` (a, b) there is another test set, of puzzles with one solution: clues are removed while
+    the solution stays unique, down to k ~ uniform{a..b}.
+    The search for a near board gives up after `search_limit` choices; the row then adds nothing to the loss.
 
     Raises: ValueError on arguments out of range.
     """
@@ -54,17 +54,17 @@ class SudokuBoards(Sudoku, ImplicitTask):
         super().__init__(n, test={})
         if num_train < 1 or num_test < 1 or not 0 <= blank_share <= 1:
             raise ValueError(
-                f"num_train={num_train}, num_test={num_test}, blank_share={blank_share} came; "
-                "expected num_train >= 1, num_test >= 1, 0 <= blank_share <= 1."
+                f"got num_train={num_train}, num_test={num_test}, blank_share={blank_share}; "
+                "expected num_train >= 1, num_test >= 1, 0 <= blank_share <= 1"
             )
         bounds = tuple(one_solution or ())
         if not all(0 <= clues <= self.num_cells for clues in (max_clues, *test_clues, *bounds)):
             raise ValueError(
-                f"max_clues={max_clues}, test_clues={list(test_clues)}, one_solution={list(bounds)} came; a board of "
-                f"{self.num_cells} cells has 0 to {self.num_cells} clues."
+                f"got max_clues={max_clues}, test_clues={list(test_clues)}, one_solution={list(bounds)}; expected 0 to "
+                f"{self.num_cells} clues, for a board has {self.num_cells} cells"
             )
         if bounds and (len(bounds) != 2 or bounds[0] > bounds[1]):
-            raise ValueError(f"one_solution={list(bounds)} came; write [fewest, most] clues, or null for no such test.")
+            raise ValueError(f"got one_solution={list(bounds)}; write [fewest, most] clues, or null for no such test")
         self.one_solution = bounds
         self.blank_share, self.max_clues, self.test_clues = blank_share, max_clues, tuple(test_clues)
         self.num_train, self.num_test, self.seed, self.cache = num_train, num_test, seed, cache
@@ -82,7 +82,7 @@ class SudokuBoards(Sudoku, ImplicitTask):
 
     @cached_property
     def train(self) -> Puzzles:
-        """Full boards, each its own solution; `batches` takes cells off."""
+        """Full boards, each its own solution; `batches` removes cells."""
         boards = self._boards[: self.num_train]
         return Puzzles(boards, boards, torch.arange(self.num_train + 1))
 
@@ -108,7 +108,7 @@ class SudokuBoards(Sudoku, ImplicitTask):
 
 
 def draw_boards(geometry: Geometry, count: int, seed: int) -> Tensor:
-    """Full boards [count, L], independent, uniform where all can be enumerated."""
+    """Full boards [count, L], independent, uniform if all boards can be enumerated."""
     if geometry.n > LARGEST:
         rng = Random(f"boards/{seed}")
         bar = {"desc": f"boards of {geometry.n}x{geometry.n}", "unit": "board", "leave": False, "delay": 3}
@@ -120,6 +120,6 @@ def draw_boards(geometry: Geometry, count: int, seed: int) -> Tensor:
 
 
 def keep_clues(boards: Tensor, counts: Tensor, generator: torch.Generator) -> Tensor:
-    """Blank all but counts[b] cells of board b, which stay is drawn uniformly.  Shapes: [B, L], [B] -> [B, L]."""
+    """Blank all but counts[b] cells of board b, drawn uniformly.  Shapes: [B, L], [B] -> [B, L]."""
     rank = torch.rand(boards.shape, generator=generator).argsort(1).argsort(1)
     return boards * (rank < counts[:, None])

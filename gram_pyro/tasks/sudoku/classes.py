@@ -1,10 +1,10 @@
-"""The classes of Sudoku boards under the symmetries of the board, and the law that a uniform sampler has over them.
+"""The classes of Sudoku boards under the symmetries of the board, and the law of a uniform sampler over them.
 
     p(class) = boards in the class / all boards
 
-Two boards are of one class if renaming digits and permuting bands, rows in a band, stacks, columns in a stack (and
-transposing, where boxes are square) turns one into the other. 4x4: 288 boards, 2 classes; 6x6: 28,200,960 boards, 49
-classes. Source: enumeration; Jarvis and Russell (2006) counted 6x6.
+Two boards are in one class if renaming digits and permuting bands, rows in a band, stacks, and columns in a stack (and
+transposing, if boxes are square) maps one to the other. 4x4: 288 boards, 2 classes; 6x6: 28,200,960 boards, 49 classes.
+Source: enumeration; Jarvis and Russell (2006) counted 6x6.
 """
 
 from itertools import product
@@ -21,21 +21,21 @@ LARGEST = 6
 class BoardClasses:
     """Every board whose first row is 1..n, with the number of its class.
 
-    Attributes: boards [N, L], those boards; law [C] float64, p(class); num_boards, how many boards there are.
+    Attributes: boards [N, L], these boards; law [C] float64, p(class); num_boards, the number of all boards.
     Raises: ValueError for n above 6, which has too many boards to enumerate.
     """
 
     def __init__(self, geometry: Geometry) -> None:
         n = geometry.n
         if n > LARGEST:
-            raise ValueError(f"n={n} came; boards are enumerated for n up to {LARGEST}, larger ones are too many.")
+            raise ValueError(f"got n={n}; expected n up to {LARGEST}: there are too many larger boards to enumerate")
         self.n = n
         start = geometry.planes([*range(1, n + 1), *[0] * (n * n - n)])
         self.boards = torch.tensor([geometry.read(planes) for planes in geometry.search(start)])
         self._index = {bytes(board): i for i, board in enumerate(self.boards.byte().numpy())}
         label = torch.arange(len(self.boards))
         moves = [self._find(self.boards[:, cells]) for cells in generators(geometry)]
-        while True:  # the least number of a class spreads along the moves until nothing changes
+        while True:  # the smallest number of a class spreads along the moves until nothing changes
             least = label
             for move in moves:
                 least = torch.minimum(least, least[move]).scatter_reduce(0, move, least, "amin")
@@ -58,8 +58,8 @@ class BoardClasses:
 
 
 def generators(geometry: Geometry) -> list[Tensor]:
-    """Permutations of cells that together make every symmetry: swaps of neighbouring bands, of neighbouring rows in a
-    band, the same for columns, and the transposition of square boxes.  Shapes: each [L] int64."""
+    """Permutations of cells that generate all symmetries: swaps of neighbouring bands, of neighbouring rows in a band,
+    the same for columns, and the transposition if boxes are square.  Shapes: each [L] int64."""
     n, (rows, cols) = geometry.n, geometry.box
     grid = torch.arange(n * n).view(n, n)
     moves = []

@@ -1,15 +1,15 @@
 """Sudoku puzzles with their solutions, from files.
 
-    .csv        columns question,answer (one solution); where there is no answer, all solutions are searched for
-    .jsonl      {"question": ..., "solutions": [...]}, one puzzle a line, the list being complete
-    any other   text: one puzzle a line, or one grid a paragraph (see `gram_pyro.tasks.tidy`), without solutions
+    .csv        columns question,answer (one solution); for a row without an answer all solutions are searched for
+    .jsonl      {"question": ..., "solutions": [...]}, one puzzle per line, with the complete list
+    any other   text: one puzzle per line, or one grid per paragraph (see `gram_pyro.tasks.tidy`), without solutions
 
-each also as .xz or .gz, and text from the standard input as '-'. Columns and keys may also be called puzzle, quizzes or
-quiz, and answers, solution or solutions. A board is written row by row; '.' or '0' is a blank, digits from 10 on are
-A, B, ... Given answers are checked against the rules.
+All may be compressed (.xz, .gz); '-' is text from the standard input. Columns and keys may also be called puzzle,
+quizzes or quiz, and answers, solution or solutions. A board is written row by row; '.' or '0' is a blank, digits from
+10 on are A, B, ... Given answers are checked against the rules.
 
-What the formats cannot tell: that the given answers are all there are; a clue that was dropped or, where there is no
-answer, changed, if the puzzle still has a solution; a line of text that became a comment.
+Not noticed: an incomplete list of answers; a clue that was dropped or, without an answer, changed, if the puzzle still
+has a solution; a line of text that became a comment.
 Source: ours.
 """
 
@@ -31,11 +31,11 @@ from gram_pyro.tasks.tidy import SYMBOLS, boards, tidy
 QUESTION = ("question", "puzzle", "quizzes", "quiz")
 ANSWER = ("answer", "answers", "solution", "solutions")
 
-Record = tuple[str, str, list[str] | None]  # where it stands; question; its solutions, or None if the file does not say
+Record = tuple[str, str, list[str] | None]  # its place; question; its solutions, or None if the file has none
 
 
 def parse(text: str, n: int | None = None) -> list[int]:
-    """A board from its symbols, tidied; n is the root of the length unless given.
+    """A board from its symbols, after `tidy`; n is the root of the length unless given.
 
     Raises: ValueError on a length that is not n^2, a symbol outside 0..n, or a 0 whose meaning is not clear.
     """
@@ -43,13 +43,13 @@ def parse(text: str, n: int | None = None) -> list[int]:
     side = math.isqrt(len(cells)) if n is None else n
     if not cells or side * side != len(cells):
         wanted = f"n * n = {side * side} for n={n}" if n else "a square number, as 16, 36 or 81"
-        raise ValueError(f"got a board of {len(cells)} symbols; expected {wanted}.")
+        raise ValueError(f"got a board of {len(cells)} symbols; expected {wanted}")
     for place, symbol in enumerate(cells):
         if SYMBOLS.get(symbol, side + 1) > side:
             where = f"row {place // side + 1}, column {place % side + 1}"
             raise ValueError(f"{where} of the Sudoku is {symbol!r}; write {digits(side)}, or '.' for a blank")
     if side > 9 and "0" in cells and "." in cells:
-        raise ValueError("got '0' beside '.'; 0 is a blank here and no digit: write '.' for blanks, 1 to 9, A, B, ...")
+        raise ValueError("got '0' and '.'; expected one kind of blank; write '.' for blanks, 1 to 9, A, B, ... else")
     return [SYMBOLS[symbol] for symbol in cells]
 
 
@@ -62,7 +62,7 @@ def digits(n: int) -> str:
 def read_puzzles(path: str | Path, geometry: Geometry | None = None, max_solutions: int = 10_000) -> Puzzles:
     """The puzzles of a file, in order; without `geometry`, the default one for the length of the first puzzle.
 
-    `max_solutions` bounds the search for puzzles that come without solutions.
+    `max_solutions` bounds the search for solutions of puzzles without any.
     Raises: FileNotFoundError; PuzzleFileError on anything malformed, on contradicting clues, on a puzzle with no
     solution or, where they are searched for, more than `max_solutions`, and on an answer that is not a solution.
     """
@@ -79,14 +79,14 @@ def read_puzzles(path: str | Path, geometry: Geometry | None = None, max_solutio
             else:
                 solutions.append([parse(answer, geometry.n) for answer in answers])
                 if not answers:
-                    raise ValueError("the puzzle comes with no solution; expected one or more.")
+                    raise ValueError("got a puzzle without a solution; expected one or more")
                 if len(set(map(tuple, solutions[-1]))) < len(answers):
-                    raise ValueError("a solution is listed twice; list each once.")
+                    raise ValueError("a solution is listed twice; list each once")
         except ValueError as problem:
             raise PuzzleFileError(f"{path}, {place}: {problem}") from None
         places.append(place)
     if geometry is None or not clues:
-        raise PuzzleFileError(f"{path} holds no puzzle; expected one or more.")
+        raise PuzzleFileError(f"{path} has no puzzle; expected one or more")
     puzzles = Puzzles.from_lists(clues, solutions)
     _check(path, geometry, puzzles, places)
     return puzzles
@@ -95,14 +95,14 @@ def read_puzzles(path: str | Path, geometry: Geometry | None = None, max_solutio
 def _search(geometry: Geometry, clues: list[int], max_solutions: int) -> list[list[int]]:
     found = geometry.solve(clues, max_solutions + 1)
     if not found:
-        raise ValueError("the puzzle has no solution; expected one or more.")
+        raise ValueError("the puzzle has no solution; expected one or more")
     if len(found) > max_solutions:
-        raise ValueError(f"the puzzle has more than {max_solutions} solutions; give more clues or raise max_solutions.")
+        raise ValueError(f"the puzzle has more than {max_solutions} solutions; write more clues or raise max_solutions")
     return sorted(found)
 
 
 def _check(path: Path, geometry: Geometry, puzzles: Puzzles, places: list[str]) -> None:
-    """Check all answers at once, and name the first wrong one."""
+    """Check all answers, and name the first wrong one."""
     owner = torch.repeat_interleave(torch.arange(puzzles.num_puzzles), puzzles.num_solutions)
     wrong = (~geometry.is_solved(puzzles.x[owner], puzzles.solutions)).nonzero().flatten()
     if len(wrong):
@@ -119,7 +119,7 @@ def _check(path: Path, geometry: Geometry, puzzles: Puzzles, places: list[str]) 
 
 
 def read_records(path: Path, grids: bool = True) -> Iterator[Record]:
-    """The puzzles of a file as they are written; a board of a text may be a grid over several lines if `grids`.
+    """The puzzles of a file as text. If `grids`, a board of a text file may be a grid over several lines.
 
     Raises: FileNotFoundError; PuzzleFileError if the file is damaged or not of its format.
     """

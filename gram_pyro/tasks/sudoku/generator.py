@@ -1,14 +1,14 @@
 """Random Sudoku puzzles with complete solution lists, and a split into train and test by symmetry class.
 
-A puzzle is *thin* for a bound m if it has at most m solutions and loses that with any clue taken away. m = 1 gives the
+A puzzle is *thin* for a bound m if it has at most m solutions, and more without any one of its clues. m = 1 gives the
 minimal puzzles with one solution. For several solutions, m is drawn log-uniformly from 2..max_solutions,
 
     P(m) = log((m + 1) / m) / log((max_solutions + 1) / 2),
 
-and puzzles with one solution are drawn again for the same m; the number of solutions follows m closely from below.
-Boards come from a depth-first search with shuffled digits: every board can occur, not exactly equally often. It hardly
-ever turns back, whatever the size: a board of 9x9 takes 2 ms, of 12x12 6 ms, of 16x16 20 ms, of 25x25 140 ms. To make a
-puzzle thin takes 10 ms for 9x9, 100 ms for 12x12, 7 s to more than 30 s for 16x16.
+and puzzles with one solution are drawn again for the same m. The number of solutions is at most m and close to it.
+Boards come from a depth-first search with shuffled digits: every board can occur, not exactly equally often. The search
+hardly ever backtracks: a board of 9x9 takes 2 ms, of 12x12 6 ms, of 16x16 20 ms, of 25x25 140 ms. Making a puzzle thin
+takes 10 ms for 9x9, 100 ms for 12x12, 7 s to more than 30 s for 16x16.
 Puzzles are drawn in chunks, each from its own random stream. Source: ours.
 """
 
@@ -26,7 +26,7 @@ from gram_pyro.tasks.sudoku.rules import Geometry
 from gram_pyro.tasks.workers import worker_map
 
 CHUNK = 100  # puzzles drawn from one random stream
-LARGEST_THIN = 12  # the largest side whose puzzles are made thin in well under a second
+LARGEST_THIN = 12  # the largest side for which making a puzzle thin takes well under a second
 
 Solved = tuple[list[int], list[list[int]]]  # clues and all their solutions
 
@@ -44,11 +44,11 @@ def thin(
     fewest: int = 0,
     start: Sequence[int] | None = None,
 ) -> Solved:
-    """Take clues off a full board, in random order, each if at most `most` solutions remain, until `fewest` are left;
-    or off the puzzle `start`, whose only solution is the board.
+    """Remove clues from a full board, or from the puzzle `start` whose only solution it is, in random order.
 
-    Solutions gained by taking off clue c differ from the board at c; only these are searched for. One pass is enough:
-    a clue that was needed stays needed when others have gone.
+    A clue is removed if at most `most` solutions remain, until `fewest` clues are left. Solutions gained by removing
+    clue c differ from the board at c; only these are searched for. One pass is enough: a clue that was needed is still
+    needed when others are removed.
     """
     clues, solutions = list(board if start is None else start), [list(board)]
     planes = geometry.planes(clues)
@@ -73,7 +73,7 @@ def draw_bound(max_solutions: int, rng: Random) -> int:
 
 
 def minimal(geometry: Geometry, rng: Random) -> Solved:
-    """A puzzle with one solution and no clue to spare."""
+    """A puzzle with one solution and no superfluous clue."""
     return thin(geometry, random_board(geometry, rng), 1, rng)
 
 
@@ -89,13 +89,15 @@ def several(geometry: Geometry, rng: Random, max_solutions: int = 50) -> Solved:
 def generate(
     geometry: Geometry, count: int, max_solutions: int = 1, seed: int = 0, first_chunk: int = 0, workers: int = 2
 ) -> Puzzles:
-    """`count` puzzles of the stream of `seed`, from chunk `first_chunk` on: minimal ones if max_solutions = 1, else
-    ones with 2..max_solutions solutions. Classes may repeat. The result does not depend on `workers`.
+    """`count` puzzles of the stream of `seed`, from chunk `first_chunk` on.
+
+    They are minimal if max_solutions = 1, and otherwise have 2..max_solutions solutions. Classes may repeat. The result
+    does not depend on `workers`.
 
     Raises: ValueError if count or max_solutions is below 1.
     """
     if count < 1 or max_solutions < 1:
-        raise ValueError(f"count={count}, max_solutions={max_solutions} came; both must be 1 or more.")
+        raise ValueError(f"got count={count}, max_solutions={max_solutions}; expected 1 or more of both")
     chunks = range(first_chunk, first_chunk - (-count // CHUNK))
     work = partial(_chunk, geometry.n, geometry.box, max_solutions, seed)
     with worker_map(min(workers, len(chunks))) as each:
@@ -105,7 +107,7 @@ def generate(
 
 def _chunk(n: int, box: tuple[int, int], max_solutions: int, seed: int, chunk: int) -> list[Solved]:
     geometry = Geometry(n, box)
-    rng = Random(f"{seed}/{max_solutions}/{chunk}")  # text is hashed by SHA-512: streams of near seeds are unrelated
+    rng = Random(f"{seed}/{max_solutions}/{chunk}")  # hashed by SHA-512, so streams are unrelated
     draw = minimal if max_solutions == 1 else partial(several, max_solutions=max_solutions)
     return [draw(geometry, rng) for _ in range(CHUNK)]
 
@@ -113,16 +115,16 @@ def _chunk(n: int, box: tuple[int, int], max_solutions: int, seed: int, chunk: i
 def generate_split(
     geometry: Geometry, num_train: int, num_test: int, max_solutions: int = 1, seed: int = 0, workers: int = 2
 ) -> tuple[Puzzles, Puzzles]:
-    """Train and test puzzles of one stream, with no symmetry class in common.
+    """Train and test puzzles of one stream, without a common symmetry class.
 
-    A puzzle goes to test iff `is_test_class` of its hash. So the split is a property of the class alone: a train set
-    made here is disjoint from every test set made here, whatever the seeds. Test keeps one puzzle of a hash; train
-    may repeat a class. Small boards have fewer classes than may be asked for (n = 4: 36 classes of minimal puzzles):
-    drawing stops when a whole round brings no new test class, and test then has fewer than `num_test` puzzles.
+    A puzzle is in test iff `is_test_class` of its hash. So the split depends on the class alone: every train set is
+    disjoint from every test set, for all seeds. Test has one puzzle per hash; train may repeat a class. Small boards
+    may have too few classes (n = 4: 36 classes of minimal puzzles): drawing stops when a round gives no new test class,
+    and test then has fewer than `num_test` puzzles.
 
     Raises: ValueError if the board is so small that all its classes are test classes.
     """
-    chunks = -(-max(3 * num_train // 2, 3 * num_test, 1) * 11 // 10 // CHUNK)  # a tenth to spare: one round mostly does
+    chunks = -(-max(3 * num_train // 2, 3 * num_test, 1) * 11 // 10 // CHUNK)  # a tenth more: mostly one round
     drawn: list[Puzzles] = []
     num_found = -1
     while True:
@@ -137,7 +139,7 @@ def generate_split(
         if len(train) == num_train and (len(test) == num_test or saturated):
             return puzzles.select(torch.from_numpy(train)), puzzles.select(torch.from_numpy(test))
         if saturated and len(train) == 0:
-            raise ValueError(f"an n={geometry.n} board has too few symmetry classes to split; write a larger n.")
+            raise ValueError(f"got n={geometry.n}, which has too few symmetry classes to split; write a larger n")
         num_found = len(test)
 
 
@@ -152,11 +154,11 @@ def symmetry_hash(x: Tensor, relations: Tensor) -> np.ndarray:
         c_i <- mix(k_0 c_i + sum_r k_r sum_{j in r(i)} mix(c_j)),   r = row, column, box, same digit
         h(x) = H(row, column) + H(column, row),   H = mix(sum_i mix(c_i)),   arithmetic modulo 2^64
 
-    c_i starts as blank or clue, so names of digits do not matter; a sum does not see order, so names of rows and
-    columns do not either; the symmetric h does not see transposition. Puzzles of one class ALWAYS have equal hashes.
-    Puzzles of different classes may collide (WL is not complete), so removing from test every hash that occurs in
-    train is conservative: it may remove too much and never leaves a shared class. Collisions are rare for puzzles, but
-    total for full boards, which look alike from every cell: do not hash solutions.
+    c_i starts as blank or clue, so the hash does not depend on the names of digits; nor on the order of rows and
+    columns, because sums are symmetric; nor on transposition, because h is symmetric. Puzzles of one class ALWAYS have
+    equal hashes. Puzzles of different classes may collide (WL is not complete), so removing from test every hash that
+    occurs in train is conservative: it may remove too much, but never leaves a shared class. Collisions are rare for
+    puzzles. Full boards all collide, for every cell has the same surroundings: do not hash solutions.
 
     Shapes: x [N, L] int, relations [3, L, L] bool (each the "same unit" relation) -> [N] uint64.
     Source: Weisfeiler and Leman (1968); multiset hash by sums of mixed values (splitmix64, Steele et al. 2014): ours.
@@ -187,5 +189,5 @@ def mix(z: np.ndarray) -> np.ndarray:
     return z ^ (z >> np.uint64(31))
 
 
-ROUNDS = 8  # colours of Sudoku puzzles are stable long before
+ROUNDS = 8  # the colours of Sudoku puzzles are stable much earlier
 KEYS = mix(np.arange(5, dtype=np.uint64)) | np.uint64(1)  # odd: multiplication loses nothing

@@ -1,11 +1,11 @@
-"""Hard Sudokus beside boards with few clues: what a reasoner that must commit and search is trained on.
+"""A mixture of hard Sudokus and boards with few clues, for a reasoner that must commit and search.
 
-    a share `hard_share` of the rows      a puzzle of a file; of these a share `thinned_share` with 1 to `most_removed`
-                                          clues taken off, so that there are several solutions
+    a share `hard_share` of the rows      a puzzle of a file; a share `thinned_share` of these with 1 to `most_removed`
+                                          clues removed, so that there are several solutions
     the others                            boards with 0 to `max_clues` clues, see `SudokuBoards`
 
-Puzzles with one solution teach deduction, but a reasoner that sees nothing else learns to hedge where it is unsure;
-where any completion counts it learns to commit, and to repair.  Source: ours.
+Puzzles with one solution teach deduction, but a reasoner trained on them alone learns to spread its probability when it
+is uncertain. If any completion is right, it learns to commit and to repair.  Source: ours.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,12 +18,12 @@ from gram_pyro.tasks.base import Batch, Puzzles, draw_batch
 from gram_pyro.tasks.sudoku.boards import SudokuBoards
 from gram_pyro.tasks.sudoku.task import File, Split, by_name, read_split
 
-REMEMBERED = 20_000  # puzzles handed out, whose only solution need not be searched for
+REMEMBERED = 20_000  # puzzles of recent batches, whose only solution is stored
 
 
 class SudokuMixture(SudokuBoards):
-    """Args: files of puzzles with one solution, as the `train` and `test` of `Sudoku`; shares as above; the rest is
-    `SudokuBoards`'s, which makes the boards.  The test sets are those of the files.
+    """Args: files of puzzles with one solution, as `train` and `test` of `Sudoku`; shares as above; the others as for
+    `SudokuBoards`, which makes the boards.  The test sets are those of the files.
 
     Raises: ValueError on arguments out of range, and on a training puzzle with several solutions.
     """
@@ -80,14 +80,14 @@ class SudokuMixture(SudokuBoards):
             yield batch._replace(x=x, y=y, solutions=y[:, None])
 
     def remember(self, x: Tensor, y: Tensor) -> None:
-        """Keep the only solutions y of puzzles x; the oldest make room."""
+        """Store the only solutions y of puzzles x, and drop the oldest ones."""
         for puzzle, board in zip(x, y, strict=True):
             self._handed_out[key(puzzle)] = board
         while len(self._handed_out) > REMEMBERED:
             del self._handed_out[next(iter(self._handed_out))]
 
     def near(self, x: Tensor, log_prob: Tensor) -> tuple[Tensor, Tensor]:
-        """The only solution where there is one, else the board that `Geometry.nearest` finds, M = 1."""
+        """The stored only solution, or else the board that `Geometry.nearest` finds, M = 1."""
         known = [self._handed_out.get(key(puzzle)) for puzzle in x.cpu()]
         open_rows = [row for row, board in enumerate(known) if board is None]
         boards = torch.stack([x.new_zeros(self.num_cells) if b is None else b.to(x.device) for b in known])
@@ -103,6 +103,6 @@ def key(puzzle: Tensor) -> bytes:
 
 
 def remove_clues(x: Tensor, counts: Tensor, generator: torch.Generator) -> Tensor:
-    """Take counts[b] clues, drawn uniformly, off puzzle b.  Shapes: [B, L], [B] -> [B, L]."""
+    """Remove counts[b] clues, drawn uniformly, from puzzle b.  Shapes: [B, L], [B] -> [B, L]."""
     score = torch.rand(x.shape, generator=generator).masked_fill(x == 0, 2.0)
     return x.masked_fill(score.argsort(1).argsort(1) < counts[:, None], 0)

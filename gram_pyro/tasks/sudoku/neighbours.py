@@ -1,10 +1,10 @@
-"""Hard Sudokus near hard ones: swap a few clues for others of the same board, until one solution is left again.
+"""Hard Sudokus from hard ones: replace a few clues by others of the same board such that the solution is unique.
 
     x' = minimal(x minus `swapped` clues plus cells of y that are needed for y to be the only solution)
 
-A puzzle drawn at random hardly ever needs a guess; one near to a puzzle that needs many often needs some. Guesses are
-counted where the solver of `Geometry` finds no cell and no digit that is forced. Source: the search by which the
-hardest known puzzles were found, "(-n, +n)", of their community; ours with one and the same board.
+A random puzzle hardly ever needs a guess; a neighbour of a puzzle that needs many often needs some. A guess is counted
+whenever the solver of `Geometry` finds no forced cell or digit. Source: the "(-n, +n)" search of the community that
+found the hardest known puzzles; keeping the board is ours.
 """
 
 from collections.abc import Sequence
@@ -16,17 +16,18 @@ from gram_pyro.tasks.sudoku.rules import Geometry
 
 Made = tuple[list[int], list[int], int]  # clues, their board, guesses
 
-MOST = 200  # solutions looked at when a clue is chosen that tells them apart
-TRIES = 1000  # puzzles drawn for one that is hard enough
+MOST = 200  # solutions among which a new clue distinguishes
+TRIES = 1000  # puzzles drawn to find one that is hard enough
 
 
 def hard_puzzle(
     geometry: Geometry, parents: Sequence[tuple[list[int], list[int]]], swapped: int, least: int, seed: int, index: int
 ) -> Made:
-    """Puzzle `index` of stream `seed`, drawn until one needs `least` guesses: a neighbour, with 1 to `swapped` clues
-    taken off, of one of `parents` (clues, board); where there are none, a minimal puzzle of a random board.
+    """Puzzle `index` of stream `seed`, drawn until one needs `least` guesses.
 
-    Raises: ValueError if none of TRIES is.
+    It is a neighbour, with 1 to `swapped` clues replaced, of one of `parents` (clues, board); without parents, a
+    minimal puzzle of a random board.
+    Raises: ValueError if none of TRIES puzzles needs so many.
     """
     rng = Random(f"hard/{seed}/{index}")
     for _ in range(TRIES):
@@ -38,16 +39,16 @@ def hard_puzzle(
         if clues is not None and (needed := guesses(geometry, clues)) >= least:
             return clues, board, needed
     raise ValueError(
-        f"of {TRIES} puzzles drawn none needs guesses={least}; write a smaller number, or of=FILE with harder ones"
+        f"got no puzzle that needs guesses={least} among {TRIES}; write a smaller number, or of=FILE with harder ones"
     )
 
 
 def neighbour(
     geometry: Geometry, clues: Sequence[int], board: Sequence[int], swapped: int, rng: Random
 ) -> list[int] | None:
-    """Another puzzle whose only solution is `board`, with no clue to spare; None if the draw led back to `clues`.
+    """Another minimal puzzle whose only solution is `board`; None if the draw gave `clues` again.
 
-    Shapes: clues [L], of which `swapped` are taken off; board [L].
+    Shapes: clues [L], of which `swapped` are removed; board [L].
     """
     gone = rng.sample([cell for cell, clue in enumerate(clues) if clue], swapped)
     new = [0 if cell in gone else clue for cell, clue in enumerate(clues)]
@@ -71,14 +72,14 @@ def solutions(geometry: Geometry, clues: Sequence[int]) -> list[list[int]]:
 
 
 def guesses(geometry: Geometry, clues: Sequence[int], most: int = 10**9) -> int:
-    """How often a search for all solutions has to guess; it is given up at `most`."""
+    """The number of guesses in a search for all solutions, which stops at `most`."""
     count = 0
 
     def note(digits: list[int]) -> None:
         nonlocal count
         count += 1
         if count >= most:
-            digits.clear()  # no branch is entered any more
+            digits.clear()  # enters no more branches
 
     for _ in geometry.search(geometry.planes(clues), note):
         pass

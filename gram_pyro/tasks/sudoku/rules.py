@@ -18,27 +18,27 @@ DEFAULT_BOXES = {
     4: (2, 2), 6: (2, 3), 8: (2, 4), 9: (3, 3), 10: (2, 5), 12: (3, 4), 15: (3, 5), 16: (4, 4), 25: (5, 5)
 }  # fmt: skip
 
-Planes = list[int]  # one int per digit; bit c is set while cell c may hold that digit
+Planes = list[int]  # one int per digit; bit c is set if cell c may hold that digit
 
 
 class Geometry:
     """Units, relations and solver of one board shape.
 
-    The solver uses plain integers and tensors are made when first asked for: torch in a forked worker can hang.
+    The solver uses plain integers, and tensors are made on first use, because torch in a forked worker can hang.
     Shapes: units [3n, n] int64, the cells of every row, column and box; relations [3, L, L] bool, which other cells
-    share a row, a column, a box.
+    share a row, a column or a box.
     Raises: ValueError if n has no default box and none is given, or box_rows * box_cols != n.
     """
 
     def __init__(self, n: int, box: tuple[int, int] | None = None) -> None:
         if box is None and n not in DEFAULT_BOXES:
-            raise ValueError(f"n={n} has no default box shape; write box=(rows, columns) with rows * columns = {n}.")
+            raise ValueError(f"got n={n}, which has no default box; write box=(rows, columns), rows * columns = {n}")
         self.n = n
         self.num_cells = n * n
         self.box = DEFAULT_BOXES[n] if box is None else (box[0], box[1])
         rows, cols = self.box
         if rows < 1 or rows * cols != n:
-            raise ValueError(f"box={self.box} came for n={n}; write box=(rows, columns) with rows * columns = {n}.")
+            raise ValueError(f"got box={self.box} with n={n}; write box=(rows, columns) with rows * columns = {n}")
         lines = [[i * n + j for j in range(n)] for i in range(n)]
         corners = [(top, left) for top in range(0, n, rows) for left in range(0, n, cols)]
         boxes = [[(i + k // cols) * n + j + k % cols for k in range(n)] for i, j in corners]
@@ -62,16 +62,16 @@ class Geometry:
 
     @cached_property
     def constraints(self) -> Constraints:
-        """Every digit stands once in every row, in every column and in every box: three families of n groups."""
+        """Every digit occurs once in every row, column and box: three families of n groups."""
         groups = torch.zeros(3 * self.n, self.num_cells, dtype=torch.bool).scatter(1, self.units, True)
         return Constraints(self.n, groups.split(self.n))
 
     def violations(self, x: Tensor, y: Tensor) -> Tensor:
-        """How many units of y [..., L] are wrong and how many clues of x [..., L] it changes (leading dims broadcast);
-        [...] int64, 0 where y solves x.
+        """The number of wrong units of y [..., L] plus that of changed clues of x [..., L] (leading dims broadcast);
+        [...] int64, 0 iff y solves x.
 
-        A unit is right iff sum_i 2^{y_i} = 2^{n+1} - 2: a number with n one-bits is a sum of n powers of two in one
-        way only, the distinct ones.
+        A unit is right iff sum_i 2^{y_i} = 2^{n+1} - 2: a number with n one-bits is a sum of n powers of two only if
+        they are distinct.
         """
         n = self.n
         powers = 1 << y.long().clamp(0, n + 1)  # both ends of the clamp are outside 1..n, hence wrong
@@ -85,10 +85,10 @@ class Geometry:
     def check_clues(self, clues: Sequence[int]) -> None:
         """Raises: ValueError on a wrong length, a symbol outside 0..n, or two equal clues in one unit."""
         if len(clues) != self.num_cells:
-            raise ValueError(f"a puzzle of {len(clues)} cells came; an n={self.n} board has {self.num_cells} cells.")
+            raise ValueError(f"got a puzzle of {len(clues)} cells; expected {self.num_cells}, for n={self.n}")
         for cell, digit in enumerate(clues):
             if not 0 <= digit <= self.n:
-                raise ValueError(f"{self.name(cell)} holds {digit}; write 1..{self.n}, or 0 for a blank.")
+                raise ValueError(f"got {digit} at {self.name(cell)}; write 1..{self.n}, or 0 for a blank")
         for index, unit in enumerate(self._cells):
             seen: dict[int, int] = {}
             for cell in unit:
@@ -97,11 +97,11 @@ class Geometry:
                     kind = ("row", "column", "box")[index // self.n]
                     raise ValueError(
                         f"clues contradict: {clues[cell]} stands at {self.name(first)} and at {self.name(cell)}, "
-                        f"in one {kind}; change one of them."
+                        f"in one {kind}; change one of them"
                     )
 
     def name(self, cell: int) -> str:
-        """Where a cell is, counted from 1 as people do."""
+        """The row and column of a cell, counted from 1."""
         return f"row {cell // self.n + 1}, column {cell % self.n + 1}"
 
     def solve(self, clues: Sequence[int], limit: int) -> list[list[int]]:
@@ -110,7 +110,7 @@ class Geometry:
         return [self.read(planes) for planes in islice(self.search(self.planes(clues)), limit)]
 
     def planes(self, clues: Sequence[int]) -> Planes:
-        """What the clues alone allow: a blank may be anything."""
+        """The state of the clues alone: a blank may hold every digit."""
         return [sum(1 << c for c, clue in enumerate(clues) if clue in (0, d)) for d in range(1, self.n + 1)]
 
     def read(self, planes: Planes) -> list[int]:
@@ -143,11 +143,13 @@ class Geometry:
                     stack.append((child, unplaced))
 
     def nearest(self, clues: Sequence[int], ranking: Iterable[tuple[int, int]], limit: int = 1000) -> list[int] | None:
-        """A board near to what is believed: take the first pair (cell, digit) of `ranking`, most probable first, that
-        the rules and the pairs taken so far allow, place what follows, and go on; on a contradiction take back one.
-        A board whose digits are ranked before all others of their cells is returned itself. Every pair is in `ranking`.
+        """A valid board near to the most probable digits, by a search with backtracking.
 
-        Returns: None if there is none, or none after `limit` choices.
+        It takes the first pair (cell, digit) of `ranking`, the most probable first, that the rules and earlier pairs
+        allow, places forced digits, and goes on; on a contradiction it takes back a pair. A valid board whose digits
+        rank first in their cells is returned itself. `ranking` has all pairs.
+
+        Returns: the board; None if there is none, or none within `limit` choices.
         """
         ranking, choices = list(ranking), 0
         stack = [(self.planes(clues), self._full, 0)]
@@ -174,7 +176,7 @@ class Geometry:
         return None
 
     def _propagate(self, planes: Planes, unplaced: int) -> int:
-        """Place naked singles, then hidden ones, to a fixed point; the cells left open, or -1 on a contradiction."""
+        """Place naked and hidden singles to a fixed point.  Returns: the open cells, or -1 on a contradiction."""
         keep, full = self._keep, self._full
         while True:
             one = two = 0
@@ -199,7 +201,7 @@ class Geometry:
                 return -1
 
     def _hidden(self, planes: Planes, unplaced: int) -> int:
-        """Fix digits with one place left in a unit; the cells fixed, or -1 if a digit has no place in a unit."""
+        """Fix digits with one place left in a unit.  Returns: the cells fixed, or -1 if a digit has no place."""
         fixed = 0
         for digit, plane in enumerate(planes):
             for unit in self._units:

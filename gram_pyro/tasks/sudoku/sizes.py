@@ -1,9 +1,9 @@
-"""Sudokus of several sizes for one set of weights: every batch comes from one task, all its boards are of one size.
+"""Sudokus of several sizes for one set of weights. All boards of a batch have one size.
 
     part ~ share,   batch ~ part
 
-Weights that do not depend on the size of a board (embed=candidates core=constraints readout=candidates) learn from all
-of them. A board is told by its number of cells, so no two parts have boards of one size.  Source: ours.
+Weights that do not depend on the size of the board (embed=candidates core=constraints readout=candidates) learn from
+all parts. The number of cells identifies the part of a board, so the parts have different sizes.  Source: ours.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,12 +17,12 @@ from gram_pyro.tasks.sudoku.task import Sudoku
 
 
 class SudokuSizes(ImplicitTask):
-    """Args: parts, Sudoku tasks by name; shares, of the batches that come from each, by the same names.  The test sets
-    are those of all parts, "NAME, TEST SET".
+    """Args: parts, Sudoku tasks by name; shares of batches from each, by the same names.  The test sets are those of
+    all parts, "NAME, TEST SET".
 
-    Attributes: num_symbols, V by the number of cells; num_cells, of the largest boards; relations, None: each size has
-    its own.
-    Raises: ValueError unless there is a positive share for every part, and a part for every size.
+    Attributes: num_symbols, V by the number of cells; num_cells of the largest boards; relations, None, for every size
+    has its own.
+    Raises: ValueError unless every part has a positive share, and the parts have different sizes.
     """
 
     relations = None
@@ -41,7 +41,7 @@ class SudokuSizes(ImplicitTask):
         self.constraints = tuple(kind for part in self.parts.values() for kind in part.constraints)
 
     def part(self, x: Tensor) -> Sudoku:
-        """The part whose boards x [..., L] are.  Raises: ValueError if there is none of this size."""
+        """The part of the boards x [..., L].  Raises: ValueError if no part has this size."""
         if x.shape[-1] not in self.by_size:
             raise ValueError(f"got a board of {x.shape[-1]} cells; expected one of {sorted(self.by_size)}")
         return self.by_size[x.shape[-1]]

@@ -1,7 +1,7 @@
 """Sudoku as a task: generated or real puzzles, the rules, and the symmetries of the board.
 
-A symmetry renames the digits, permutes bands and the rows of each band, stacks and the columns of each stack, and,
-where boxes are square, may transpose. Source: the paper's Sudoku tasks; generator and split: ours.
+A symmetry renames the digits, permutes bands and the rows of each band, stacks and the columns of each stack, and, if
+boxes are square, may transpose. Source: the paper's Sudoku tasks; generator and split: ours.
 """
 
 import logging
@@ -36,19 +36,18 @@ Split = tuple[Puzzles | None, dict[str, Puzzles]]
 class Sudoku(Task):
     """Sudoku on an n x n board.
 
-    Without files, `num_train` puzzles are generated, the share `several_share` of them with 2..max_solutions solutions
-    and the others minimal with one, and test sets "minimal" and "several" of `num_test` each, every puzzle of another
-    symmetry class and none of a class that occurs in train; n is then 12 at most, because minimal puzzles of larger
-    boards take too long to find. Small boards have too few classes (n = 4: 36 of minimal
-    puzzles, of which 9 are for tests); the sets are then shorter, and a warning is logged. The result is kept in
-    `cache` (None: not kept; auto: the user's cache folder).
-    With `test` a file or {name: file}, and `train` a file, several or None (nothing to train on), these are read, see
-    `read_puzzles`, and test puzzles whose symmetry class may occur in train are left out, with a warning.
-    Attributes: search_limit, how many choices `near` makes at most before it gives up.
-    Puzzles are generated or read when `train` or `test` is first asked for.
+    Without files, `num_train` puzzles are generated: a share `several_share` of them with 2..max_solutions solutions,
+    the others minimal with one. The test sets "minimal" and "several" have `num_test` puzzles each, one per symmetry
+    class and none of a class in train. Then n is at most 12, because minimal puzzles of larger boards take too long to
+    find. Small boards have few classes (n = 4: 36 of minimal puzzles, of which 9 are for tests); the sets are then
+    shorter, and a warning is logged. The result is stored in `cache` (None: no cache; auto: the user's cache folder).
+    With files, `test` is a file or {name: file}, and `train` a file, several files or None (nothing to train on), see
+    `read_puzzles`. Test puzzles whose symmetry class may occur in train are left out, with a warning.
+    Attributes: search_limit, the number of choices after which `near` gives up.
+    Puzzles are generated or read on the first use of `train` or `test`.
 
-    Raises: ValueError on arguments out of range, on `train` without `test`, where there is nothing to train on, and
-    where puzzles would have to be generated for a board that is too large.
+    Raises: ValueError on arguments out of range, on `train` without `test`, if there is nothing to train on, and if
+    puzzles of too large a board would have to be generated.
     """
 
     search_limit: int = 1000
@@ -67,12 +66,12 @@ class Sudoku(Task):
         cache: str | Path | None = AUTO,
     ) -> None:
         if train is not None and test is None:
-            raise ValueError(f"train={train} came without test; give a test file as well, or test={{}} for no test.")
+            raise ValueError(f"got train={train} without test; write test=FILE as well, or test={{}} for no test")
         if num_train < 1 or num_test < 0 or not 0 <= several_share <= 1 or max_solutions < 2:
             raise ValueError(
-                f"num_train={num_train}, num_test={num_test}, several_share={several_share}, "
-                f"max_solutions={max_solutions} came; expected num_train >= 1, num_test >= 0, 0 <= several_share <= 1, "
-                "max_solutions >= 2."
+                f"got num_train={num_train}, num_test={num_test}, several_share={several_share}, "
+                f"max_solutions={max_solutions}; expected num_train >= 1, num_test >= 0, 0 <= several_share <= 1, "
+                "max_solutions >= 2"
             )
         self.geometry = Geometry(n, box)
         self.n = n
@@ -89,7 +88,7 @@ class Sudoku(Task):
             if self.n > LARGEST_THIN:
                 raise ValueError(
                     f"got n={self.n} and no files; expected n up to {LARGEST_THIN}: larger minimal puzzles take "
-                    "half a minute to find; write test=FILE, or choose boards with random clues, as task=boards_16"
+                    "half a minute to find; write test=FILE, or boards with random clues, such as task=boards_16"
                 )
             return cached_split(self.geometry, *self._generated)
         return read_split(self.geometry, *self._files)
@@ -98,7 +97,7 @@ class Sudoku(Task):
     def train(self) -> Puzzles:
         if self._split[0] is None:
             raise ValueError(
-                f"there is nothing to train on: only test={self._files[1]} was given; give train=FILE too."
+                f"got test={self._files[1]} only; expected puzzles to train on; write train=FILE too"
             )
         return self._split[0]
 
@@ -110,11 +109,11 @@ class Sudoku(Task):
         return self.geometry.is_solved(x, y)
 
     def violations(self, x: Tensor, y: Tensor) -> Tensor:
-        """Wrong rows, columns and boxes, and changed clues."""
+        """The number of wrong rows, columns and boxes, plus that of changed clues."""
         return self.geometry.violations(x, y)
 
     def difficulty(self, x: Tensor) -> tuple[str, Tensor]:
-        """Guesses of the solver, up to a thousand."""
+        """The number of guesses of the solver, at most 1000."""
         return "guesses", torch.tensor([guesses(self.geometry, clues, 1000) for clues in x.tolist()])
 
     def near(self, x: Tensor, log_prob: Tensor) -> tuple[Tensor, Tensor]:
@@ -147,8 +146,8 @@ class Sudoku(Task):
         return "\n".join("     ".join(lines) for lines in zip(*boards, strict=True))
 
     def draw(self, axes: Axes, x: Tensor, y: Tensor | None = None) -> None:
-        """The board, clues black and the digits of answer y blue; red are digits that occur twice in a row, column or
-        box, and clues that y changes."""
+        """The board, with clues in black and the digits of answer y in blue. Digits that occur twice in a row, column
+        or box, and changed clues, are red."""
         n, (rows, cols) = self.n, self.geometry.box
         board = x if y is None else y
         clash = ((board[:, None] == board) & self.relations.any(0) & (board != 0)).any(1) | ((x != 0) & (x != board))
@@ -177,7 +176,7 @@ class Sudoku(Task):
 
 def random_symmetries(geometry: Geometry, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """`count` independent uniform symmetries: cell i of the new board is cell `cells[b, i]` of the old one, and digit
-    d becomes `digits[b, d]`, the blank staying.
+    d becomes `digits[b, d]`; the blank does not change.
 
     Shapes: cells [B, L] int64, digits [B, n + 1] int64.
     """
@@ -200,12 +199,13 @@ def _nested_permutations(count: int, groups: int, size: int, generator: torch.Ge
 
 
 def by_name(test: File | Mapping[str, File]) -> dict[str, File]:
-    """Test files by name; of a single one its own."""
+    """Test files by name; a single file has its own name."""
     return {Path(test).name: test} if isinstance(test, File) else dict(test)
 
 
 def read_split(geometry: Geometry, train: File | Sequence[File] | None, test: Mapping[str, File]) -> Split:
-    """Read train (None: nothing) and test files; leave out, with a warning, test puzzles hashed like a train puzzle."""
+    """Read train (None: nothing) and test files. Test puzzles with the hash of a train puzzle are left out, with a
+    warning."""
     tests = {name: read_puzzles(file, geometry) for name, file in test.items()}
     if train is None:
         return None, tests
@@ -230,7 +230,7 @@ def read_split(geometry: Geometry, train: File | Sequence[File] | None, test: Ma
 def cached_split(
     geometry: Geometry, counts: Mapping[int, int], num_test: int, seed: int, cache: str | Path | None
 ) -> Split:
-    """Generate `counts[m]` train puzzles of each max_solutions m (1: minimal) and tests, or load what was generated."""
+    """Generate `counts[m]` train puzzles of each max_solutions m (1: minimal) and tests, or load cached ones."""
     arguments = {"n": geometry.n, "box": geometry.box, "train": sorted(counts.items()), "test": num_test, "seed": seed}
 
     def generate() -> dict[str, Puzzles]:

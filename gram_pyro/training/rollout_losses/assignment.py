@@ -1,7 +1,7 @@
-"""Every rollout is trained on an answer of its own: E_{z_1..z_R} [-max_a 1/R sum_r log p(y_a(r) | h^r)].
+"""Every rollout is trained on its own answer: E_{z_1..z_R} [-max_a 1/R sum_r log p(y_a(r) | h^r)].
 
-a gives each of the R rollouts of a puzzle one of the N answers that are known, none more than ceil(R / N) times, so
-that the whole is as probable as can be.  Source: ours; scipy.optimize.linear_sum_assignment.
+a assigns to each of the R rollouts of a puzzle one of its N known answers, none more than ceil(R / N) times, so that
+the total log-probability is largest.  Source: ours; scipy.optimize.linear_sum_assignment.
 """
 
 import torch
@@ -15,9 +15,9 @@ from gram_pyro.training.rollout_losses.base import Near, RolloutLoss, of_known
 
 
 class Assignment(RolloutLoss):
-    """The best assignment of the rows of a puzzle to answers that the batch lists for it; `near` is not asked.
+    """The best assignment of the rows of a puzzle to the answers that the batch lists for it; `near` is not used.
 
-    A CUDA graph cannot record it: the assignment is made on the CPU.
+    A CUDA graph cannot record it, because the assignment is computed on the CPU.
     """
 
     def label(self, segment: int) -> str:
@@ -32,8 +32,8 @@ class Assignment(RolloutLoss):
 
 
 def assigned(log_p: Tensor) -> Tensor:
-    """The answer of every row, of the assignment with the largest sum.  Shapes: log_p [R, N] -> [R, 1] int64."""
+    """The answer of every row in the assignment with the largest sum.  Shapes: log_p [R, N] -> [R, 1] int64."""
     rows, answers = log_p.shape
-    places = log_p.detach().double().repeat(1, -(-rows // answers))  # every answer as often as it may be given
+    places = log_p.detach().double().repeat(1, -(-rows // answers))  # every answer as often as it may be used
     found = linear_sum_assignment(places.clamp(min=-1e9).cpu(), maximize=True)[1] % answers
     return torch.from_numpy(found).to(log_p.device)[:, None]

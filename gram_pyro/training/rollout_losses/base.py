@@ -1,4 +1,4 @@
-"""What a rollout loss is, and what several of them share."""
+"""The base of rollout losses, and functions that several of them share."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -13,13 +13,13 @@ Near = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # (x, log_prob) -> sol
 
 
 class RolloutLoss(ABC):
-    """Attributes: needs_lists, whether all solutions of a puzzle have to be known."""
+    """The loss of a segment of prior rollouts.  Attributes: needs_lists, whether it needs all solutions of a puzzle."""
 
     needs_lists: bool = False
 
     @abstractmethod
     def label(self, segment: int) -> str:
-        """What the loss of a segment is called in the log. Segments of one label run the same operations."""
+        """The name of the loss of a segment in the log. Segments with the same label run the same operations."""
 
     @abstractmethod
     def __call__(
@@ -27,8 +27,8 @@ class RolloutLoss(ABC):
     ) -> tuple[Tensor, State]:
         """Run one segment of prior rollouts from `state`.
 
-        Shapes: rows of a puzzle stand together, M = `num_rollouts` of each: batch.x [P M, L].
-        Returns: loss, a scalar in nats per row; the state it ends in, detached.
+        Shapes: batch.x [P M, L]; the M = `num_rollouts` rows of a puzzle are consecutive.
+        Returns: loss, a scalar in nats per row; the final state, detached.
         """
 
 
@@ -37,7 +37,7 @@ def log_p_right(
 ) -> tuple[Tensor, Tensor]:
     """log p(S | h) of every row, and whether a solution of its puzzle is known, both [B].
 
-    Where `near` is given, S is what it finds; a row for which it finds nothing has any finite number.
+    If `near` is given, S is the set that it finds. A row for which it finds none has an arbitrary finite value.
     """
     if near is not None:
         solutions, valid = near(x, model.readout(state, x).base_dist.logits.detach())
@@ -47,12 +47,12 @@ def log_p_right(
 
 
 def of_known(model: GRAM, batch: Batch, state: State) -> Iterator[tuple[Tensor, Tensor]]:
-    """log p(y | h) of the answers that are known for a puzzle, puzzle by puzzle: those listed for any row of it.
+    """log p(y | h) of the known answers, puzzle by puzzle: those that the batch lists for any row of the puzzle.
 
-    A puzzle may stand in many rows: rollouts side by side, or the blank board of all that is to be generated, whose
-    rows bring an answer each. Of a batch that is trained on part by part (train.accumulate, several processes) the rows
-    of a part alone count.
-    Returns: for each puzzle its rows [R], and log p [R, N] of its N distinct answers, nats.
+    A puzzle may have many rows: its rollouts, or, where boards are generated, all rows with the blank board, each of
+    which lists one answer. If a batch is divided (train.accumulate, several processes), only the rows of the same part
+    count.
+    Yields: for each puzzle its rows [R], and log p [R, N] of its N distinct answers, nats.
     """
     _, owner = batch.x.unique(dim=0, return_inverse=True)
     for puzzle in range(int(owner.max()) + 1):

@@ -1,4 +1,4 @@
-"""M rollouts share the solutions out among them: E_{z_1..z_M} [-mean_{y in S} log 1/M sum_m p(y | h^m)]."""
+"""M rollouts together should find all solutions: E_{z_1..z_M} [-mean_{y in S} log 1/M sum_m p(y | h^m)]."""
 
 import math
 
@@ -12,7 +12,7 @@ from gram_pyro.training.rollout_losses.set_likelihood import set_loss
 
 
 class Cover(RolloutLoss):
-    """The rollouts of a puzzle are asked for all its solutions in the first segment, later each for one of them."""
+    """In the first segment the rollouts of a puzzle should together find all solutions, later each should find one."""
 
     needs_lists = True
 
@@ -29,13 +29,13 @@ class Cover(RolloutLoss):
 def cover_loss(
     model: GRAM, x: Tensor, solutions: Tensor, valid: Tensor, state: State | None, num_rollouts: int
 ) -> tuple[Tensor, State]:
-    """One free segment of M rollouts per puzzle that are asked, together, for every solution.
+    """Run one free segment of M rollouts per puzzle that should together find every solution.
 
         mean_{y in S} log p(y | x, state) >= E_{z_1..z_M ~ prior} mean_{y in S} log 1/M sum_m p(y | h_T^m)
 
-    It is the IWAE bound on the likelihood of a solution drawn uniformly, with the bootstrap guide: log |S| nats where
-    the rollouts share the solutions out evenly, more where they agree on one.
-    Shapes: rows of a puzzle stand together: x [P * M, L], solutions [P * M, N, L], valid [P * M, N].
+    It is the IWAE bound on the likelihood of a solution drawn uniformly, with the bootstrap guide. The loss is log |S|
+    nats if the solutions are divided evenly among the rollouts, and more if the rollouts agree on one.
+    Shapes: x [P * M, L], solutions [P * M, N, L], valid [P * M, N]; the rows of a puzzle are consecutive.
     Returns: loss, a scalar in nats per puzzle; the final state, detached.
     """
     state = model.reason(x, state)

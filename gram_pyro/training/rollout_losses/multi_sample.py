@@ -1,4 +1,4 @@
-"""Of M rollouts of a puzzle some should be right: E_{z_1..z_M} [-log 1/M sum_m p(S | h^m)]."""
+"""Some of M rollouts of a puzzle should be right: E_{z_1..z_M} [-log 1/M sum_m p(S | h^m)]."""
 
 import math
 
@@ -11,7 +11,7 @@ from gram_pyro.training.rollout_losses.base import Near, RolloutLoss, log_p_righ
 
 
 class MultiSample(RolloutLoss):
-    """Of the rollouts of a puzzle, some should be right, so they may differ in what they try."""
+    """Some rollouts of a puzzle should be right, so rollouts may differ in what they try."""
 
     def label(self, segment: int) -> str:
         return "multi_sample_loss"
@@ -31,12 +31,12 @@ def multi_sample_loss(
     num_rollouts: int,
     near: Near | None = None,
 ) -> tuple[Tensor, State]:
-    """One free segment of M rollouts per puzzle of which some should be right.
+    """Run one free segment of M rollouts per puzzle, some of which should be right.
 
         log p(S | x, state_1..state_M) >= E_{z_1..z_M ~ prior} log 1/M sum_m sum_{y in S} p(y | h_T^m)
 
-    `set_loss` asks every rollout to be right, so one that is unsure does best to hedge; here it does best to commit, as
-    long as others commit otherwise. With M = 1 they are the same.
+    `set_loss` asks every rollout to be right, so an uncertain rollout does best to spread its probability. Here it does
+    best to commit to an answer, as long as others commit to other answers. With M = 1 both losses are equal.
     Shapes, returns: as `cover_loss`, with nats per puzzle.
     """
     state = model.reason(x, state)

@@ -1,7 +1,7 @@
-"""Every rollout is trained on the nearest of the answers that are known: E_z [-max_{y known} log p(y | h)].
+"""Every rollout is trained on the nearest of the known answers: E_z [-max_{y known} log p(y | h)].
 
-Where everything is generated from one blank puzzle, these are the answers of all rows of the batch. Rollouts may then
-all be nearest to the same one; see `assignment`.  Source: ours.
+If everything is generated from one blank puzzle, the known answers are those of all rows of the batch. All rollouts may
+then have the same nearest answer; see `assignment`.  Source: ours.
 """
 
 import torch
@@ -14,7 +14,7 @@ from gram_pyro.training.rollout_losses.base import Near, RolloutLoss, of_known
 
 
 class Nearest(RolloutLoss):
-    """The nearest of the answers listed in the batch for the puzzle; `near` is not asked."""
+    """The nearest of the answers that the batch lists for the puzzle; `near` is not used."""
 
     def label(self, segment: int) -> str:
         return "nearest_loss"

@@ -23,12 +23,12 @@ class Set(RolloutLoss):
 def set_loss(
     model: GRAM, x: Tensor, solutions: Tensor, valid: Tensor, state: State | None, near: Near | None = None
 ) -> tuple[Tensor, State]:
-    """One free segment: every latent is drawn from the prior, and any solution counts: the listed ones, or those that
-    `near` finds (see ImplicitTask; a puzzle for which it finds none counts for nothing).
+    """Run one free segment: every latent is drawn from the prior, and any solution is right.
 
         log p(S | x, state) >= E_{z ~ prior} log sum_{y in S} p(y | h_T)
 
-    It is the segment ELBO of the event "the answer is a solution" with the bootstrap guide, so its KL is zero.
+    It is the segment ELBO of the event "the answer is a solution" with the bootstrap guide, so its KL is zero. S are
+    the listed solutions, or those that `near` finds (see ImplicitTask); a puzzle for which it finds none adds 0.
     Returns: loss, a scalar in nats per puzzle; the final state, detached.
     """
     state = model.reason(x, state)

@@ -1,6 +1,6 @@
-"""Files that are whole or not there: written beside their place, brought to the disk, and only then named.
+"""Atomic writes: a file is written under another name, synced to the disk, and then renamed.
 
-Whatever ends the program in between (a signal, a full disk, a power cut), the file of before is untouched.
+If anything stops the program in between (a signal, a full disk, a power cut), the old file is unchanged.
 """
 
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file.  Raises: OSError if there is no room, or no leave to write."""
+    """Write a file.  Raises: OSError if there is no space, or no permission."""
     part = path.with_name(f"{path.name}.part")
     try:
         with part.open("wb") as file:
@@ -20,13 +20,13 @@ def write_atomically(path: Path, data: bytes) -> None:
     except OSError as problem:
         _remove(part)
         raise OSError(
-            f"{path} could not be written ({problem.strerror}), and what was there before is kept; make room, or write "
-            "to another folder, and run the same command again"
+            f"{path} could not be written ({problem.strerror}), and the old file is kept; make room, or write to "
+            "another folder, and run the same command again"
         ) from problem
 
 
 def _sync_folder(folder: Path) -> None:
-    """Bring a new name in a folder to the disk, where folders can be (not on Windows, nor on every network disk)."""
+    """Sync the names in a folder to the disk, where the system can (not on Windows, nor on every network disk)."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:
@@ -43,4 +43,4 @@ def _remove(part: Path) -> None:
     try:
         part.unlink(missing_ok=True)
     except OSError:
-        pass  # what kept it from being written may keep it from being removed; the first problem is the one to tell
+        pass  # the reason may be that of the first problem, which is the one to report

@@ -1,0 +1,1 @@
+"""How files are written: whole or not at all, and tensors with a sum that notices one changed bit."""

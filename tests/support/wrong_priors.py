@@ -140,12 +140,12 @@ class HiddenMass(Prior):
 
 
 WRONG_PRIORS = {
-    Numbers: "the law of Numbers is a Tensor; return a distribution of pyro.distributions",
-    TorchLaw: "the law of TorchLaw is a Independent; return a distribution of pyro.distributions",
+    Numbers: "the law of Numbers: got a Tensor; expected a distribution of pyro.distributions",
+    TorchLaw: "the law of TorchLaw: got a Independent; expected a distribution of pyro.distributions",
     NoEvent: r"got event shape \[\]; expected \[L, D\] = \[4, 16\].*write .to_event\(2\)",
     HalfEvent: r"got event shape \[16\]; expected \[L, D\] = \[4, 16\].*write .to_event\(1\)",
-    FlatEvent: r"batch \[3\] and event \[64\] for u \[3, 4, 16\], and \[3\] and \[4, 16\] are expected",
-    FirstParticle: r"batch \[3\] and event \[4, 16\] for u \[2, 4, 3, 4, 16\], and \[2, 4, 3\] and",
+    FlatEvent: r"batch \[3\] and event \[64\] for u \[3, 4, 16\]; expected \[3\] and \[4, 16\]",
+    FirstParticle: r"batch \[3\] and event \[4, 16\] for u \[2, 4, 3, 4, 16\]; expected \[2, 4, 3\] and",
     OnlyThreeDims: r"OnlyThreeDims fails where u has shape \[2, 4, 3, 4, 16\].*too many values to unpack",
     Positive: "whose support is a part of the real line; expected all of it",
     Whole: r"batch \[3\] and event \[4\] for u \[3, 4, 16\]",

@@ -302,7 +302,7 @@ WRONG_TASKS = {
     Widens: "torch.int64; expected x, y, solutions of torch.int64, valid of torch.bool",
     Crops: r"got y \[\d+, 5\], solutions .* expected \[B, 5\]",
     ForgetsItsGenerator: "with one state of the generator; expected 64, equal ones",
-    HalfBatches: r"batches\(64\) gave 32 and 32 rows",
+    HalfBatches: r"got 32 and 32 rows from batches\(64\)",
     Line: "augment maps cells that share a constraint to cells that share none",
     TestedOnTrain: "a puzzle of test 'rings', or an image of one by augment, is trained on",
     ImagesInTrain: "a puzzle of test 'rings', or an image of one by augment, is trained on",

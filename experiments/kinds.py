@@ -7,8 +7,8 @@
 A set is a family of puzzles with a number of clues, or puzzles of a file (conf/kinds.yaml). `right` is the
 share of right trajectories among `width`; `share` is the mean share of the solutions that they find over that of a
 perfect sampler, of puzzles with at most `most` solutions. `refused` is the number of answers that our rules accept and
-CP-SAT refuses. `cp_sat_ms` is the time of CP-SAT for one solution. The run folder receives kinds.json and kinds.csv;
-the same command with that run_dir continues with the interrupted set.
+CP-SAT refuses. `cp_sat_ms` is the time of CP-SAT for one solution. The run folder receives kinds.json,
+kinds.csv, kinds.md and kinds.png; the same command with that run_dir continues with the interrupted set.
 """
 
 import time
@@ -28,6 +28,7 @@ from gram_pyro.harness.load import Program, build_program, stored_config, weight
 from gram_pyro.harness.results import write_table
 from gram_pyro.harness.run_folder import open_folder
 from gram_pyro.inference.sampler import sample
+from gram_pyro.plots.kinds import kinds_figure
 from gram_pyro.tasks.candidates.packed import pack_all, violations
 from gram_pyro.tasks.candidates.puzzle import IN, CandidatePuzzle, make_puzzle
 from gram_pyro.tasks.candidates.task import draw
@@ -103,6 +104,15 @@ def measure(name: str, chosen: DictConfig, program: Program, config: DictConfig)
     }
 
 
+def as_tables(rows: list[dict[str, object]]) -> str:
+    """A table of Markdown for each that a set belongs to."""
+    parts = []
+    for table in dict.fromkeys(row["table"] for row in rows):
+        mine = [{key: value for key, value in row.items() if key != "table"} for row in rows if row["table"] == table]
+        parts.append(f"## {table.capitalize()}\n\n{rows_markdown(mine)}\n")
+    return "\n".join(parts)
+
+
 @experiment
 def main(config: DictConfig) -> None:
     folder = open_folder(config)
@@ -117,8 +127,10 @@ def main(config: DictConfig) -> None:
             for name in tqdm(names, unit="set")
         ]
     write_table(folder, "kinds", rows, config)
-    print(rows_markdown(rows))
-    print(f"\ntables are in {folder}")
+    kinds_figure(rows, config.width, folder / "kinds.png")
+    tables = as_tables(rows)
+    (folder / "kinds.md").write_text(tables, encoding="utf-8")
+    print(f"{tables}\ntables are in {folder}")
 
 
 if __name__ == "__main__":

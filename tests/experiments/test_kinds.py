@@ -7,6 +7,7 @@ import pytest
 import torch
 from of_rules import write_weights
 from omegaconf import OmegaConf
+from PIL import Image
 from scripts import CONF, experiment, script
 
 from gram_pyro.tasks.candidates.families import Queens, Sudokus
@@ -51,6 +52,10 @@ def test_a_table_is_written(tmp_path):
         odd = script("kinds", *command, "only=[chess]", check=False)
     finally:
         torch.set_default_dtype(torch.float64)
+    text = (tmp_path / "run" / "kinds.md").read_text(encoding="utf-8")
+    assert text.startswith("## As trained\n\n| kind |") and text.count("\n| ") == 4  # head, rule, two rows
+    with Image.open(tmp_path / "run" / "kinds.png") as image:
+        assert min(image.size) > 150
     assert [row["kind"] for row in first] == ["queens_8", "graphs_8_3"]
     assert all(row["refused"] == 0 and row["right"] <= row["any"] for row in first)
     assert "got only=['chess']; expected names among sudoku_6, " in odd.stderr

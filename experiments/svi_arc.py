@@ -82,10 +82,10 @@ class Guesses(Judge):
 
 @trial
 def main(config: DictConfig) -> None:
-    if config.get("peer"):  # absent where the choice is null
+    if config.baseline:
         raise ValueError(
-            f"got peer={config.peer._target_}; expected a recursion: a peer reads puzzles as long as their answers, "
-            "and those of ARC begin with a name; write peer=null"
+            f"got baseline={config.baseline._target_}; expected a recursion: a baseline reads puzzles as long as their "
+            "answers, and those of ARC begin with a name; write baseline=null"
         )
     run(config, Guesses)
 

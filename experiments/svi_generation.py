@@ -16,6 +16,7 @@ from gram_pyro.evaluation.board_scores import GROUP, by_depth, claim
 from gram_pyro.evaluation.evaluate import evaluate
 from gram_pyro.evaluation.tables import flat_rows, rows_markdown
 from gram_pyro.evaluation.verdict import diversity, diversity_text, is_collapsed
+from gram_pyro.harness.programs import programs
 from gram_pyro.harness.trial import Judge, run, trial
 from gram_pyro.plots.generation import boards_figure, depth_figure
 from gram_pyro.tasks.base import subset
@@ -34,8 +35,8 @@ class Boards(Judge):
             raise ValueError(
                 f"got evaluate.num_boards={by.num_boards}; expected {GROUP} or more, which are judged together"
             )
-        if any(self.config.rivals.values()):
-            raise ValueError("got rivals; expected none: boards are judged alone; write rivals={deterministic: null}")
+        if beside := ", ".join(f"baselines.{name}=null" for name in list(programs(self.config))[1:]):
+            raise ValueError(f"got baselines; expected none: boards are judged alone; write {beside}")
         self.clues: list[dict] = []
 
     def judge(self, name: str, learner: Learner, description: dict) -> None:

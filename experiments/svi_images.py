@@ -1,7 +1,7 @@
-"""Train GRAM and its rivals to generate binarised MNIST, and to complete halves with the same weights.
+"""Train GRAM and baselines to generate binarised MNIST, and to complete halves with the same weights.
 
     python experiments/svi_images.py                         GRAM, a deterministic recursion, a VAE and D3PM
-    python experiments/svi_images.py rivals.d3pm=null        one rival less
+    python experiments/svi_images.py baselines.d3pm=null     one baseline less
 
 The data are found under $GRAM_DATA. The run folder receives a checkpoint and a metrics table per program, then
 scores.csv (by program and depth), results.json, and pictures: depth.png, generation.png, inpainting.png.
@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 from tqdm import tqdm
 
-from gram_pyro.baselines.base import Peer, sample_peer
+from gram_pyro.baselines.base import Baseline, sample_baseline
 from gram_pyro.baselines.vae import VAE
 from gram_pyro.evaluation.evidence import bound, log_weights
 from gram_pyro.evaluation.image_scores import Classifier, Reading, cached_classifier, read, scores
@@ -65,7 +65,7 @@ def evidence(
         )
     elif isinstance(learner.averaged, VAE):
         weights = torch.cat([learner.averaged.log_weights(a, b, chosen.num_particles) for a, b in batches(x, y)], 1)
-    else:  # a peer whose bound has no weights: its loss, at one draw of the noise per repetition
+    else:  # a baseline whose bound has no weights: its loss, at one draw of the noise per repetition
         losses = torch.stack(
             [learner.averaged.loss(a, b) for _ in range(chosen.num_particles) for a, b in batches(x, y)]
         )
@@ -89,9 +89,9 @@ def complete(model: GRAM, depth: int, chunk: int, x: Tensor) -> Tensor:
     return by_depth(model, x, [depth], chunk, "completions")[depth]
 
 
-def answer(peer: Peer, chunk: int, x: Tensor) -> Tensor:
-    """One answer of a peer per row, [R, L]."""
-    return sample_peer(peer, x, 1, chunk=chunk).answers[0].cpu()
+def answer(baseline: Baseline, chunk: int, x: Tensor) -> Tensor:
+    """One answer of a baseline per row, [R, L]."""
+    return sample_baseline(baseline, x, 1, chunk=chunk).answers[0].cpu()
 
 
 def completion_scores(task: Images, classifier: Classifier, images: Puzzles, labels: Tensor, answers: Tensor) -> dict:
@@ -136,7 +136,7 @@ class Pictures(Judge):
         by, model, asked = self.config.evaluate, learner.averaged, self.asked
         model.eval()
         torch.manual_seed(self.config.seed)
-        if isinstance(model, Peer):
+        if isinstance(model, Baseline):
             draw = partial(answer, model, by.chunk)
             drawn = {None: draw(self.x)}
         else:

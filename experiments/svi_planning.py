@@ -41,7 +41,7 @@ def plans_figure(task: Planning, maps: Puzzles, answers: torch.Tensor, path: Pat
 @trial
 def main(config: DictConfig) -> None:
     run(config, Claim)
-    if config.get("peer"):  # has no trajectories
+    if config.baseline:  # has no trajectories
         return
     task, folder, device = instantiate(config.task), Path(config.run_dir), choose_device(config.device)
     (maps,) = task.test.values()

@@ -4,7 +4,7 @@
     python experiments/svi_sudoku.py experiment=sudoku_4x4            seconds
     python experiments/svi_sudoku.py prior._target_=my_prior.MyPrior  a prior of your own
 
-The run folder receives config.yaml, and per program (GRAM and its deterministic rival) a checkpoint and a metrics
+The run folder receives config.yaml, and per program (GRAM and its deterministic baseline) a checkpoint and a metrics
 table; then results.md, results.json, results.csv and figures. An interrupted run continues with resume=FOLDER.
 """
 

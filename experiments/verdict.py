@@ -17,7 +17,7 @@ from gram_pyro.evaluation.verdict import Seed, verdict_text
 from gram_pyro.harness.command import experiment
 from gram_pyro.harness.results import differences, read_programs, read_seed, settings_of
 
-REPEAT = "repeat the command of each run without rivals.deterministic=null, in another run_dir"
+REPEAT = "repeat the command of each run without baselines.deterministic=null, in another run_dir"
 
 
 def check_seeds(runs: list[Path]) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gram_pyro.baselines.base import Peer
+from gram_pyro.baselines.base import Baseline
 from gram_pyro.networks.embed import TokenEmbedding
 from gram_pyro.networks.layers import Linear, SwiGLU, attend, check_heads, merge_heads, normalise, split_heads
 from gram_pyro.networks.readout import clamp
@@ -49,7 +49,7 @@ class MaskedBlock(nn.Module):
         return normalise(x + self.ffn(x))
 
 
-class Autoregressive(Peer):
+class Autoregressive(Baseline):
     """Args: dim D; num_layers, num_heads, hidden D_h. The relations of the task are not used: positions are learnt."""
 
     def __init__(

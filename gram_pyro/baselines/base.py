@@ -1,4 +1,4 @@
-"""A peer: a conditional generative model of answers, p(y | x), without latents or recursion."""
+"""A baseline in place of GRAM: a conditional generative model of answers, p(y | x), without recursion."""
 
 from abc import ABC, abstractmethod
 
@@ -12,9 +12,9 @@ from gram_pyro.inference.sampler import DEFAULT_CHUNK, check_puzzles
 from gram_pyro.inference.trajectories import Trajectories
 
 
-class Peer(nn.Module, ABC):
-    """To add one: subclass, and run it with ``peer._target_=my_module.MyPeer``. A cell that x shows keeps its symbol
-    in every answer, see `gram_pyro.networks.readout.clamp`.
+class Baseline(nn.Module, ABC):
+    """To add one: subclass, and run it with ``baseline=own baseline._target_=my_module.MyBaseline``. A cell that x
+    shows keeps its symbol in every answer, see `gram_pyro.networks.readout.clamp`.
 
     Attributes: num_symbols V; num_cells L.
     Raises: ValueError if the task has boards of several sizes.
@@ -24,8 +24,8 @@ class Peer(nn.Module, ABC):
         super().__init__()
         if not isinstance(num_symbols, int):
             raise ValueError(
-                f"got {num_symbols}, V by the number of cells; expected one V, because a peer answers boards of one "
-                "size; write a task of one size"
+                f"got {num_symbols}, V by the number of cells; expected one V, because a baseline answers boards of "
+                "one size; write a task of one size"
             )
         self.num_cells, self.num_symbols = num_cells, num_symbols
 
@@ -39,18 +39,18 @@ class Peer(nn.Module, ABC):
 
 
 @torch.no_grad()
-def sample_peer(peer: Peer, x: Tensor, num_particles: int, *, chunk: int = DEFAULT_CHUNK) -> Trajectories:
-    """K answers per puzzle as Trajectories, so that a peer is evaluated like everything else. It has no depth, no heads
-    and no state: depth is 1, likelihood and change are zero.
+def sample_baseline(baseline: Baseline, x: Tensor, num_particles: int, *, chunk: int = DEFAULT_CHUNK) -> Trajectories:
+    """K answers per puzzle as Trajectories, so that a baseline is evaluated like everything else. It has no depth, no
+    heads and no state: depth is 1, likelihood and change are zero.
 
     Raises: ValueError as `check_puzzles`; FloatingPointError if a weight is not finite.
     """
-    check_puzzles(peer, x)
-    check_weights(peer)
+    check_puzzles(baseline, x)
+    check_weights(baseline)
     rows = x.repeat(num_particles, 1)
 
     def drawn(index: Tensor) -> Trajectories:
-        return weightless(peer.draw(rows[index])[None])
+        return weightless(baseline.draw(rows[index])[None])
 
     parts = [kept(drawn, index, rows) for index in in_chunks(torch.arange(len(rows), device=x.device), chunk)]
     return weightless(torch.cat([part.answers[0] for part in parts]).view(num_particles, *x.shape))

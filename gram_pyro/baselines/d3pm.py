@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gram_pyro.baselines.base import Peer
+from gram_pyro.baselines.base import Baseline
 from gram_pyro.networks.core import Blocks, State
 from gram_pyro.networks.embed import Embedding
 from gram_pyro.networks.layers import Mixer
@@ -28,7 +28,7 @@ def cosine_schedule(num_steps: int) -> Tensor:
     return kept.to(torch.get_default_dtype())
 
 
-class D3PM(Peer):
+class D3PM(Baseline):
     """Args: dim D; embed and readout, of the task's tokens; mixer over tokens, num_layers, hidden D_h as of a core;
     num_steps N.
 

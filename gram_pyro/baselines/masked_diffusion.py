@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gram_pyro.baselines.base import Peer
+from gram_pyro.baselines.base import Baseline
 from gram_pyro.networks.core import Blocks
 from gram_pyro.networks.embed import TokenEmbedding
 from gram_pyro.networks.layers import Linear, Mixer
 from gram_pyro.networks.readout import clamp
 
 
-class MaskedDiffusion(Peer):
+class MaskedDiffusion(Baseline):
     """Args: dim D; mixer over cells, num_layers, hidden D_h as of a core; num_steps of sampling.
 
     Raises: ValueError if num_steps is below 1.

@@ -1,11 +1,11 @@
-"""Training a peer: the same data, optimiser, number of updates and evaluation as GRAM."""
+"""Training a baseline: the same data, optimiser, number of updates and evaluation as GRAM."""
 
 from contextlib import nullcontext
 from functools import partial
 
 from torch import Tensor, nn
 
-from gram_pyro.baselines.base import Peer, sample_peer
+from gram_pyro.baselines.base import Baseline, sample_baseline
 from gram_pyro.inference.trajectories import Trajectories
 from gram_pyro.tasks.base import Batch
 from gram_pyro.training.batch_parts import Part, own_noise
@@ -13,17 +13,17 @@ from gram_pyro.training.learner import Learner, TrainSettings
 from gram_pyro.training.parallel import add_up, parts, spread
 
 
-class PeerTrainer(Learner):
+class BaselineTrainer(Learner):
     """One update per batch, on y drawn uniformly from the solutions. Of the settings, num_segments, free_share and beta
     mean nothing here."""
 
-    def __init__(self, peer: Peer, settings: TrainSettings) -> None:
-        super().__init__(nn.ModuleDict({"peer": peer}), settings)
-        self.peer = peer
+    def __init__(self, baseline: Baseline, settings: TrainSettings) -> None:
+        super().__init__(nn.ModuleDict({"baseline": baseline}), settings)
+        self.baseline = baseline
 
     @property
-    def averaged(self) -> Peer:
-        return self.ema.module["peer"]
+    def averaged(self) -> Baseline:
+        return self.ema.module["baseline"]
 
     def trajectory(self, batch: Batch) -> dict[str, Tensor]:
         mine = parts(self.settings.accumulate)
@@ -45,8 +45,8 @@ class PeerTrainer(Learner):
         x, y = batch.x[rows], batch.y[rows]
         alone = nullcontext() if part.count == 1 else own_noise(part, x.device)
         with alone, self.settings.autocast(x.device):
-            return len(x) / len(batch.x) * self.peer.loss(x, y)
+            return len(x) / len(batch.x) * self.baseline.loss(x, y)
 
     def sample(self, x: Tensor, num_particles: int, num_segments: int, **options: object) -> Trajectories:
-        """A peer has no depth: num_segments means nothing."""
-        return spread(partial(sample_peer, self.averaged), x, num_particles, **options)
+        """A baseline has no depth: num_segments means nothing."""
+        return spread(partial(sample_baseline, self.averaged), x, num_particles, **options)

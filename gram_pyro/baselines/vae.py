@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from torch.distributions import kl_divergence
 from torch.nn import functional as F
 
-from gram_pyro.baselines.base import Peer
+from gram_pyro.baselines.base import Baseline
 from gram_pyro.networks.core import Blocks, State
 from gram_pyro.networks.embed import Embedding
 from gram_pyro.networks.layers import Mixer
 from gram_pyro.networks.readout import Readout
 
 
-class VAE(Peer):
+class VAE(Baseline):
     """Args: dim D; embed and readout, of the task's tokens; mixer over tokens, num_layers of encoder and of decoder,
     hidden D_h as of a core; num_latents, the size of z.  An answer is the most probable one given z ~ N(0, 1).
     """

@@ -9,7 +9,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from gram_pyro.baselines.train import PeerTrainer
+from gram_pyro.baselines.train import BaselineTrainer
 from gram_pyro.guide import Guide
 from gram_pyro.harness.own_guides import is_own, own_guides
 from gram_pyro.inference.sampler import Sampler
@@ -80,13 +80,13 @@ def build_task(trained: DictConfig, changes: Mapping[str, object]) -> Task:
 
 
 def build_learner(config: DictConfig, task: Task, device: torch.device) -> Learner:
-    """What `config` describes, ready to train on `task`: a GRAM with its guide and heads, or a peer (key peer)."""
+    """What `config` describes, ready to train on `task`: a GRAM with its guide and heads, or a baseline."""
     settings = TrainSettings(**config.train)
-    if config.get("peer"):
-        peer = instantiate(config.peer, _partial_=True)(
+    if config.get("baseline"):
+        baseline = instantiate(config.baseline, _partial_=True)(
             num_cells=task.num_cells, num_symbols=task.num_symbols, relations=task.relations, dim=config.dim
         )
-        learner = PeerTrainer(peer.to(device), settings)
+        learner = BaselineTrainer(baseline.to(device), settings)
     else:
         model = build_model(config, task).to(device)
         guide, heads = build_guide(config, model).to(device), build_heads(config).to(device)
@@ -97,7 +97,7 @@ def build_learner(config: DictConfig, task: Task, device: torch.device) -> Learn
         compile_parts(nn.ModuleList([learner.program, learner.ema.module]), device)  # what is trained, what is sampled
     if config.get("cuda_graph"):
         if not isinstance(learner, Trainer):
-            raise ValueError("cuda_graph=true records the segments of a trajectory, and a peer has none; leave it out")
+            raise ValueError("cuda_graph=true records segments of a recursion, and a baseline has none; leave it out")
         if isinstance(settings.beta, str):
             raise ValueError(f"cuda_graph=true records one train.beta, and {settings.beta!r} changes; leave one out")
         learner.graph = SegmentGraph(learner)

@@ -14,8 +14,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from gram_pyro.harness.former import tensor_of_today
 from gram_pyro.harness.random_state import random_state, set_random_state
-from gram_pyro.storage.tensors import read, write
+from gram_pyro.storage.tensors import read as read_tensors
+from gram_pyro.storage.tensors import write
 from gram_pyro.training.learner import Learner
 
 log = logging.getLogger(__name__)
@@ -49,6 +51,12 @@ def save(
     tensors |= {f"rng.{name}": value for name, value in random.items()}
     tensors |= {f"log.{name}": value for name, value in (table or {}).items()}
     write(path, tensors, description | {"updates": trainer.updates})
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict]:
+    """The tensors of a checkpoint, by their present names, and its description.  Raises: as `storage.tensors.read`."""
+    found, description = read_tensors(path)
+    return {tensor_of_today(name): value for name, value in found.items()}, description
 
 
 def part_of(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""The trial of the claim: GRAM and its rivals on unseen puzzles, judged by the rules, and the verdict.
+"""The trial of the claim: GRAM and its baselines on unseen puzzles, judged by the rules, and the verdict.
 
     results.json   per program its table on every test set and its scores per puzzle; the verdict
     results.md     all tables of results.json, and the verdict
@@ -28,9 +28,10 @@ from gram_pyro.evaluation.verdict import (
     verdict,
     verdict_text,
 )
-from gram_pyro.harness.baseline import MARGINALS, has_baseline, marginals, tune
+from gram_pyro.harness.programs import GRAM
 from gram_pyro.harness.results import baseline_name, named, record
 from gram_pyro.harness.trial import Judge
+from gram_pyro.harness.tuned_noise import MARGINALS, is_noiseless, marginals, tune
 from gram_pyro.plots.trial import width_figure
 from gram_pyro.storage.atomic import write_atomically
 from gram_pyro.tasks.base import Task, subset, unseen
@@ -93,11 +94,11 @@ def samplers(
 ) -> dict[str, tuple[Draw, dict]]:
     """The samplers of a program and their descriptions, by the name of their results.
 
-    A rival without noise is sampled as it is; with the noise that suits it best, which is the baseline of the verdict;
-    and cell by cell. Without `baseline_deviations` it is only sampled as it is.
+    A recursion without noise is sampled as it is; with the noise that suits it best, which the verdict is about; and
+    cell by cell. Without `baseline_deviations` it is only sampled as it is.
     """
     draws, by = {name: (learner.sample, {})}, config.evaluate
-    if name != "GRAM" and by.get("baseline_deviations") and has_baseline(learner):
+    if name != GRAM and by.get("baseline_deviations") and is_noiseless(learner):
         depth, deviations, options = by.num_segments, list(by.baseline_deviations), sampling(learner, by)
         found = tune(learner, task, deviations, by.num_puzzles, depth, config.seed, device, **options)
         about = {"kind": found.kind, "deviation": found.deviation, "tuning": found.tuning}
@@ -106,16 +107,20 @@ def samplers(
     return draws
 
 
-BESIDE = "{prior:{_target_:gram_pyro.priors.noiseless.Noiseless},guide:{_target_:guides.bootstrap.Bootstrap}}"
+BESIDE = (
+    "{prior:{_target_:gram_pyro.priors.noiseless.Noiseless},guide:{_target_:guides.bootstrap.Bootstrap},"
+    "rollout_loss:{_target_:gram_pyro.training.rollout_losses.Set},train:{rollouts_per_puzzle:1}}"
+)
 
 
 def baseline_command() -> str:
     """The command that trains this run together with a baseline."""
     if not HydraConfig.initialized() or any(o.startswith("resume=") for o in HydraConfig.get().overrides.task):
-        return f"repeat the command of this run with rivals.deterministic='{BESIDE}' and another run_dir"
-    hydra, taken = HydraConfig.get(), ("rivals.deterministic=", "run_dir=", "evaluate.baseline_deviations=")
+        return f"repeat the command of this run with baselines.deterministic='{BESIDE}' and another run_dir"
+    hydra = HydraConfig.get()
+    taken = ("baselines=", "baselines.deterministic=", "run_dir=", "evaluate.baseline_deviations=")
     kept = [override for override in hydra.overrides.task if not override.startswith(taken)]
-    return shlex.join(["gram-pyro", hydra.job.name, *kept, f"rivals.deterministic={BESIDE}"])
+    return shlex.join(["gram-pyro", hydra.job.name, *kept, f"baselines.deterministic={BESIDE}"])
 
 
 def judged(results: dict[str, dict], tallies: dict[str, Tally], seed: int, width: int) -> tuple[dict, str, str]:

@@ -28,6 +28,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gram_pyro.harness.check_config import check_settings, text_keys
+from gram_pyro.harness.former import KEYS
+from gram_pyro.harness.schema import kind_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -99,24 +101,40 @@ def is_ours(file: str) -> bool:
 def plain_arguments() -> None:
     """Prepare the command line of an experiment for Hydra. Its configuration has the name of the script.
 
-    Values of keys that take text are quoted if Hydra would change them. Exits with one sentence on arguments that Hydra
-    cannot read, on unknown keys, and if a required part is left out. With a flag (--multirun, --help) Hydra does the
-    rest.
+    Values of keys that take text are quoted if Hydra would change them, and GROUP=null becomes ~GROUP, as Hydra leaves
+    a group out. Exits with one sentence on arguments that Hydra cannot read, on unknown keys, and if a required part is
+    left out. With a flag (--multirun, --help) Hydra does the rest.
     """
     script, folder = Path(sys.argv[0]).stem, Path(sys.argv[0]).resolve().parent / "conf"
     flagged = any(argument.startswith("-") for argument in sys.argv[1:])
     with initialize_config_dir(str(folder), version_base=None):
         plain = compose(script)
         texts = list(text_keys(OmegaConf.to_container(plain), script))
-        sys.argv[1:] = [quoted(argument, texts, sweep=flagged) for argument in sys.argv[1:]]
+        sys.argv[1:] = [quoted(left_out(argument, folder), texts, sweep=flagged) for argument in sys.argv[1:]]
         if flagged:
             return
         try:
             config = compose(script, overrides=sys.argv[1:])
         except (HydraException, OmegaConfBaseException, ValueError, TypeError) as problem:
             sys.exit(f"error: {explain(problem, sys.argv[1:], plain)}")
-    if left_out := [str(key) for key in plain.keys() - config.keys()]:
-        sys.exit(f"error: got no {left_out[0]}; expected one; write {left_out[0]}=CHOICE, or do not override it")
+    if idle := [argument for argument in sys.argv[1:] if changes_nothing(argument, plain)]:
+        key, kind = _parse(idle[0]).key_or_group, kind_of(_parse(idle[0]).key_or_group, script)
+        instead = f"write {key}=null" if kind and kind.takes(None) else "leave it out"
+        sys.exit(f"error: got {idle[0]}, which changes nothing: keys are added to those that exist; {instead}")
+    if needed := [str(key) for key in plain.keys() - config.keys()]:
+        sys.exit(f"error: got no {needed[0]}; expected one; write {needed[0]}=CHOICE, or do not override it")
+
+
+def left_out(argument: str, folder: Path) -> str:
+    """An argument; ~GROUP if it is GROUP=null, the choices of the group being files of a folder in `folder`."""
+    group, _, value = argument.partition("=")
+    return f"~{group}" if value == "null" and (folder / group).is_dir() else argument
+
+
+def changes_nothing(argument: str, config: DictConfig) -> bool:
+    """Whether it gives no keys to what has some: what is written in {...} comes beside the keys that there are."""
+    read = _parse(argument)
+    return read.value() == {} and bool(OmegaConf.select(config, read.key_or_group))
 
 
 def quoted(argument: str, texts: Sequence[str], sweep: bool = False) -> str:
@@ -161,7 +179,7 @@ def explain(problem: Exception, overrides: Sequence[str], config: DictConfig) ->
     if unread := [argument for argument in overrides if not _is_read(argument)]:
         return f"got {unread[0]}, which cannot be read ({text.partition(' See ')[0]}); write KEY=VALUE or KEY='VALUE'"
     if not isinstance(problem, HydraException | OmegaConfBaseException):  # Hydra's error for a choice that is no name
-        parts = {key for key, value in OmegaConf.to_container(config).items() if isinstance(value, dict)}
+        parts = {key for key, value in OmegaConf.to_container(config).items() if isinstance(value, dict | None)}
         values = {argument: read for argument in overrides if (read := _parse(argument)).key_or_group in parts}
         wrong = next(argument for argument, read in values.items() if not is_name(read.value()))
         return f"got {wrong}; write one of the choices of {values[wrong].key_or_group} by name"
@@ -173,5 +191,8 @@ def explain(problem: Exception, overrides: Sequence[str], config: DictConfig) ->
     known = [str(name) for name in around] if isinstance(around, DictConfig) else [str(name) for name in config]
     before = f"{place}." if isinstance(around, DictConfig) and place else ""
     nearest = [before + name for name in get_close_matches(key, known, cutoff=0.5) or known]
+    first, dot, rest = missing[1].partition(".")
+    if first in KEYS:
+        nearest = [KEYS[first] + dot + rest]
     more = f" (another argument of {around._target_} is +{missing[1]}=...)" if before and "_target_" in around else ""
     return f"there is no key {missing[1]}; did you mean {' or '.join(nearest)}?{more}"

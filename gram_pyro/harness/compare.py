@@ -29,6 +29,7 @@ from gram_pyro.evaluation.tables import grid
 from gram_pyro.guide import Guide
 from gram_pyro.harness import trial
 from gram_pyro.harness.build import choose_device
+from gram_pyro.harness.programs import changed
 from gram_pyro.harness.results import write_json, write_rows
 from gram_pyro.harness.resume import claim_folder
 from gram_pyro.inference.weights import ess, pareto_k, pareto_threshold
@@ -83,7 +84,8 @@ def run_configs(config: DictConfig, group: str) -> Iterator[tuple[str, DictConfi
     for name, choice in choices(config, group).items():
         changes = {group: choice} | {g: named(g, n) for g, n in config.companions.get(name, {}).items()}
         for seed in config.seeds:
-            one = trial.rival_config(config, changes)
+            one = changed(config, changes, f"{group}s.{name}")
+            OmegaConf.set_struct(one, False)
             for key in (f"{group}s", "seeds", "own", "companions"):
                 del one[key]
             one.seed, one.run_dir = seed, f"{config.run_dir}/{name}/seed{seed}"

@@ -1,9 +1,11 @@
 """Update stored configurations of older versions, so that old checkpoints and run folders keep working.
 
 A configuration names classes by their module. `MOVED` has the present place of every moved module. `CONSTANTS` has
-groups that did not exist when a checkpoint was saved, with what the code did then.
+groups that did not exist when a checkpoint was saved, with what the code did then. `KEYS` has the present names of
+keys.
 """
 
+import re
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -35,7 +37,9 @@ MOVED = {  # modules below gram_pyro
     "tasks.sudoku_mixture": "tasks.sudoku.mixture",
     "tasks.sudoku_sizes": "tasks.sudoku.sizes",
 }
+KEYS = {"rivals": "baselines", "peer": "baseline"}
 CONSTANTS = {
+    "baseline": None,
     "embed": {"_target_": "gram_pyro.networks.embed.TokenEmbedding", "_partial_": True},
     "readout": {"_target_": "gram_pyro.networks.readout.CategoricalReadout", "_partial_": True},
     "rollout_loss": {"_target_": "gram_pyro.training.rollout_losses.Set"},
@@ -47,6 +51,7 @@ def complete(config: dict | DictConfig) -> DictConfig:
     """A stored configuration with present names and keys. Groups that did not exist when it was saved are filled in."""
     config = OmegaConf.create(config)
     rename(config)
+    rename_keys(config)
     config = OmegaConf.merge({key: value for key, value in CONSTANTS.items() if key not in config}, config)
     if "covering" in config.get("train", {}):
         config.train.rollouts_per_puzzle = config.train.pop("covering")
@@ -67,6 +72,19 @@ def rename(config: Any) -> None:
             config[key] = name_of_today(value)
         else:
             rename(value)
+
+
+def rename_keys(config: DictConfig | dict) -> None:
+    """Write today's name for every key of a configuration, and of what its baselines change in it, in place."""
+    for old in KEYS.keys() & config.keys():
+        config[KEYS[old]] = config.pop(old)
+    for changes in (config.get("baselines") or {}).values():
+        rename_keys(changes or {})
+
+
+def tensor_of_today(name: str) -> str:
+    """The name of a tensor in a checkpoint: that of a baseline began with its part, peer."""
+    return re.sub(r"^(average\.)?peer\.", r"\1baseline.", name)
 
 
 def name_of_today(name: str) -> str:

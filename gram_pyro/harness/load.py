@@ -11,12 +11,11 @@ from omegaconf import DictConfig
 from gram_pyro.guide import Guide
 from gram_pyro.harness import trusted
 from gram_pyro.harness.build import build_guide, build_heads, build_model, build_task, choose_device
-from gram_pyro.harness.checkpoint import fill, part_of
+from gram_pyro.harness.checkpoint import fill, part_of, read
 from gram_pyro.harness.described import described
 from gram_pyro.harness.former import complete
 from gram_pyro.model import GRAM
 from gram_pyro.networks.heads import Heads
-from gram_pyro.storage.tensors import read
 from gram_pyro.tasks.base import Task
 
 RELEASED = Path(__file__).parents[1] / "released"
@@ -55,7 +54,7 @@ def stored_config(weights: str | Path, trust: bool = False) -> DictConfig:
     """The resolved configuration of a checkpoint's training.
 
     Args: weights, a name or a path; trust, whether it may name parts of other packages, which then run.
-    Raises: as `weights_file`, `storage.tensors.read` and `trusted.check`.
+    Raises: as `weights_file`, `checkpoint.read` and `trusted.check`.
     """
     path = weights_file(weights)
     _, description = read(path)
@@ -80,9 +79,9 @@ def build_program(
     Raises: FileNotFoundError, ValueError if `weights` is no checkpoint, or one of another program or task.
     """
     path = weights_file(weights)
-    if config.get("peer"):
+    if config.get("baseline"):
         raise ValueError(
-            f"{path} holds {config.peer._target_}, which has no trajectories; give the checkpoint of a GRAM"
+            f"{path} holds {config.baseline._target_}, which has no trajectories; give the checkpoint of a GRAM"
         )
     tensors, _ = read(path)
     with pyro.settings.context(module_local_params=True), torch.device("cpu"):

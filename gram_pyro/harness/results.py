@@ -13,6 +13,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from io import StringIO
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from gram_pyro.evaluation.metrics import Tally, join
 from gram_pyro.evaluation.verdict import Scores, Seed, gains, gains_of_means, scores
 from gram_pyro.harness.check_config import leaves
+from gram_pyro.harness.former import rename_keys
 from gram_pyro.storage.atomic import write_atomically
 
 # Keys in which the seeds of a row may differ: the folder, the start (its updates count), the computation.
@@ -152,10 +154,12 @@ def all_updates(program: Mapping) -> int:
 def settings_of(program: Mapping) -> dict[str, list]:
     """The settings that all seeds of a row share, by dotted key: of training and of evaluation.
 
-    Parts are given by their class without its module, as modules move; settings that a peer does not use are left out.
+    Parts are given by their class without its module, as modules move; settings that a baseline does not use are left
+    out.
     """
-    config = dict(program["config"])
-    if config.get("peer"):
+    config = deepcopy(program["config"])
+    rename_keys(config)
+    if config.get("baseline"):
         config = {key: value for key, value in config.items() if key not in OF_GRAM}
     config["evaluate"] = program.get("evaluation", AS_TRAINED | config.get("evaluate", {}))
     settings = {"updates": [all_updates(program)]}

@@ -59,7 +59,10 @@ FLAG = Kind(lambda v: isinstance(v, bool), "true or false")
 SCHEDULE = Kind(is_schedule, "a number, 0 or more, or: linear from 0 to 1 over 1000 updates")
 SECTION = Kind(lambda v: isinstance(v, Mapping), "keys and their values, {KEY: VALUE}")
 SECTION_OR_NULL = or_null(SECTION, "to leave it out")
-PART = Kind(SECTION.takes, "one of its choices by name, or a part, {_target_: MODULE.CLASS, ...}")
+CHANGES = or_null(Kind(lambda v: SECTION.takes(v) and len(v) > 0, SECTION.write), "to leave it out")
+ANY = Kind(lambda v: True, "a value")
+TASK = Kind(SECTION.takes, "one of its choices by name, or a part, {_target_: MODULE.CLASS, ...}")
+PART = Kind(lambda v: TASK.takes(v) and "_target_" in v, TASK.write)
 PART_OR_NAME = Kind(lambda v: PART.takes(v) or TEXT.takes(v), PART.write)
 COUNT_OR_NULL = or_null(COUNT, "for all there are")
 COUNTS = listed(COUNT)
@@ -97,16 +100,21 @@ SCHEMA = by_key(
         "start.board logger.project referees/weights.*",
         TEXT_OR_NULL: "start resume save puzzle queens graph weights of test task._target_ classifier_cache "
         "logger.name models/name",
-        listed(TEXT, 0): "guides priors hosts selections baselines demo/weights",
+        listed(TEXT, 0): "guides priors hosts selections verdict/baselines demo/weights",
         listed(TEXT): "verdict/runs datasets sets",
         listed(SECTION): "files",
         or_null(listed(TEXT), "for all"): "only",
         FLAG: "compile cuda_graph trust only_failed halts rules_benchmark/memory",
-        SECTION: "model train watch evaluate rivals own own.* companions companions.* measure evidence boards samplers "
+        SECTION: "model train watch evaluate own own.* companions companions.* measure evidence boards samplers "
         "samplers.* limits about examples examples.* strategies strategies.* ways ways.* paper paper.* paper.*.* "
         "demo/start logger size referees/weights kinds/sets kinds/sets.*",
-        SECTION_OR_NULL: "rivals.* release/task step stages benchmark/precision sampling smc memory products",
-        PART: "task embed core prior readout guide objective rollout_loss peer family file",
+        or_null(SECTION, "for none"): "baselines",
+        CHANGES: "baselines.*",
+        ANY: "baselines.*.*",  # the program they make is checked as a whole
+        SECTION_OR_NULL: "release/task step stages benchmark/precision sampling smc memory products",
+        TASK: "task",
+        PART: "embed core prior readout guide objective rollout_loss family file",
+        or_null(PART, "for GRAM"): "baseline",
         PART_OR_NAME: "sampler potential select",
     }
 )

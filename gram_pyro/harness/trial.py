@@ -1,4 +1,4 @@
-"""A trial: train GRAM and its rivals on a task, judge each, write what was found and show it.
+"""A trial: train GRAM and its baselines on a task, judge each, write what was found and show it.
 
     @trial
     def main(config: DictConfig) -> None:
@@ -32,6 +32,7 @@ from gram_pyro.harness.fit import fit
 from gram_pyro.harness.journal import identity, journal_of, keep_draws_of
 from gram_pyro.harness.load import weights_file
 from gram_pyro.harness.loggers import open_logger
+from gram_pyro.harness.programs import programs
 from gram_pyro.harness.results import write_json, write_rows
 from gram_pyro.harness.resume import claim_folder, resumed
 from gram_pyro.plots.trial import training_figure
@@ -103,33 +104,14 @@ def evaluations(config: DictConfig, folder: Path) -> Iterator[Callable[[str], Ab
         yield lambda name: keep_draws_of(folder / f"{name}.safetensors", journal())
 
 
-def rival_config(config: DictConfig, replacements: DictConfig) -> DictConfig:
-    """The configuration of a rival: components (prior, guide, ...) replaced, single settings (of train, ...) changed,
-    everything else equal.
-
-    The rival of a peer is a recursion, unless `replacements` names a peer. Its weights start at random unless
-    `replacements` names a start.
-    """
-    rival = config.copy()
-    OmegaConf.set_struct(rival, False)  # peer: null left no key, and a rival may be one
-    rival.start = None
-    if "peer" in rival:
-        rival.peer = None
-    for group, choice in replacements.items():
-        is_settings = OmegaConf.is_dict(choice) and "_target_" not in choice and OmegaConf.is_dict(rival.get(group))
-        rival[group] = OmegaConf.merge(rival[group], choice) if is_settings else choice
-    return rival
-
-
 def run(config: DictConfig, kind: type[Judge]) -> None:
     """The whole trial, judged by `kind`; nothing is done where its folder holds results."""
     folder, device = claim_folder(config), choose_device(config.device)
     if run_folder.is_finished(folder):
         return
     judge = kind(config, folder, device)
-    programs = {"GRAM": config} | {name: rival_config(config, r) for name, r in config.rivals.items() if r}
     with evaluations(config, folder) as evaluation:
-        for name, program in programs.items():
+        for name, program in programs(config).items():
             learner, description = train(name, program, judge.task, folder, device)
             log.info("%s: %d updates in %.0f s on %s", name, description["updates"], description["seconds"], device)
             with evaluation(name), learner.settings.autocast(device):
@@ -138,8 +120,17 @@ def run(config: DictConfig, kind: type[Judge]) -> None:
             write_rows(folder / f"{name}.csv", rows)
         write_json(folder / run_folder.RESULTS, judge.summary())
     judge.show()
-    training_figure({name: folder / f"{name}.csv" for name in programs}, folder / "training.png")
+    training_figure({name: folder / f"{name}.csv" for name in programs(config)}, folder / "training.png")
     print(f"\nevery number, figures and checkpoints: {folder} (results.*, *.png, *.safetensors)")
+
+
+def check_programs(config: DictConfig) -> None:
+    """Raises: ValueError if the configuration of a baseline has a wrong setting."""
+    for name, program in programs(config).items():
+        try:
+            check_settings(program)
+        except ValueError as problem:
+            raise ValueError(f"of baselines.{name}: {problem}") from None
 
 
 def run_trial(config: DictConfig, script: str, work: Callable[[DictConfig], None]) -> None:
@@ -152,6 +143,7 @@ def run_trial(config: DictConfig, script: str, work: Callable[[DictConfig], None
             check_given(config)
             config = resumed(config)
             check_settings(config)
+            check_programs(config)
             if is_first():
                 run_folder.settle(config)
             with joined(config.run_dir) as config.run_dir:

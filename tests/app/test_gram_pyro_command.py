@@ -112,7 +112,7 @@ def leaves(node, place=""):
 @pytest.mark.parametrize("name", ["solve", "evaluate", "svi"])
 def test_every_option_is_explained(name):
     config = OmegaConf.to_container(OmegaConf.load(CONF / f"{name}.yaml"))
-    wanted = {key for key in leaves({k: v for k, v in config.items() if k not in ("hydra", "defaults", "rivals")})}
+    wanted = {key for key in leaves({k: v for k, v in config.items() if k not in ("hydra", "defaults", "baselines")})}
     explained = {option.partition("=")[0] for option, words in settings(CONF, name) if len(words) > 3}
     assert wanted <= explained | {"task_name"}
 

@@ -89,7 +89,7 @@ def test_a_program_that_knows_the_rule_scores_one(small):
 def test_misuse_of_the_vote_and_the_experiment_is_one_sentence(small):
     with pytest.raises(ValueError, match="got 0 augmented copies; expected 1"):
         answer_copies(None, small, small.test["asked"], 0, 1, 1, 0, torch.device("cpu"))
-    with pytest.raises(ValueError, match="got peer=.*MaskedDiffusion; expected a recursion: .*; write peer=null"):
+    with pytest.raises(ValueError, match="got baseline=.*MaskedDiffusion; expected a recursion: .*baseline=null"):
         work("svi_arc")(configuration("method=masked_diffusion"))
 
 

@@ -74,7 +74,7 @@ def test_what_a_run_says_fits_on_a_screen(smoke_run):
     assert whole.count("| K | ") == 2 * len(programs) and whole.count("beside it, over ") == 2 and verdict in whole
 
 
-def test_the_deterministic_rival_gives_one_answer_however_wide(smoke_run):
+def test_the_deterministic_baseline_gives_one_answer_however_wide(smoke_run):
     tests = json.loads((smoke_run[0] / "results.json").read_text())["programs"]["deterministic"]["tests"]
     for table in tests.values():
         assert table["entropy"]["2"] == 0 and table["distinct"]["2"] == table["accuracy"]["1"]
@@ -109,7 +109,7 @@ def test_a_run_folder_refuses_another_configuration(smoke_run):
 
 
 def test_an_interrupted_run_continues_to_the_same_weights(tmp_path):
-    long = ("experiment=smoke", "train.updates=60", "watch.every=6", "rivals.deterministic=null")
+    long = ("experiment=smoke", "train.updates=60", "watch.every=6", "baselines.deterministic=null")
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     script("svi_sudoku", *long, f"run_dir={whole}")
     command = [sys.executable, "experiments/svi_sudoku.py", *long, f"run_dir={broken}"]
@@ -312,12 +312,12 @@ def test_what_is_released_names_no_folder_of_the_machine(tmp_path):
     assert experiment("release").without_folders(config) == expected
 
 
-def test_a_peer_is_not_taken_for_a_gram(tmp_path):
-    small = ("experiment=smoke", "method=masked_diffusion", "rivals.deterministic=null", f"run_dir={tmp_path}")
+def test_a_baseline_is_not_taken_for_a_gram(tmp_path):
+    small = ("experiment=smoke", "method=masked_diffusion", "baselines.deterministic=null", f"run_dir={tmp_path}")
     told = script("svi_sudoku", *small).stdout
     assert "VERDICT: NO BASELINE" in told
     command = "gram-pyro svi_sudoku experiment=smoke method=masked_diffusion"
-    assert f"{command} 'rivals.deterministic={{prior:" in told
+    assert f"{command} 'baselines.deterministic={{prior:" in told
     checkpoint = f"checkpoint={tmp_path / 'GRAM.safetensors'}"
     done = script("evaluate", checkpoint, "device=cpu", f"run_dir={tmp_path}", check=False)
     assert done.returncode != 0 and "which has no trajectories" in done.stderr and "Traceback" not in done.stderr

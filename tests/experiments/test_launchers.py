@@ -9,7 +9,7 @@ from scripts import ROOT, script
 
 def small(tmp_path):
     run_dir, sweep_dir = f"run_dir={tmp_path}/${{seed}}_${{train.free_share}}", f"hydra.sweep.dir={tmp_path / 'sweep'}"
-    few = ("train.updates=2", "watch.every=2", "rivals.deterministic=null", "evaluate.widths=[1]", "task.num_train=10")
+    few = ("train.updates=2", "watch.every=2", "baselines=null", "evaluate.widths=[1]", "task.num_train=10")
     return "-m", "experiment=smoke", *few, run_dir, sweep_dir
 
 

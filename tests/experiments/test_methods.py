@@ -14,6 +14,7 @@ from gram_pyro.baselines.masked_diffusion import MaskedDiffusion
 from gram_pyro.baselines.vae import VAE
 from gram_pyro.harness import claim, trial
 from gram_pyro.harness.build import build_learner
+from gram_pyro.harness.programs import programs
 from gram_pyro.networks.core import Flat, Hierarchical
 from gram_pyro.networks.layers import Block
 from gram_pyro.priors.noiseless import Noiseless
@@ -25,7 +26,7 @@ METHODS = sorted(f.stem for f in (CONF / "method").glob("*.yaml"))
 COVERING, CANDIDATES, EXACT_COVER = "covering_16", "candidates", "exact_cover"
 OURS = (COVERING, CANDIDATES, EXACT_COVER)
 BASELINES = [m for m in METHODS if m not in OURS and not m.startswith("ablation_")]
-PEERS = {"autoregressive": Autoregressive, "masked_diffusion": MaskedDiffusion, "vae": VAE, "d3pm": D3PM}
+BASELINES = {"autoregressive": Autoregressive, "masked_diffusion": MaskedDiffusion, "vae": VAE, "d3pm": D3PM}
 SCRIPTS = ("svi_sudoku", "svi_nqueens", "svi_colouring")
 CPU = torch.device("cpu")
 
@@ -64,14 +65,14 @@ def test_every_method_composes_and_takes_a_step(script, method, local_params, si
     size = 32 if method == COVERING else 10
     small = ("dim=16", "core.hidden=16", f"train.batch_size={size}", "train.updates=20", "compile=false")
     config = composed(script, method, *small)
-    assert config.get("peer") or method not in PEERS
+    assert config.get("baseline") or method not in BASELINES
     task = queens() if method == EXACT_COVER else board()
     learner = build_learner(config, task, CPU)
     record = learner.trajectory(next(task.batches(size, torch.Generator().manual_seed(0))))
     assert next(iter(record)) == "loss" and all(torch.isfinite(value).all() for value in record.values())
-    assert learner.updates == (1 if method in PEERS else config.train.num_segments)
-    if method in PEERS:
-        assert isinstance(learner.peer, PEERS[method]) and set(learner.program) == {"peer"}
+    assert learner.updates == (1 if method in BASELINES else config.train.num_segments)
+    if method in BASELINES:
+        assert isinstance(learner.baseline, BASELINES[method]) and set(learner.program) == {"baseline"}
         return
     core = learner.model.core
     if method in BASELINES:
@@ -96,11 +97,11 @@ def test_every_method_differs_from_every_other():
     assert composed("svi_nqueens", "gram").objective._target_.endswith("MeanField_ELBO")
 
 
-@pytest.mark.parametrize("method", ["gram", "hrm", *PEERS])
-def test_the_rival_of_every_method_is_the_deterministic_recursion(method, local_params, single_precision):
+@pytest.mark.parametrize("method", ["gram", "hrm", *BASELINES])
+def test_the_baseline_of_every_method_is_the_deterministic_recursion(method, local_params, single_precision):
     config = composed("svi_sudoku", method, "dim=16", "core.hidden=16", "compile=false")
-    rival = trial.rival_config(config, config.rivals.deterministic)
-    learner = build_learner(rival, board(), CPU)
+    baseline = programs(config)["deterministic"]
+    learner = build_learner(baseline, board(), CPU)
     assert set(learner.program) == {"model", "guide", "heads"} and isinstance(learner.model.prior, Noiseless)
 
 
@@ -111,9 +112,9 @@ def test_only_a_recursion_without_noise_is_a_baseline(local_params, single_preci
     config = composed("svi_sudoku", "gram", *small)
     assert config.evaluate.baseline_deviations == [0.1, 0.2, 0.3, 0.5, 1.0]
     config.evaluate.baseline_deviations = [0.3, 0.5]
-    rivals = {"gram": config, "deterministic": trial.rival_config(config, config.rivals.deterministic)}
-    rivals["autoregressive"] = composed("svi_sudoku", "autoregressive", *small)
-    learners = {name: build_learner(rival, board(), CPU) for name, rival in rivals.items()}
+    baselines = {"gram": config, "deterministic": programs(config)["deterministic"]}
+    baselines["autoregressive"] = composed("svi_sudoku", "autoregressive", *small)
+    learners = {name: build_learner(baseline, board(), CPU) for name, baseline in baselines.items()}
     found = {n: claim.samplers(n, learner, config, task, CPU) for n, learner in learners.items()}
     assert all(list(draws) == [name] for name, draws in found.items() if name != "deterministic")
     (plain, _), (noisy, about), (drawn, _) = found["deterministic"].values()
@@ -131,16 +132,16 @@ def test_only_a_recursion_without_noise_is_a_baseline(local_params, single_preci
 
 def test_the_folder_of_a_cell_names_task_method_and_seed():
     config = composed("svi_nqueens", "trm", "experiment=table", run_dir=None, task_name="nqueens_8", seed=2)
-    assert config.run_dir == "runs/table/nqueens_8/trm/seed2" and config.rivals.deterministic is None
+    assert config.run_dir == "runs/table/nqueens_8/trm/seed2" and config.baselines.deterministic is None
 
 
 @pytest.mark.parametrize("method", ["trm", "masked_diffusion"])
 def test_a_cell_of_the_table_from_training_to_the_figure(
     method, table, tmp_path, monkeypatch, capsys, local_params, single_precision
 ):
-    light = ("peer.num_steps=3", "peer.num_layers=1", "peer.hidden=16") if method in PEERS else ()
+    light = ("baseline.num_steps=3", "baseline.num_layers=1", "baseline.hidden=16") if method in BASELINES else ()
     config = composed(
-        "svi_sudoku", method, "experiment=smoke", *light, "rivals.deterministic=null", "evaluate.widths=[1,20]",
+        "svi_sudoku", method, "experiment=smoke", *light, "baselines.deterministic=null", "evaluate.widths=[1,20]",
         "train.precision=fp32", run_dir=tmp_path / "run", task_name="sudoku", seed=1,
     )  # fmt: skip
     trial.run(config, claim.Claim)
@@ -159,9 +160,10 @@ def test_a_cell_of_the_table_from_training_to_the_figure(
     assert (tmp_path / "out" / "frontier.png").stat().st_size > 5000
 
 
-def test_a_rival_keeps_the_settings_that_it_does_not_name():
+def test_a_baseline_keeps_the_settings_that_it_does_not_name():
     config = composed("svi_sudoku", "candidates")
-    rival = trial.rival_config(config, config.rivals.deterministic)
+    baseline = programs(config)["deterministic"]
     assert config.train.rollouts_per_puzzle == 4 and config.rollout_loss._target_.endswith("Cover")
-    assert rival.train == {**config.train, "rollouts_per_puzzle": 1} and rival.rollout_loss._target_.endswith("Set")
-    assert rival.prior == config.rivals.deterministic.prior and rival.core == config.core
+    assert baseline.train == {**config.train, "rollouts_per_puzzle": 1}
+    assert baseline.rollout_loss._target_.endswith("Set")
+    assert baseline.prior == config.baselines.deterministic.prior and baseline.core == config.core

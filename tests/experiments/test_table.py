@@ -18,7 +18,7 @@ def table():
 
 
 def test_read_run(table, tmp_path):
-    path = write(tmp_path / "run", "sudoku", "hrm", 3, 0.5, 0.6, 2.0, tests=("a", "b"), rival=True)
+    path = write(tmp_path / "run", "sudoku", "hrm", 3, 0.5, 0.6, 2.0, tests=("a", "b"), baseline=True)
     rows = table.read_run(path, 20)
     assert [(r["method"], r["puzzles"]) for r in rows] == [
         ("hrm", "a"), ("hrm", "b"), ("deterministic", "a"), ("deterministic", "b")
@@ -91,8 +91,8 @@ def test_seeds_of_one_row_are_of_one_kind(table, tmp_path):
     ((_, rows),) = together().items()  # computed otherwise, a part that moved, an option that came later
     assert len(rows) == 2
     for path, prior in ((first, "Flow"), (other, "Gaussian")):
-        change(path, {"seed": int(path == other), "peer": {"_target_": "p.Peer"}, "prior": {"_target_": prior}})
-    assert len(together()) == 1  # a peer has no prior
+        change(path, {"seed": int(path == other), "baseline": {"_target_": "p.Baseline"}, "prior": {"_target_": prior}})
+    assert len(together()) == 1  # a baseline has no prior
     change(first, {"seed": 0, "train": {"updates": 4}, "prior": {"_target_": "old.place.Flow"}})
     change(other, {"train": {"updates": 5}, "prior": {"_target_": "new.Gaussian"}})
     with pytest.raises(

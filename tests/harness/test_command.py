@@ -58,7 +58,13 @@ def test_what_is_quoted_null_or_swept_stays():
         ("solve", "temprature=1", "error: there is no key temprature; did you mean temperature?"),
         ("evaluate", "task.tst=a.csv", "error: there is no key task.tst; did you mean task.test"),
         ("svi_sudoku", "task.train=a.csv", "another argument of gram_pyro.tasks.sudoku.task.Sudoku is +task.train=..."),
-        ("svi_sudoku", "prior=null", "error: got prior=null; write one of the choices of prior by name"),
+        ("svi_sudoku", "prior=null", "error: got no prior; expected one; write prior=CHOICE, or do not override it"),
+        ("svi_sudoku", "baseline=5", "error: got baseline=5; write one of the choices of baseline by name"),
+        ("svi_sudoku", "baselines={}", "which changes nothing: keys are added to those that exist; write base"),
+        ("svi_nqueens", "train={}", "which changes nothing: keys are added to those that exist; leave it out"),
+        ("svi_sudoku", "rivals.deterministic=null", "did you mean baselines.deterministic?"),
+        ("svi_images", "peer=d3pm", "error: there is no key peer; did you mean baseline?"),
+        ("svi_generation", "baselines.deterministic={seed: 1}", "got baselines; expected none: boards are judged"),
         ("svi_sudoku", "~prior", "error: got no prior; expected one; write prior=CHOICE, or do not override it"),
         ("svi_sudoku", "core=2.5", "error: got core=2.5; write one of the choices of core by name"),
         ("svi_sudoku", "train={a: 1}", "error: Could not override 'train'. To append to your config use +train={a: 1}"),
@@ -71,6 +77,13 @@ def test_what_is_quoted_null_or_swept_stays():
 def test_a_mistake_on_the_command_line_is_one_sentence(name, argument, sentence):
     done = script(name, argument, check=False)
     assert done.returncode == 1 and sentence in done.stderr and "Traceback" not in done.stderr
+
+
+def test_null_leaves_a_group_out_that_is_not_needed(tmp_path):
+    """GRAM is what there is without a baseline; that of a method is undone too."""
+    few = ("experiment=smoke", "baselines=null", "train.updates=2", "watch.every=2", "train.num_segments=1")
+    script("svi_sudoku", *few, "method=d3pm", "baseline=null", "rung=null", f"run_dir={tmp_path}")
+    assert OmegaConf.load(tmp_path / "config.yaml").baseline is None and (tmp_path / "GRAM.safetensors").is_file()
 
 
 @pytest.mark.parametrize(

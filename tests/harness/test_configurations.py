@@ -67,7 +67,9 @@ OWN = {  # for every group, a class in the place of one's own, and what it needs
     "guide": ("guides.concat.Concat", "+guide.hidden=8"),
     "objective": ("gram_pyro.training.objectives.Balanced_ELBO", "+objective.balance=0.5"),
     "rollout_loss": ("gram_pyro.training.rollout_losses.Nearest",),
-    "peer": ("gram_pyro.baselines.autoregressive.Autoregressive", "+peer.num_layers=1", "+peer.num_heads=2"),
+    "baseline": (
+        "gram_pyro.baselines.autoregressive.Autoregressive", "+baseline.num_layers=1", "+baseline.num_heads=2",
+    ),
 }
 
 
@@ -81,7 +83,8 @@ def test_what_is_ones_own_takes_a_place_in_every_group(group, single_precision, 
     learner = build_learner(config, task, torch.device("cpu"))
     record = learner.trajectory(next(task.batches(config.train.batch_size, torch.Generator().manual_seed(0))))
     assert learner.updates > 0 and all(torch.isfinite(value).all() for value in record.values())
-    made = {"task": task, "peer": learner.program} if group in ("task", "peer") else vars(learner) | vars(learner.model)
+    whole = group in ("task", "baseline")
+    made = {"task": task, "baseline": learner.program} if whole else vars(learner) | vars(learner.model)
     made |= getattr(learner, "model", torch.nn.Module())._modules | getattr(learner, "program", {})._modules
     assert any(type(part).__name__ == target.rpartition(".")[2] for part in made.values())
 

@@ -31,7 +31,7 @@ def test_every_key_is_in_the_schema(name):
 
 def test_every_entry_of_the_schema_is_used():
     used = {entry for name in NAMES for key in settings(name) for entry in called(key, name) if entry in SCHEMA}
-    beside = {"clip", "peer", "task._target_", "own.*", "size", "logger.project"}  # not in the defaults
+    beside = {"clip", "task._target_", "own.*", "size", "logger.project"}  # not in the defaults
     assert set(SCHEMA) - used - beside == set()
 
 

@@ -72,6 +72,15 @@ def test_every_class_that_was_moved_is_found():
         assert parts and all(name_of_today(f"gram_pyro.{old}.{name}") == f"gram_pyro.{new}.{name}" for name in parts)
 
 
+def test_keys_are_renamed_where_they_were_keys_of_a_run():
+    old = {"peer": {"_target_": "gram_pyro.peers.vae.VAE"}, "rivals": {"a": {"peer": None}, "b": None}}
+    old["task"] = {"peer": 1}
+    config = complete(old)
+    assert config.baseline == {"_target_": "gram_pyro.baselines.vae.VAE"} and config.task == {"peer": 1}
+    assert config.baselines == {"a": {"baseline": None}, "b": None} and not {"peer", "rivals"} & config.keys()
+    assert complete({}).baseline is None  # when there was no such choice
+
+
 def test_names_are_renamed_at_every_depth_and_others_are_left():
     old = {
         "task": {"_target_": "gram_pyro.tasks.sudoku.Sudoku", "parts": [{"_target_": "gram_pyro.core.tiny"}]},

@@ -89,7 +89,7 @@ def test_a_logger_there_is_not_is_refused(tmp_path):
 
 
 def test_a_run_tells_what_its_table_holds(tmp_path, packages, local_params):
-    small = ("experiment=smoke", "logger=wandb", "rivals.deterministic=null", "device=cpu", f"run_dir={tmp_path}")
+    small = ("experiment=smoke", "logger=wandb", "baselines.deterministic=null", "device=cpu", f"run_dir={tmp_path}")
     trial.run(config_of(*small), Claim)
     with (tmp_path / "GRAM.csv").open(newline="") as file:
         table = list(csv.DictReader(file))

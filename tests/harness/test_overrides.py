@@ -57,7 +57,7 @@ def test_what_is_shipped_passes():
         ("train.beta", (-0.1, float("nan"), float("inf"), None, "half"), "or: linear from 0 to 1 over 1000 updates"),
         ("train.weight_decay", (-0.1, float("inf"), None), "write a number, 0 or more"),
         ("evaluate", (None, "abc", True), "write keys and their values, {KEY: VALUE}"),
-        ("rivals.deterministic", (1, "abc"), "write keys and their values, {KEY: VALUE}, or null to leave it out"),
+        ("baselines.deterministic", (1, "abc"), "write keys and their values, {KEY: VALUE}, or null to leave it out"),
         ("compile", (0, "yes", None), "write true or false"),
         ("run_dir", (2026, None, ""), "write text"),
         ("task.max_solutions", ([1], "many", True), "write a whole number, 1 or more"),

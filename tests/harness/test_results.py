@@ -10,7 +10,7 @@ from scripts import experiment, script
 
 from gram_pyro.evaluation.metrics import Tally, join, report
 from gram_pyro.evaluation.verdict import gains_of_means, scores
-from gram_pyro.harness import baseline
+from gram_pyro.harness import tuned_noise
 from gram_pyro.harness.results import read_programs, record, recorded, to_json, write_json
 from gram_pyro.tasks.base import Puzzles
 
@@ -92,7 +92,7 @@ def test_three_seeds_make_a_claim(tmp_path):
 def test_a_baseline_may_lie_in_results_of_its_own(tmp_path):
     runs = [write(tmp_path / str(seed), seed, noise=None) for seed in range(3)]
     output = script("verdict", f"runs=[{','.join(map(str, runs))}]").stdout
-    assert output.startswith("VERDICT: NO BASELINE") and "without rivals.deterministic=null" in output
+    assert output.startswith("VERDICT: NO BASELINE") and "without baselines.deterministic=null" in output
     apart = [write(tmp_path / f"trm{seed}", seed, gram=0.9, noise=None) for seed in range(3)]
     both = [f"{name}=[{','.join(map(str, folders))}]" for name, folders in (("runs", runs), ("baselines", apart))]
     assert "VERDICT: SUPPORTED" in script("verdict", *both).stdout
@@ -125,11 +125,11 @@ def numbered(first, count):
 @pytest.mark.parametrize(("tested", "origin"), [(300, "unseen"), (440, "unseen"), (460, "train")])
 def test_the_baseline_is_never_tuned_on_puzzles_of_the_test(tested, origin):
     task = SimpleNamespace(train=numbered(1000, 200), test={"a": numbered(0, 500), "b": numbered(500, 40)})
-    puzzles, found = baseline.tuning_puzzles(task, tested)
+    puzzles, found = tuned_noise.tuning_puzzles(task, tested)
     tuned = set(puzzles.x[:, 0].tolist())
-    judged = {n for part in task.test.values() for n in baseline.subset(part, tested).x[:, 0].tolist()}
-    assert found == origin and len(tuned) == baseline.NUM_TUNING and not tuned & judged
-    assert baseline.tuning_puzzles(task, None)[1] == "train"
+    judged = {n for part in task.test.values() for n in tuned_noise.subset(part, tested).x[:, 0].tolist()}
+    assert found == origin and len(tuned) == tuned_noise.NUM_TUNING and not tuned & judged
+    assert tuned_noise.tuning_puzzles(task, None)[1] == "train"
 
 
 def test_the_score_of_tuning_by_hand():
@@ -137,4 +137,4 @@ def test_the_score_of_tuning_by_hand():
     solved = torch.tensor([[1, 1], [1, 1], [0, 1], [0, 0], [0, 0]])
     label = torch.tensor([[0, 1], [0, 2], [3, 2], [4, 5], [5, 6]])
     result = Tally(1 - solved, label, torch.tensor([1, 2]))
-    assert baseline.tuning_score(result) == pytest.approx((2 / 5 + 3 / 5) / 2 + 1 / (1 - 0.5**5))
+    assert tuned_noise.tuning_score(result) == pytest.approx((2 / 5 + 3 / 5) / 2 + 1 / (1 - 0.5**5))

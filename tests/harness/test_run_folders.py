@@ -22,7 +22,7 @@ from gram_pyro.harness.claim import Claim
 from gram_pyro.harness.command import plain_errors
 from gram_pyro.harness.resume import is_one_of
 
-SMALL = ("experiment=smoke", "rivals.deterministic=null", "train.precision=fp32", "task.num_test=4")
+SMALL = ("experiment=smoke", "baselines.deterministic=null", "train.precision=fp32", "task.num_test=4")
 
 
 def train(*overrides, check=True):

@@ -74,8 +74,8 @@ def test_another_program_is_refused(begun, other):
         checkpoint.start_from(path, learner_of(config, 2))
 
 
-def test_a_run_tells_what_it_started_from_and_its_rivals_do_not_start_there(tmp_path, local_params):
-    first = configured("task.n=4", "train.updates=2", f"run_dir={tmp_path / 'first'}", "rivals.deterministic=null")
+def test_a_run_tells_what_it_started_from_and_its_baselines_do_not_start_there(tmp_path, local_params):
+    first = configured("task.n=4", "train.updates=2", f"run_dir={tmp_path / 'first'}", "baselines.deterministic=null")
     trial.run(first, Claim)
     weights = tmp_path / "first" / "GRAM.safetensors"
     second = configured("task.n=4", "train.updates=4", f"run_dir={tmp_path / 'second'}", f"start={weights}")

@@ -36,7 +36,7 @@ GADGETS = {  # what is changed in a configuration, and what a refusal names
     "a module that ours imports": ({"embed": {"_target_": "gram_pyro.model.pyro.nn.PyroModule"}}, "PyroModule"),
     "a class that ours imports": ({"guide": {"_target_": "gram_pyro.harness.load.Path"}}, "harness.load.Path"),
     "a function of ours that writes": ({"task": {"_target_": "gram_pyro.storage.atomic.write_atomically"}}, "write_at"),
-    "a method of ours": ({"rivals": {"a": {"prior": {"_target_": "gram_pyro.GRAM.reason"}}}}, "gram_pyro.GRAM.reason"),
+    "a method of ours": ({"baselines": {"a": {"prior": {"_target_": "gram_pyro.GRAM.reason"}}}}, "GRAM.reason"),
     "what is not even a name": ({"readout": {"_target_": 7}}, "7"),
     "a name within a name": ({"task": {"_target_": {"_target_": "foreign.run"}}}, "foreign.run"),
     "a list of names": ({"task": {"train": [{"_target_": ["foreign.run"]}]}}, "foreign.run"),
@@ -182,7 +182,7 @@ def test_what_is_shipped_and_what_the_choices_name_are_parts():
     """Of the groups that a run stores."""
     for name in released():
         assert trusted.foreign(stored_config(name)) == []
-    stored = "core embed guide objective peer prior readout rollout_loss task".split()
+    stored = "core embed guide objective baseline prior readout rollout_loss task".split()
     choices = [file for group in stored for file in (CONF / group).glob("[!o]*.yaml")]
     assert len(choices) > 60
     for file in choices:

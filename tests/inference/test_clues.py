@@ -11,7 +11,7 @@ from tiny import close, mixing, relational, shake
 
 from gram_pyro.app.watch import Watch
 from gram_pyro.baselines.autoregressive import Autoregressive
-from gram_pyro.baselines.base import sample_peer
+from gram_pyro.baselines.base import sample_baseline
 from gram_pyro.baselines.d3pm import D3PM
 from gram_pyro.baselines.masked_diffusion import MaskedDiffusion
 from gram_pyro.baselines.vae import VAE
@@ -96,7 +96,7 @@ def test_evidence_is_of_the_open_cells():
     assert (log_weights(model, guide, other, y, 4, 2) == -torch.inf).all()  # what contradicts a clue cannot be
 
 
-PEERS = {
+BASELINES = {
     "autoregressive": partial(Autoregressive, num_layers=1, num_heads=2),
     "masked_diffusion": partial(MaskedDiffusion, mixer=relational, num_layers=1, num_steps=4),
     "d3pm": partial(D3PM, embed=TokenEmbedding, readout=CategoricalReadout, mixer=mixing, num_layers=1, num_steps=4),
@@ -105,15 +105,16 @@ PEERS = {
 
 
 @pytest.mark.parametrize("share", [0.4, 1.0])
-@pytest.mark.parametrize("name", PEERS)
-def test_peers_keep_clues_and_learn_with_them(name, share):
-    peer = shake(PEERS[name](16, 5, FOUR.relations, D), 0.3)
+@pytest.mark.parametrize("name", BASELINES)
+def test_baselines_keep_clues_and_learn_with_them(name, share):
+    baseline = shake(BASELINES[name](16, 5, FOUR.relations, D), 0.3)
     x, y = boards(FOUR, 5, share)
-    answers = sample_peer(peer, x, K).answers
-    assert kept(x, answers) and not kept(x, sample_peer(peer, x * 0, K).answers)
-    loss = peer.loss(x, y)
+    answers = sample_baseline(baseline, x, K).answers
+    assert kept(x, answers) and not kept(x, sample_baseline(baseline, x * 0, K).answers)
+    loss = baseline.loss(x, y)
     loss.backward()
-    assert torch.isfinite(loss) and all(torch.isfinite(p.grad).all() for p in peer.parameters() if p.grad is not None)
+    gradients = [p.grad for p in baseline.parameters() if p.grad is not None]
+    assert torch.isfinite(loss) and all(torch.isfinite(gradient).all() for gradient in gradients)
     if share == 1 and name != "vae":  # there is nothing left to tell, but to a latent
         close(loss, 0.0)
 

@@ -8,10 +8,10 @@ import pyro
 import pytest
 import torch
 from scripts import experiment
-from small_peers import PEERS, PUZZLES
+from small_baselines import BASELINES, PUZZLES
 from tiny import D, close, program
 
-from gram_pyro.baselines.base import sample_peer
+from gram_pyro.baselines.base import sample_baseline
 from gram_pyro.evaluation.evidence import log_weights, smc_evidence
 from gram_pyro.inference import finite
 from gram_pyro.inference import particles as cloud
@@ -173,11 +173,11 @@ def test_images_by_depth_are_looked_at():
         experiment("svi_images").by_depth(model, x, [1, 3], 1024, "test")
 
 
-@pytest.mark.parametrize("make", PEERS[:2])
-def test_a_peer_with_a_weight_that_is_not_finite_does_not_answer(make):
+@pytest.mark.parametrize("make", BASELINES[:2])
+def test_a_baseline_with_a_weight_that_is_not_finite_does_not_answer(make):
     for name in dict(make().named_parameters()):
-        peer = make()
+        baseline = make()
         with torch.no_grad():
-            peer.get_parameter(name).view(-1)[-1] = torch.inf
-        with pytest.raises(FloatingPointError, match=f"in the weight '{name}' of {type(peer).__name__}; expected fin"):
-            sample_peer(peer, PUZZLES, K)
+            baseline.get_parameter(name).view(-1)[-1] = torch.inf
+        with pytest.raises(FloatingPointError, match=f"in the weight '{name}' of {type(baseline).__name__}; exp"):
+            sample_baseline(baseline, PUZZLES, K)

@@ -11,11 +11,11 @@ from every_size import write_weights
 from halting import SAMPLERS, Above, problem
 from omegaconf import OmegaConf
 from scripts import experiment, script
-from small_peers import PEERS, PUZZLES
+from small_baselines import BASELINES, PUZZLES
 from solving import TWENTY_ONE, configured, needs, stamped
 
 from gram_pyro.app import solver
-from gram_pyro.baselines.base import sample_peer
+from gram_pyro.baselines.base import sample_baseline
 from gram_pyro.harness.journal import Journal, journal_of, keep_draws_of
 from gram_pyro.harness.study import run_study
 from gram_pyro.inference.kept import clock, keep_draws
@@ -136,32 +136,32 @@ def test_other_puzzles_are_drawn_anew(tmp_path):
         assert torch.equal(found.log_likelihood, drawn("full depth", model, puzzles)[0].log_likelihood)
 
 
-@pytest.mark.parametrize("make", PEERS[:2])
-def test_a_peer_goes_on_to_the_same_bits(tmp_path, make, monkeypatch):
-    peer, answers = make(), []
+@pytest.mark.parametrize("make", BASELINES[:2])
+def test_a_baseline_goes_on_to_the_same_bits(tmp_path, make, monkeypatch):
+    baseline, answers = make(), []
     for _ in range(2):
         journal = Journal(tmp_path / "j", 1)
         with journal.file, keep_draws(journal):
             torch.manual_seed(0)
-            answers.append((sample_peer(peer, PUZZLES, 5, chunk=3).answers, torch.rand(3)))
-        monkeypatch.setattr(peer, "draw", lambda x: pytest.fail("it was drawn again"))
+            answers.append((sample_baseline(baseline, PUZZLES, 5, chunk=3).answers, torch.rand(3)))
+        monkeypatch.setattr(baseline, "draw", lambda x: pytest.fail("it was drawn again"))
     torch.testing.assert_close(*answers, rtol=0, atol=0)
     assert answers[0][0].shape == (5, *PUZZLES.shape)
 
 
 def test_other_weights_draw_anew(tmp_path):
     """However the draws lie between those of other programs."""
-    peer, weights = PEERS[0](), [tmp_path / "a", tmp_path / "b"]
+    baseline, weights = BASELINES[0](), [tmp_path / "a", tmp_path / "b"]
 
     def life(*contents):
         drawn, journal = [], Journal(tmp_path / "j", 1)
         with journal.file:
             for file, content in zip(weights, contents, strict=True):
                 file.write_text(content)
-                peer.draw = lambda x, content=content: drawn.append(content) or x
+                baseline.draw = lambda x, content=content: drawn.append(content) or x
                 with keep_draws_of(file, journal):
                     torch.manual_seed(0)
-                    sample_peer(peer, PUZZLES, 1)
+                    sample_baseline(baseline, PUZZLES, 1)
         return drawn
 
     assert life("1", "2") == ["1", "2"] and life("1", "2") == []

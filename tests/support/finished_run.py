@@ -3,7 +3,7 @@
 import json
 
 
-def write(folder, task, method, seed, accuracy, coverage, minutes=2.0, tests=("a",), rival=False):
+def write(folder, task, method, seed, accuracy, coverage, minutes=2.0, tests=("a",), baseline=False):
     """A finished run whose metrics at width 1 and 20 are known and all differ."""
 
     def metrics(shift):
@@ -32,6 +32,6 @@ def write(folder, task, method, seed, accuracy, coverage, minutes=2.0, tests=("a
         }
 
     folder.mkdir(parents=True)
-    programs = {"GRAM": program(0.0)} | ({"deterministic": program(0.1)} if rival else {})
+    programs = {"GRAM": program(0.0)} | ({"deterministic": program(0.1)} if baseline else {})
     (folder / "results.json").write_text(json.dumps({"programs": programs}))
     return folder / "results.json"

@@ -36,7 +36,7 @@ OPTIONS = {
         "core.num_updates=1",
         "train={updates: 1, num_segments: 1}",
         "evaluate={widths: [1, 5], chunk: 1}",
-        "rivals.deterministic=null",
+        "baselines.deterministic=null",
     ),
 }
 

@@ -38,7 +38,7 @@ LIMIT = 300  # seconds; compile=true takes a minute
 TINY = (
     "experiment=smoke model.num_transitions=1 core.num_updates=1 train.updates=2 train.num_segments=1 watch.every=2 "
     "watch.num_puzzles=2 evaluate.num_segments=1 evaluate.num_puzzles=2 evaluate.baseline_deviations=[0.1] "
-    "rivals.deterministic=null"
+    "baselines.deterministic=null"
 ).split()
 BOARDS = ("1234341221434321", "1234341243212143", "1243341221344321", "1324241331424231")
 

@@ -11,7 +11,7 @@ from tiny import batch, mixing, program, relational, rotary
 
 import gram_pyro
 from gram_pyro.app.solver import solve
-from gram_pyro.baselines.base import sample_peer
+from gram_pyro.baselines.base import sample_baseline
 from gram_pyro.baselines.masked_diffusion import MaskedDiffusion
 from gram_pyro.evaluation.evaluate import evaluate, selected
 from gram_pyro.evaluation.evidence import log_weights
@@ -164,7 +164,7 @@ SAMPLERS = {
     "smc": lambda model, guide, x: smc(model, x, 2, 1, potential=flat),
     "sir": lambda model, guide, x: sir(model, x, 2, 1, potential=flat),
     "evidence": lambda model, guide, x: log_weights(model, guide, x, x, 2, 1),
-    "peer": lambda model, guide, x: sample_peer(MaskedDiffusion(4, 5, None, 8, mixing, num_layers=1), x, 2),
+    "baseline": lambda model, guide, x: sample_baseline(MaskedDiffusion(4, 5, None, 8, mixing, num_layers=1), x, 2),
 }
 WRONG = {
     "one puzzle": (lambda x: x[0], r"got x of shape \[4\]; expected \[B, L\], a row for every puzzle; write x\[None\]"),

@@ -107,10 +107,11 @@ def test_public_idx_files_of_images_are_read(tmp_path):
 SMALL = (
     "task_name=images", "method_name=gram", "device=cpu", "compile=false", "dim=8", "core.hidden=8",
     "core.mixer.hidden=8", "embed.patch=2", "embed.channels=4", "embed.groups=2", "train.num_segments=2",
-    "train.batch_size=4", "train.updates=4", "rivals.deterministic.train.updates=4", "rivals.vae.train.updates=2",
-    "rivals.d3pm.train.updates=4",
+    "train.batch_size=4", "train.updates=4", "baselines.deterministic.train.updates=4", "baselines.vae.train.updates=2",
+    "baselines.d3pm.train.updates=4",
     "watch.every=2", "watch.num_puzzles=4",
-    "rivals.vae.peer.num_layers=1", "rivals.d3pm.peer.num_layers=1", "rivals.d3pm.peer.num_steps=2",
+    "baselines.vae.baseline.num_layers=1", "baselines.d3pm.baseline.num_layers=1",
+    "baselines.d3pm.baseline.num_steps=2",
     "evaluate.num_images=20", "evaluate.depths=[1,3]", "evaluate.num_inpainted=4", "evaluate.inpainting_depth=2",
     "evaluate.evidence={num_images:4,num_particles:3}", "evaluate.chunk=16",
 )  # fmt: skip

@@ -98,8 +98,9 @@ def test_experiment(tmp_path, monkeypatch):
 
 def test_a_run_ends_with_a_picture_of_plans(tmp_path):
     """And without one where there are no trajectories."""
-    light = ("experiment=smoke", "train.precision=fp32", "rivals.deterministic=null", "task.num_test=20")
+    light = ("experiment=smoke", "train.precision=fp32", "baselines.deterministic=null", "task.num_test=20")
     script("svi_planning", *light, f"run_dir={tmp_path / 'gram'}")
     assert (tmp_path / "gram" / "plans.png").stat().st_size > 5000
-    script("svi_planning", *light, "method=masked_diffusion", "peer.num_layers=1", f"run_dir={tmp_path / 'peer'}")
-    assert (tmp_path / "peer" / "results.json").is_file() and not (tmp_path / "peer" / "plans.png").exists()
+    folder = tmp_path / "diffusion"
+    script("svi_planning", *light, "method=masked_diffusion", "baseline.num_layers=1", f"run_dir={folder}")
+    assert (folder / "results.json").is_file() and not (folder / "plans.png").exists()

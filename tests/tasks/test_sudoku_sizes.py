@@ -202,7 +202,7 @@ def test_misuse_gets_a_sentence(wrong, sentence):
     ("overrides", "sentence"),
     [
         (("embed=tokens", "core=relational", "readout=categorical"), "expected one number V, for embed=tokens has"),
-        (("+peer=d3pm",), "expected one V, because a peer answers boards of one size"),
+        (("+baseline=d3pm",), "expected one V, because a baseline answers boards of one size"),
     ],
 )
 def test_what_serves_one_size_says_so(overrides, sentence):
@@ -262,7 +262,7 @@ def test_a_run_on_several_sizes_ends_with_its_tables(tmp_path):
     ]
     quick = (
         "task=sudoku_sizes train.updates=6 train.num_segments=1 train.batch_size=3 watch.every=3 watch.num_puzzles=5 "
-        "evaluate.num_segments=1 evaluate.widths=[1,2] rivals.deterministic=null task.parts.nine.one_solution=null"
+        "evaluate.num_segments=1 evaluate.widths=[1,2] baselines.deterministic=null task.parts.nine.one_solution=null"
     ).split()
     script("svi_sudoku", *SMALL, *quick, *parts, f"run_dir={tmp_path}")
     results = json.loads((tmp_path / "results.json").read_text())

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from scripts import ROOT
-from small_peers import L, V, autoregressive
+from small_baselines import L, V, autoregressive
 from tiny import MIXERS, B, batch, close, program
 from wrong_cores import WrongCore
 
@@ -75,13 +75,13 @@ def test_a_compiled_core_predicts_the_same(traced, mixer):
         close(found, known)
 
 
-def test_a_compiled_peer_has_the_same_loss(traced):
-    peer = autoregressive()
+def test_a_compiled_baseline_has_the_same_loss(traced):
+    baseline = autoregressive()
     x, y = torch.randint(V, (2, B, L))
-    expected = peer.loss(x, y)
-    compile_parts(peer, CPU)
-    assert compiled(peer) == named(peer) >= {"blocks.0.forward", "blocks.1.forward"}
-    close(peer.loss(x, y), expected)
+    expected = baseline.loss(x, y)
+    compile_parts(baseline, CPU)
+    assert compiled(baseline) == named(baseline) >= {"blocks.0.forward", "blocks.1.forward"}
+    close(baseline.loss(x, y), expected)
 
 
 def fails(graph, inputs):

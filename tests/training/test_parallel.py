@@ -14,8 +14,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from scripts import ROOT
-from small_peers import autoregressive, copies, diffusion
-from small_peers import trainer_of as peer_trainer
+from small_baselines import autoregressive, copies, diffusion
+from small_baselines import trainer_of as baseline_trainer
 from tiny import L, close, shake
 from tiny_trainer import ragged, trainer_of
 
@@ -112,22 +112,22 @@ def test_accumulation_changes_nothing(local_params, free_share, objective, updat
     assert (runs[0][0]["loss"] - runs[0][-1]["loss"]).abs() > 0.01
 
 
-def test_accumulation_of_a_peer(local_params):
+def test_accumulation_of_a_baseline(local_params):
     """No noise: the same numbers. With noise: that of each part is its own, and the loss is the weighted mean."""
     runs = []
     for accumulate in (1, 3):
         torch.manual_seed(1)
-        trainer = peer_trainer(autoregressive(4, 3), accumulate=accumulate)
+        trainer = baseline_trainer(autoregressive(4, 3), accumulate=accumulate)
         generator = torch.Generator().manual_seed(1)
         runs.append([trainer.trajectory(copies(generator))["loss"] for _ in range(3)])
     close(torch.stack(runs[0]), torch.stack(runs[1]), 1e-4)  # its logits are float32
-    trainer, batch = peer_trainer(diffusion(4, 3), accumulate=3), copies()
+    trainer, batch = baseline_trainer(diffusion(4, 3), accumulate=3), copies()
     torch.manual_seed(2)
     expected = 0
     for part in parts(3):
         rows = part.of(16)
         with own_noise(part, torch.device("cpu")):
-            expected += len(batch.x[rows]) / 16 * trainer.peer.loss(batch.x[rows], batch.y[rows]).detach()
+            expected += len(batch.x[rows]) / 16 * trainer.baseline.loss(batch.x[rows], batch.y[rows]).detach()
     torch.manual_seed(2)
     close(trainer.trajectory(batch)["loss"], expected)
 
@@ -173,7 +173,7 @@ def test_ranks_but_the_first_work_silently_in_a_copy_and_are_stopped_by_it(rank,
 
 def smoke(folder, *overrides):
     fixed = ["experiment=smoke", "train.precision=fp32", "train.updates=50", "watch.every=10", f"run_dir={folder}"]
-    return [*fixed, "rivals.deterministic=null", *overrides]
+    return [*fixed, "baselines.deterministic=null", *overrides]
 
 
 def test_two_processes_train_as_one(tmp_path, local_params):

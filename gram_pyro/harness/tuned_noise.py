@@ -29,7 +29,7 @@ MARGINALS = "cell marginals"
 NUM_TUNING, WIDTH = 50, 5  # tuning puzzles, and K
 
 
-class Baseline(NamedTuple):
+class TunedNoise(NamedTuple):
     """The chosen kind and deviation, its sampler, and the tuning score of every choice."""
 
     kind: str
@@ -62,7 +62,7 @@ def tuning_score(result: Tally) -> float:
     return score.item()
 
 
-def has_baseline(learner: Learner) -> bool:
+def is_noiseless(learner: Learner) -> bool:
     """Whether the program is a recursion without noise."""
     return isinstance(learner, Trainer) and learner.averaged.is_deterministic
 
@@ -76,7 +76,7 @@ def tune(
     seed: int,
     device: torch.device,
     **options: object,
-) -> Baseline:
+) -> TunedNoise:
     """The better of random starts and fixed noise, at its best deviation. Args: options, of the samplers."""
     puzzles, origin = tuning_puzzles(task, tested)
     rows, draws = [], []
@@ -87,7 +87,7 @@ def tune(
             _, result, _ = evaluate(draw, task, puzzles, num_segments, [WIDTH], seed, device)
             rows.append({"kind": kind, "deviation": deviation, "puzzles": origin, "score": tuning_score(result)})
     best = max(range(len(rows)), key=lambda index: rows[index]["score"])
-    return Baseline(rows[best]["kind"], rows[best]["deviation"], draws[best], rows)
+    return TunedNoise(rows[best]["kind"], rows[best]["deviation"], draws[best], rows)
 
 
 def marginals(learner: Trainer) -> Draw:

@@ -1,4 +1,4 @@
-"""Peers that take the task's embedding and readout: D3PM and the VAE against enumeration and quadrature."""
+"""Baselines that take the task's embedding and readout: D3PM and the VAE against enumeration and quadrature."""
 
 from functools import partial
 from itertools import product
@@ -10,7 +10,7 @@ from tiny import close, mixing, shake
 from torch.nn import functional as F
 
 from gram_pyro.baselines.d3pm import D3PM, cosine_schedule
-from gram_pyro.baselines.train import PeerTrainer
+from gram_pyro.baselines.train import BaselineTrainer
 from gram_pyro.baselines.vae import VAE
 from gram_pyro.evaluation.evidence import bound
 from gram_pyro.networks.embed import TokenEmbedding
@@ -50,9 +50,9 @@ def conforms(answers, law):
 # ---------------------------------------------------------------------------------------------- D3PM
 
 
-def transitions(peer):
+def transitions(baseline):
     """q(y_t | y_{t-1}) as matrices [N, V, V], from the schedule: row y_{t-1}."""
-    kept = cosine_schedule(peer.num_steps)
+    kept = cosine_schedule(baseline.num_steps)
     rates = kept[1:] / kept[:-1]
     return torch.stack([rate * torch.eye(V) + (1 - rate) / V for rate in rates])
 
@@ -65,43 +65,43 @@ def test_the_schedule_goes_from_the_answer_to_noise():
 
 @pytest.mark.parametrize("t", [1, 2, 3])
 def test_the_way_back_is_bayes_rule_in_the_chain(t):
-    peer, matrices = d3pm(), transitions(d3pm())
+    baseline, matrices = d3pm(), transitions(d3pm())
     before = torch.eye(V)
     for matrix in matrices[: t - 1]:
         before = before @ matrix  # q(y_{t-1} | y_0)
     joint = before[:, :, None] * matrices[t - 1][None]  # y_0, y_{t-1}, y_t
     for start, seen in product(range(V), repeat=2):
         clean = F.one_hot(torch.tensor([[start]]), V).double()
-        law = peer.back(clean, torch.tensor([[seen]]), torch.tensor([t]))[0, 0]
+        law = baseline.back(clean, torch.tensor([[seen]]), torch.tensor([t]))[0, 0]
         if joint[start, :, seen].sum() > 0:
             close(law, joint[start, :, seen] / joint[start, :, seen].sum(), 1e-10)
 
 
 @torch.no_grad()
-def chain(peer, x):
+def chain(baseline, x):
     """p(y_{t-1} | y_t) over all V^L answers, [N, V^L, V^L]: row y_t."""
     num = len(ANSWERS)
     laws = []
-    for t in range(1, peer.num_steps + 1):
+    for t in range(1, baseline.num_steps + 1):
         times = torch.full((num,), t)
-        cells = peer.back(peer(x.expand(num, L), ANSWERS, times), ANSWERS, times)  # [y_t, L, V]
+        cells = baseline.back(baseline(x.expand(num, L), ANSWERS, times), ANSWERS, times)  # [y_t, L, V]
         laws.append(torch.stack([cells[:, torch.arange(L), answer].prod(-1) for answer in ANSWERS], -1))
     return torch.stack(laws)
 
 
-def law_of(peer, x):
+def law_of(baseline, x):
     """p(y | x), [V^L]: uniform noise, taken back step by step."""
     law = torch.full((len(ANSWERS),), 1 / len(ANSWERS))
-    for step in reversed(chain(peer, x)):
+    for step in reversed(chain(baseline, x)):
         law = law @ step
     return law
 
 
 @torch.no_grad()
 def test_d3pm_draws_follow_the_law_of_the_chain():
-    peer = shake(d3pm(), 0.5)
-    draws = peer.draw(PUZZLES.repeat(10_000, 1)).view(-1, 2, L)
-    laws = [law_of(peer, x) for x in PUZZLES]
+    baseline = shake(d3pm(), 0.5)
+    draws = baseline.draw(PUZZLES.repeat(10_000, 1)).view(-1, 2, L)
+    laws = [law_of(baseline, x) for x in PUZZLES]
     assert draws.dtype == torch.int64 and (laws[0] - laws[1]).abs().max() > 0.02
     for i, law in enumerate(laws):
         close(law.sum(), torch.tensor(1.0), 1e-6)
@@ -110,10 +110,10 @@ def test_d3pm_draws_follow_the_law_of_the_chain():
 
 @torch.no_grad()
 def test_d3pm_loss_is_the_bound_summed_over_steps_and_noise():
-    peer = shake(d3pm(), 0.5)
+    baseline = shake(d3pm(), 0.5)
     x, y = PUZZLES[0], torch.tensor([2, 1])
     place = int((ANSWERS == y).all(-1).nonzero())
-    cells, back = transitions(peer), chain(peer, x)
+    cells, back = transitions(baseline), chain(baseline, x)
     whole = [torch.stack([torch.stack([m[a, b].prod() for b in ANSWERS]) for a in ANSWERS]) for m in cells]
     at = torch.eye(len(ANSWERS))[place]
     exact = 0.0
@@ -123,20 +123,20 @@ def test_d3pm_loss_is_the_bound_summed_over_steps_and_noise():
         q = pairs / at.clamp(min=1e-300)  # q(y_{t-1} | y_t, y_0), column y_t
         kl = torch.xlogy(q, q) - torch.xlogy(q, back[t].T)
         exact += (at * kl.sum(0)).sum()
-    losses = torch.stack([peer.loss(x.expand(60, L), y.expand(60, L)) for _ in range(400)]).double()
+    losses = torch.stack([baseline.loss(x.expand(60, L), y.expand(60, L)) for _ in range(400)]).double()
     error = losses.std() / len(losses) ** 0.5
     assert error < 0.04 and abs(losses.mean() - exact) < 4 * error
-    assert exact > -law_of(peer, x)[place].log() + 1e-3  # a bound, and here not tight
+    assert exact > -law_of(baseline, x)[place].log() + 1e-3  # a bound, and here not tight
 
 
 @torch.no_grad()
 def test_d3pm_of_one_step_is_a_guess_from_noise():
     """With N = 1 nothing of the answer is seen: the loss is a cross-entropy averaged over uniform noise."""
-    peer = shake(d3pm(num_steps=1), 0.5)
+    baseline = shake(d3pm(num_steps=1), 0.5)
     x, y = PUZZLES[0], torch.tensor([2, 1])
-    clean = peer(x.expand(9, L), ANSWERS, torch.ones(9, dtype=torch.int64))
+    clean = baseline(x.expand(9, L), ANSWERS, torch.ones(9, dtype=torch.int64))
     exact = -clean[:, torch.arange(L), y].log().sum(-1).mean()
-    losses = torch.stack([peer.loss(x.expand(60, L), y.expand(60, L)) for _ in range(200)]).double()
+    losses = torch.stack([baseline.loss(x.expand(60, L), y.expand(60, L)) for _ in range(200)]).double()
     assert abs(losses.mean() - exact) < 4 * losses.std() / 200**0.5 + 1e-9
 
 
@@ -152,28 +152,28 @@ WEIGHTS = WEIGHTS / WEIGHTS.sum()  # of N(0, 1)
 
 
 @torch.no_grad()
-def decoded(peer, x, z):
+def decoded(baseline, x, z):
     """log p(y | x, z) of every answer, [Z, V^L], for z [Z]."""
     rows = x.expand(len(z), L)
-    law = peer.readout(peer.decode(rows, z[:, None]), rows)
+    law = baseline.readout(baseline.decode(rows, z[:, None]), rows)
     return torch.stack([law.log_prob(y.expand(len(z), L)) for y in ANSWERS], -1)
 
 
 @torch.no_grad()
 def test_vae_loss_and_weights_against_quadrature():
-    peer = shake(vae(), 0.7)
+    baseline = shake(vae(), 0.7)
     x, y = PUZZLES[1], torch.tensor([2, 1])
     place = int((ANSWERS == y).all(-1).nonzero())
-    q = peer.posterior(x[None], y[None]).base_dist
+    q = baseline.posterior(x[None], y[None]).base_dist
     loc, scale = q.loc.double().item(), q.scale.double().item()
-    p_y = (WEIGHTS[:, None] * decoded(peer, x, NODES).double().exp()).sum(0)  # p(y | x)
+    p_y = (WEIGHTS[:, None] * decoded(baseline, x, NODES).double().exp()).sum(0)  # p(y | x)
     assert abs(p_y.sum() - 1) < 1e-5
     kl = 0.5 * (scale**2 + loc**2 - 1) - np.log(scale)
-    elbo = (WEIGHTS * decoded(peer, x, loc + scale * NODES)[:, place]).sum() - kl
+    elbo = (WEIGHTS * decoded(baseline, x, loc + scale * NODES)[:, place]).sum() - kl
     rows = (x.expand(200, L), y.expand(200, L))
-    losses = torch.stack([peer.loss(*rows) for _ in range(100)]).double()
+    losses = torch.stack([baseline.loss(*rows) for _ in range(100)]).double()
     assert abs(losses.mean() + elbo) < 4 * losses.std() / 10 + 1e-6
-    weights = peer.log_weights(*rows, 500)
+    weights = baseline.log_weights(*rows, 500)
     assert weights.shape == (500, 200)
     ratio = weights.double().exp().flatten()
     assert abs(ratio.mean() - p_y[place]) < 4 * ratio.std() / len(ratio) ** 0.5
@@ -183,12 +183,12 @@ def test_vae_loss_and_weights_against_quadrature():
 
 @torch.no_grad()
 def test_vae_draws_are_the_most_probable_answers_of_latents_from_the_prior():
-    peer = shake(vae(), 2.0)
+    baseline = shake(vae(), 2.0)
     fine = torch.linspace(-6, 6, 4001)
     mass = torch.distributions.Normal(0.0, 1.0).log_prob(fine).exp()
-    draws = peer.draw(PUZZLES.repeat(5_000, 1)).view(-1, 2, L)
+    draws = baseline.draw(PUZZLES.repeat(5_000, 1)).view(-1, 2, L)
     for i, x in enumerate(PUZZLES):
-        best = decoded(peer, x, fine).argmax(-1)
+        best = decoded(baseline, x, fine).argmax(-1)
         law = torch.stack([mass[best == a].sum() for a in range(len(ANSWERS))]) / mass.sum()
         conforms(draws[:, i], law)
     assert len(draws.unique(dim=0)) > 1
@@ -199,15 +199,15 @@ def test_vae_draws_are_the_most_probable_answers_of_latents_from_the_prior():
 
 @pytest.mark.parametrize("make", [d3pm, vae])
 @pytest.mark.parametrize(("parts", "num_cells"), [(BOARDS, 8), (PATCHES, 8)])
-def test_peers_of_boards_and_of_patches_learn_to_copy(make, parts, num_cells):
+def test_baselines_of_boards_and_of_patches_learn_to_copy(make, parts, num_cells):
     settings = TrainSettings(
         updates=120, num_segments=1, batch_size=32, precision="fp32", warmup=2, ema=0.8, learning_rate=2e-2,
         weight_decay=0.0,
     )  # fmt: skip
     torch.manual_seed(0)
-    peer = make(num_cells, V, parts, **({"num_latents": 4} if make is vae else {"num_steps": 4}))
-    trainer = PeerTrainer(peer, settings)
-    start = {name: p.detach().clone() for name, p in peer.named_parameters()}
+    baseline = make(num_cells, V, parts, **({"num_latents": 4} if make is vae else {"num_steps": 4}))
+    trainer = BaselineTrainer(baseline, settings)
+    start = {name: p.detach().clone() for name, p in baseline.named_parameters()}
     sides = torch.tensor([[1] * 8, [2] * 8])  # two images, and puzzles that show half of one
     puzzles = sides * (torch.arange(8) < 4)
     losses = []
@@ -215,7 +215,7 @@ def test_peers_of_boards_and_of_patches_learn_to_copy(make, parts, num_cells):
         which = torch.randint(2, (32,))
         x, y = puzzles[which], sides[which]
         losses.append(trainer.trajectory(Batch(x, y, y[:, None], torch.ones(32, 1, dtype=torch.bool)))["loss"])
-    still = [n for n, p in peer.named_parameters() if torch.equal(p, start[n])]
+    still = [n for n, p in baseline.named_parameters() if torch.equal(p, start[n])]
     assert still == [] and torch.stack(losses[-10:]).mean() < 0.25 * torch.stack(losses[:3]).mean()
     answers = trainer.sample(puzzles, 10, 1).answers
     assert answers.shape == (10, 2, 8) and (answers == sides).double().mean() > 0.9

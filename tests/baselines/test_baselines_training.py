@@ -1,17 +1,18 @@
-"""Peers: how they are sampled, trained and restored."""
+"""Baselines: how they are sampled, trained and restored."""
 
+import re
 from itertools import product
 
 import pytest
 import torch
-from small_peers import PEERS, PUZZLES, L, V, copies, trainer_of, twice
+from small_baselines import BASELINES, PUZZLES, L, V, copies, trainer_of, twice
 from tiny import close, products_of
 
-from gram_pyro.baselines.base import Peer, sample_peer
+from gram_pyro.baselines.base import Baseline, sample_baseline
 from gram_pyro.harness import checkpoint
 
 
-class Counting(Peer):
+class Counting(Baseline):
     """Answers x + 10 i, i the number of rows drawn before: each is known by its puzzle and its place."""
 
     def __init__(self):
@@ -29,10 +30,10 @@ class Counting(Peer):
 
 
 @pytest.mark.parametrize(("chunk", "chunks"), [(100, [8]), (3, [3, 3, 2]), (1, [1] * 8)])
-def test_sample_peer(chunk, chunks):
-    peer = Counting()
-    result = sample_peer(peer, PUZZLES, 4, chunk=chunk)
-    assert peer.chunks == chunks and result.answers.shape == (4, 2, L)
+def test_sample_baseline(chunk, chunks):
+    baseline = Counting()
+    result = sample_baseline(baseline, PUZZLES, 4, chunk=chunk)
+    assert baseline.chunks == chunks and result.answers.shape == (4, 2, L)
     assert torch.equal(result.answers % 10, PUZZLES.expand(4, 2, L))
     assert torch.equal(result.answers[..., 0] // 10, torch.arange(8).view(4, 2))
     for name in ("log_weights", "log_likelihood", "change"):
@@ -41,21 +42,21 @@ def test_sample_peer(chunk, chunks):
     assert result.halt is result.value is result.history is None
 
 
-@pytest.mark.parametrize("make", PEERS)
-def test_peer_trainer_moves_every_parameter_and_averages(make):
+@pytest.mark.parametrize("make", BASELINES)
+def test_baseline_trainer_moves_every_parameter_and_averages(make):
     trainer = trainer_of(make(4, 3))
-    paths = {name: [] for name, _ in trainer.peer.named_parameters()}
+    paths = {name: [] for name, _ in trainer.baseline.named_parameters()}
     step_with, stepped = trainer.step, []
     trainer.step = lambda loss: (stepped.append(loss.detach()), step_with(loss))
     for step in range(3):
         batch = copies()
         torch.manual_seed(step)
-        expected = trainer.peer.loss(batch.x, batch.y).detach()
+        expected = trainer.baseline.loss(batch.x, batch.y).detach()
         torch.manual_seed(step)
         record = trainer.trajectory(batch)
         assert list(record) == ["loss"] and torch.equal(record["loss"], expected)
         assert torch.equal(stepped[-1], expected)  # Adam would not show a scale
-        for name, p in trainer.peer.named_parameters():
+        for name, p in trainer.baseline.named_parameters():
             paths[name].append(p.detach().clone())
     assert trainer.updates == 3
     average = dict(trainer.averaged.named_parameters())
@@ -66,8 +67,8 @@ def test_peer_trainer_moves_every_parameter_and_averages(make):
     assert (trainer.sample(batch.x, 2, 5, chunk=3).answers == batch.x + 7).all()
 
 
-@pytest.mark.parametrize("make", PEERS)
-def test_peer_trainer_learns_to_copy(make):
+@pytest.mark.parametrize("make", BASELINES)
+def test_baseline_trainer_learns_to_copy(make):
     trainer = trainer_of(make(4, 3), learning_rate=2e-2, updates=80)
     losses = [trainer.trajectory(copies())["loss"].item() for _ in range(80)]
     assert max(losses[:3]) > 2 and sum(losses[-5:]) / 5 < 0.3  # it starts near 2 log 3 nats
@@ -76,20 +77,20 @@ def test_peer_trainer_learns_to_copy(make):
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [("bf16", torch.bfloat16), ("fp32", torch.float32)])
-def test_peer_trainer_in_a_precision(precision, dtype):
+def test_baseline_trainer_in_a_precision(precision, dtype):
     torch.set_default_dtype(torch.float32)
     try:
-        for make in PEERS:
+        for make in BASELINES:
             trainer = trainer_of(make(4, 3), precision=precision)
-            with products_of(trainer.peer) as dtypes:
+            with products_of(trainer.baseline) as dtypes:
                 loss = trainer.trajectory(copies())["loss"]
             assert dtypes == {dtype} and torch.isfinite(loss) and loss.dtype == torch.float32
     finally:
         torch.set_default_dtype(torch.float64)
 
 
-@pytest.mark.parametrize("make", PEERS)
-def test_a_restored_peer_continues_bit_for_bit(make, tmp_path):
+@pytest.mark.parametrize("make", BASELINES)
+def test_a_restored_baseline_continues_bit_for_bit(make, tmp_path):
     def start(seed):
         torch.manual_seed(seed)
         return trainer_of(make(4, 3)), torch.Generator().manual_seed(seed)
@@ -102,11 +103,16 @@ def test_a_restored_peer_continues_bit_for_bit(make, tmp_path):
 
     trainer, generator = start(1)
     saved = go(trainer, generator)
-    checkpoint.save(tmp_path / "peer.safetensors", trainer, generator, {"seconds": 1.0})
+    checkpoint.save(tmp_path / "baseline.safetensors", trainer, generator, {"seconds": 1.0})
     expected = go(trainer, generator)
+    tensors, description = checkpoint.read(tmp_path / "baseline.safetensors")  # as it was written when it was a peer
+    old = {re.sub(r"^(average\.)?baseline\.", r"\1peer.", name): value for name, value in tensors.items()}
+    assert old.keys() != tensors.keys()
+    checkpoint.write(tmp_path / "peer.safetensors", old, description)
+    assert checkpoint.read(tmp_path / "peer.safetensors")[0].keys() == tensors.keys()
     again, data = start(2)
-    assert checkpoint.restore(tmp_path / "peer.safetensors", again, data) == ({"seconds": 1.0, "updates": 3}, {})
+    assert checkpoint.restore(tmp_path / "baseline.safetensors", again, data) == ({"seconds": 1.0, "updates": 3}, {})
     for target, steps in ((saved, 0), (expected, 3)):
         actual = go(again, data, steps)
         assert [n for n in target if not torch.equal(actual[n], target[n])] == []
-    assert not torch.equal(saved["peer.logits.weight"], expected["peer.logits.weight"])
+    assert not torch.equal(saved["baseline.logits.weight"], expected["baseline.logits.weight"])

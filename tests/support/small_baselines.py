@@ -1,4 +1,4 @@
-"""Peers small enough to enumerate what they answer."""
+"""Baselines small enough to enumerate what they answer."""
 
 from itertools import product
 
@@ -7,7 +7,7 @@ from tiny import mixing, relational, relations
 
 from gram_pyro.baselines.autoregressive import Autoregressive
 from gram_pyro.baselines.masked_diffusion import MaskedDiffusion
-from gram_pyro.baselines.train import PeerTrainer
+from gram_pyro.baselines.train import BaselineTrainer
 from gram_pyro.tasks.base import Batch
 from gram_pyro.training.learner import TrainSettings
 
@@ -26,12 +26,12 @@ def diffusion(num_cells=L, num_symbols=V, mixer=mixing, **options):
     return MaskedDiffusion(num_cells, num_symbols, matrices, D, mixer, **({"num_layers": 2} | options))
 
 
-PEERS = [autoregressive, diffusion, lambda *sizes: diffusion(*sizes, mixer=relational)]
+BASELINES = [autoregressive, diffusion, lambda *sizes: diffusion(*sizes, mixer=relational)]
 
 
-def trainer_of(peer, **options):
+def trainer_of(baseline, **options):
     settings = dict(updates=60, num_segments=1, batch_size=16, precision="fp32", warmup=2, ema=0.8, weight_decay=0.0)
-    return PeerTrainer(peer, TrainSettings(**(settings | options)))
+    return BaselineTrainer(baseline, TrainSettings(**(settings | options)))
 
 
 def twice(half):

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from gram_pyro.evaluation.calibration import auroc, brier, calibration_error, threshold_for
 from gram_pyro.evaluation.evaluate import roll_out, selected
+from gram_pyro.evaluation.tables import counted
 from gram_pyro.harness.build import build_sampler
 from gram_pyro.harness.study import Study, chosen, study
 from gram_pyro.plots.inference import calibration_figure
@@ -79,8 +80,8 @@ def main(study: Study) -> None:
         for n, pair in answers.items()
     ]
     print(
-        f"{puzzles.num_puzzles} unseen puzzles, {k} trajectories, {config.num_segments} segments, "
-        f"{seconds:.0f} s on {study.device}"
+        f"{counted(puzzles.num_puzzles, 'unseen puzzle')}, {counted(k, 'trajectory', 'trajectories')}, "
+        f"{counted(config.num_segments, 'segment')}, {seconds:.0f} s on {study.device}"
     )
     study.report("calibration", rows, num_puzzles=puzzles.num_puzzles, rows=rows)
     calibration_figure(critics, study.folder / "trajectories.png")

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from gram_pyro.evaluation.evaluate import evaluate, selected
 from gram_pyro.evaluation.metrics import Tally, join, per_puzzle, report
-from gram_pyro.evaluation.tables import COLUMNS, flat_rows, markdown
+from gram_pyro.evaluation.tables import COLUMNS, counted, flat_rows, markdown
 from gram_pyro.harness.build import build_sampler
 from gram_pyro.harness.load import weights_file
 from gram_pyro.harness.results import record, strict, write_json, write_rows
@@ -97,7 +97,7 @@ def main(study: Study) -> str:
     for name, puzzles, result, table, row in shown:
         among = f", of which {row['accuracy_answered']:.4f} right" if row["answered"] else ""
         print(
-            f"\n{table['num_puzzles']} puzzles '{name}', {config.num_segments} segments deep, "
+            f"\n{counted(table['num_puzzles'], 'puzzle')} '{name}', {counted(config.num_segments, 'segment')} deep, "
             f"{table['segments']:.2f} run on average, {table['seconds']} s on {study.device}\n"
             f"{markdown(table, widths)}\n\none answer of {max(widths)}: {row['accuracy']:.4f} ± "
             f"{row['accuracy_se']:.4f} right; answered {row['answered']:.4f}{among}"

@@ -14,7 +14,7 @@ import torch
 
 from gram_pyro.evaluation.evidence import bound, log_weights, smc_evidence
 from gram_pyro.evaluation.metrics import standard_error
-from gram_pyro.evaluation.tables import rows_markdown
+from gram_pyro.evaluation.tables import counted, rows_markdown
 from gram_pyro.guide import Guide
 from gram_pyro.harness.own_guides import own_guides
 from gram_pyro.harness.study import Study, study
@@ -55,7 +55,8 @@ def main(study: Study) -> None:
         for index in range(puzzles.num_puzzles):
             rows.append({"puzzles": name, "index": index} | {key: v[index].item() for key, v in values.items()})
         study.save("evidence", rows, tests=summary)
-        print(f"\n{puzzles.num_puzzles} puzzles '{name}', {config.num_segments} segments; nats per puzzle")
+        depth = counted(config.num_segments, "segment")
+        print(f"\n{counted(puzzles.num_puzzles, 'puzzle')} '{name}', {depth}; nats per puzzle")
         print(rows_markdown([{"estimate": key, "mean": m, "mean_se": se} for key, (m, se, _) in summary[name].items()]))
         print(f"do not trust weights with Pareto k above {limit:.2f}, the limit for {config.num_particles} of them")
 

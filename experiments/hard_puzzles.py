@@ -19,10 +19,11 @@ import torch
 from omegaconf import DictConfig
 from tqdm import tqdm
 
+from gram_pyro.evaluation.tables import counted
 from gram_pyro.harness.command import experiment
 from gram_pyro.tasks.sudoku.files import read_puzzles
 from gram_pyro.tasks.sudoku.generator import symmetry_hash
-from gram_pyro.tasks.sudoku.neighbours import Made, guesses, hard_puzzle
+from gram_pyro.tasks.sudoku.neighbours import Made, hard_ones, hard_puzzle
 from gram_pyro.tasks.sudoku.rules import Geometry
 from gram_pyro.tasks.sudoku.task import NAMES
 from gram_pyro.tasks.workers import worker_map
@@ -50,24 +51,13 @@ def fresh(
 
 @experiment
 def main(config: DictConfig) -> None:
-    if config.count < 1 or config.swapped < 1 or config.guesses < 0:
-        raise ValueError(
-            f"got count={config.count}, swapped={config.swapped}, guesses={config.guesses}; "
-            "expected count and swapped of 1 or more, guesses of 0 or more"
-        )
     geometry, parents, seen = Geometry(config.n), [], set()
     if config.of is not None:
         puzzles = read_puzzles(config.of, geometry)
-        unique = (puzzles.num_solutions == 1).nonzero().flatten()
-        parents = [(puzzles.x[i].tolist(), puzzles.solutions_of(i)[0].tolist()) for i in unique.tolist()]
-        parents = [parent for parent in parents if guesses(geometry, parent[0]) >= config.guesses]
-        if not parents:
-            raise ValueError(f"of={config.of} has no puzzle with one solution and {config.guesses} guesses or more")
-        if config.swapped > (fewest := min(sum(map(bool, clues)) for clues, _ in parents)):
-            raise ValueError(
-                f"got swapped={config.swapped}; expected at most the {fewest} clues of a puzzle of {config.of}; "
-                "write less"
-            )
+        try:
+            parents = hard_ones(geometry, puzzles, config.swapped, config.guesses)
+        except ValueError as problem:
+            raise ValueError(f"of={config.of}: {problem}") from None
         seen = set(symmetry_hash(puzzles.x, geometry.relations).tolist())
     sent = Geometry(config.n)  # without tensors; the other one makes them while a thread of the pool sends work
     work = partial(hard_puzzle, sent, parents, config.swapped, config.guesses, config.seed)
@@ -83,7 +73,7 @@ def main(config: DictConfig) -> None:
         drawn = islice(fresh(each, work, geometry, seen), config.count)
         for *boards, needed in tqdm(drawn, total=config.count, desc=out.name, unit="puzzle", dynamic_ncols=True):
             table.writerow(["".join(NAMES[v] for v in board) for board in boards] + [needed])
-    print(f"{config.count} puzzles are in {out}")
+    print(f"{counted(config.count, 'puzzle')} written to {out}")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from gram_pyro.evaluation.evaluate import judge, roll_out, selected
 from gram_pyro.evaluation.metrics import Tally, ceiling, per_puzzle, standard_error
+from gram_pyro.evaluation.tables import counted
 from gram_pyro.harness.build import build_sampler
 from gram_pyro.harness.study import Study, chosen, study
 from gram_pyro.inference.sampler import Sampler, sample
@@ -96,7 +97,7 @@ def main(study: Study) -> None:
     if config.only_failed:
         puzzles = failed(study, puzzles)
     rows = measure(study, puzzles)
-    print(f"\n{puzzles.num_puzzles} puzzles; accuracy of the one selected answer, and of K trajectories")
+    print(f"\n{counted(puzzles.num_puzzles, 'puzzle')}; accuracy of the one selected answer, and of K trajectories")
     study.report("scaling", rows, COLUMNS, num_puzzles=puzzles.num_puzzles, rows=rows)
     scaling_figure(rows, folder / "accuracy.png")
     deepest = [row for row in rows if row["num_segments"] == max(config.depths)]

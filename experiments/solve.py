@@ -29,7 +29,7 @@ from gram_pyro.app.puzzle import Board, Puzzle, as_text, check_puzzle, shipped_w
 from gram_pyro.app.reading import holds_one, is_file, read_puzzles
 from gram_pyro.app.solution_count import count_solutions, in_words
 from gram_pyro.app.solver import Outcome, open_weights, solve, think
-from gram_pyro.evaluation.tables import rows_markdown
+from gram_pyro.evaluation.tables import counted, rows_markdown
 from gram_pyro.harness.command import experiment
 from gram_pyro.harness.journal import identity, journal_of
 from gram_pyro.harness.load import Program, weights_file
@@ -98,11 +98,12 @@ def show(task: Task, puzzle: Puzzle, outcome: Outcome, exist: int | None, second
             lines = ("".join(f"{part:{columns}}" for part in parts).rstrip() for parts in zip(*row, strict=True))
             print("\n" + "\n".join(lines))
     print(
-        f"\n{len(blocks)} distinct solutions{of}, {outcome.right.double().mean():.0%} of {votes} trajectories right, "
+        f"\n{counted(len(blocks), 'distinct solution')}{of}, {outcome.right.double().mean():.0%} of "
+        f"{counted(votes, 'trajectory', 'trajectories')} right, "
         f"{outcome.depth.double().mean():.1f} segments on average, {seconds:.1f} s"
     )
     if outcome.earlier:
-        print(f"before these {outcome.earlier} others, none of them right")
+        print(f"before these {counted(outcome.earlier, 'other')}, none of them right")
     if not blocks:
         print(ABSTENTION + (" (it may have none)" if exist is None else ""))
 
@@ -142,7 +143,7 @@ def print_table(tables: list[list[dict[str, object]]], folder: Path) -> None:
     best = [table[0] if table[0]["votes"] else table[0] | {"solution": "none found"} for table in tables]
     print(rows_markdown(best, COLUMNS))
     solved = sum(table[0]["votes"] > 0 for table in tables)
-    print(f"\n{solved} of {len(tables)} puzzles solved; all solutions are in {folder / 'solve.csv'}")
+    print(f"\n{solved} of {counted(len(tables), 'puzzle')} solved; all solutions are in {folder / 'solve.csv'}")
 
 
 def solve_all(
@@ -166,7 +167,8 @@ def solve_all(
             write_table(folder, "solve", sum(tables, []), config)
     except KeyboardInterrupt:
         write_table(folder, "solve", sum(tables, []), config)
-        sys.exit(f"interrupted; {len(tables)} puzzles are in {folder}; to continue: the same with run_dir={folder}")
+        done = f"{len(tables)} of {counted(len(puzzles), 'puzzle')} done, in {folder}"
+        sys.exit(f"interrupted; {done}; to continue: the same with run_dir={folder}")
     print_table(tables, folder)
     return all(table[0]["votes"] for table in tables)
 

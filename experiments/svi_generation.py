@@ -12,7 +12,7 @@ from functools import partial
 
 from omegaconf import DictConfig
 
-from gram_pyro.evaluation.board_scores import GROUP, by_depth, claim
+from gram_pyro.evaluation.board_scores import GROUP, by_depth, check_num_boards, claim
 from gram_pyro.evaluation.evaluate import evaluate
 from gram_pyro.evaluation.tables import flat_rows, rows_markdown
 from gram_pyro.evaluation.verdict import diversity, diversity_text, is_collapsed
@@ -31,10 +31,7 @@ class Boards(Judge):
 
     def begin(self) -> None:
         by = self.config.evaluate
-        if by.num_boards < GROUP:
-            raise ValueError(
-                f"got evaluate.num_boards={by.num_boards}; expected {GROUP} or more, which are judged together"
-            )
+        check_num_boards(by.num_boards)
         if beside := ", ".join(f"baselines.{name}=null" for name in list(programs(self.config))[1:]):
             raise ValueError(f"got baselines; expected none: boards are judged alone; write {beside}")
         self.clues: list[dict] = []

@@ -21,7 +21,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from gram_pyro.evaluation.statistics import mcnemar, over_seeds
-from gram_pyro.evaluation.tables import grid, rows_markdown
+from gram_pyro.evaluation.tables import counted, grid, rows_markdown
 from gram_pyro.harness.command import experiment
 from gram_pyro.harness.results import all_updates, differences, number, read_programs, settings_of, write_rows
 from gram_pyro.plots.trial import frontier_figure
@@ -206,7 +206,7 @@ def main(config: DictConfig) -> None:
     if compared := pairs(groups):
         write(compared, rows_markdown(compared), output / "pairs")
     frontier_figure(curves(table), output / "frontier.png")
-    print(f"\n{len(files)} runs; table and figure are in {output}")
+    print(f"\n{counted(len(files), 'run')}; table and figure are in {output}")
 
 
 if __name__ == "__main__":

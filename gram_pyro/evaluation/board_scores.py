@@ -85,8 +85,18 @@ def quality(task: SudokuBoards, boards: Tensor, classes: BoardClasses | None) ->
     return row
 
 
+def check_num_boards(num_boards: int) -> None:
+    """Raises: ValueError if they are too few for `claim`."""
+    if num_boards < GROUP:
+        raise ValueError(f"got num_boards={num_boards}; expected {GROUP} or more, judged together; write more")
+
+
 def claim(task: SudokuBoards, boards: Tensor) -> Tally:
-    """Boards in groups of GROUP, as answers to one blank puzzle per group, for `verdict.diversity`."""
+    """Boards in groups of GROUP, as answers to one blank puzzle per group, for `verdict.diversity`.
+
+    Raises: as `check_num_boards`.
+    """
+    check_num_boards(len(boards))
     num_groups = len(boards) // GROUP
     answers = boards[: num_groups * GROUP].view(GROUP, num_groups, -1)
     blank = Puzzles(torch.zeros_like(answers[0]), answers[0], torch.arange(num_groups + 1))

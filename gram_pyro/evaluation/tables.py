@@ -1,4 +1,4 @@
-"""Tables of evaluations as Markdown, and as rows of a CSV."""
+"""Tables of evaluations as Markdown, and as rows of a CSV; numbers of things in words."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +22,11 @@ SHARES = ("accuracy", "any", "vote")
 def grid(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
     """Cells as a Markdown table. Every table in text is made here."""
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in [head, ["---"] * len(head), *rows])
+
+
+def counted(number: int, word: str, plural: str = "") -> str:
+    """1 puzzle, 2 puzzles."""
+    return f"{number} {word if number == 1 else plural or word + 's'}"
 
 
 def markdown(table: Mapping[str, Mapping[int, float]], widths: Sequence[int]) -> str:

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from gram_pyro.evaluation.evaluate import Draw, evaluate
 from gram_pyro.evaluation.metrics import Tally, join
 from gram_pyro.evaluation.statistics import Estimate
-from gram_pyro.evaluation.tables import flat_rows, markdown, overview
+from gram_pyro.evaluation.tables import counted, flat_rows, markdown, overview
 from gram_pyro.evaluation.verdict import (
     Scores,
     Seed,
@@ -61,7 +61,8 @@ class Claim(Judge):
                 self.tallies[test][label] = result
                 found["tests"][test], found["per_puzzle"][test] = table, record(result, max(widths))
                 self.rows += flat_rows(label, test, table, widths)
-                title = f"{label} on {table['num_puzzles']} unseen puzzles '{test}', {depth} segments deep"
+                among = counted(table["num_puzzles"], "unseen puzzle")
+                title = f"{label} on {among} '{test}', {counted(depth, 'segment')} deep"
                 self.texts.append(f"{title}\n\n{markdown(table, widths)}")
 
     def tables(self) -> dict[str, list]:
@@ -78,7 +79,7 @@ class Claim(Judge):
         tests = {label: found["tests"] for label, found in self.results.items()}
         print(f"\n{overview(tests, max(self.config.evaluate.widths))}\n\n{self.verdict}")
         for test, by_program in self.tallies.items():
-            title = f"{test}: {self.tests[test].num_puzzles} unseen puzzles"
+            title = f"{test}: {counted(self.tests[test].num_puzzles, 'unseen puzzle')}"
             width_figure(by_program, self.folder / f"width_{test}.png", title)
 
 

@@ -72,7 +72,7 @@ def test_a_puzzle_given_as_text_is_solved_or_left_unanswered(shipped, n):
 def test_a_shipped_name_is_a_checkpoint(shipped, tmp_path):
     quick = ("num_segments=1", "widths=[1,2]", "device=cpu", f"run_dir={tmp_path / 'run'}", "num_puzzles=2")
     done = script("evaluate", "checkpoint=sudoku", "task.n=4", *quick)
-    assert "puzzles 'minimal', 1 segments deep" in done.stdout
+    assert "puzzles 'minimal', 1 segment deep" in done.stdout
     small = ("+task=boards_8", "task.num_test=2", "task.num_train=1", "+task.cache=null")
     done = script("evaluate", "checkpoint=sudoku", *small, *quick, check=False)
     assert "2 puzzles '32 clues'" in done.stdout, done.stderr

@@ -81,7 +81,7 @@ def test_a_puzzle_is_solved_in_a_process_of_its_own(tmp_path):
     command = [sys.executable, "-m", "gram_pyro", "solve", PUZZLE, "num_particles=4"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)})
     assert done.returncode == 0, done.stderr
-    assert "1 distinct solutions of 1, " in done.stdout and "| 1 2 | 3 4 |" in done.stdout
+    assert "1 distinct solution of 1, " in done.stdout and "| 1 2 | 3 4 |" in done.stdout
     assert not list(tmp_path.iterdir())
 
 

@@ -74,7 +74,7 @@ def test_everything_is_installed(environment):
 def test_a_puzzle_is_solved_weights_are_listed_and_a_run_trains(environment, tmp_path):
     command = environment[0] / "bin" / "gram-pyro"
     said = call(command, "solve", PUZZLE, "num_particles=4", cwd=tmp_path)
-    assert "1 distinct solutions of 1, " in said and "| 1 2 | 3 4 |" in said
+    assert "1 distinct solution of 1, " in said and "| 1 2 | 3 4 |" in said
     assert released() == [line.split()[0] for line in call(command, "models", cwd=tmp_path).splitlines()[1:-2]]
     assert "trajectories drawn at once" in call(command, "solve", "--help", cwd=tmp_path)
     assert "VERDICT" in call(command, "train", "sudoku", "experiment=smoke", "run_dir=run", "device=cpu", cwd=tmp_path)

@@ -1,7 +1,6 @@
 """The rules of the puzzles in plain Python, on text: what the tests of solve.py and of the demo page compare with."""
 
 from functools import cache
-from itertools import permutations
 
 
 def sudoku_is_right(clues: str, answer: str, rows: int, columns: int) -> bool:
@@ -19,14 +18,16 @@ def sudoku_is_right(clues: str, answer: str, rows: int, columns: int) -> bool:
 @cache
 def queens_solutions(clues: str) -> frozenset[str]:
     """All ways to place the queens: one a row, written as its column."""
-    n = len(clues)
-    return frozenset(
-        "".join(map(str, columns))
-        for columns in permutations(range(n))
-        if all(c in (".", str(column)) for c, column in zip(clues, columns, strict=True))
-        and len({row + column for row, column in enumerate(columns)}) == n
-        and len({row - column for row, column in enumerate(columns)}) == n
-    )
+    found = [""]
+    for row, clue in enumerate(clues):
+        columns = [str(column) for column in range(len(clues)) if clue in (".", str(column))]
+        found = [placed + column for placed in found for column in columns if is_free(placed, row, int(column))]
+    return frozenset(found)
+
+
+def is_free(placed: str, row: int, column: int) -> bool:
+    """Whether no queen of the rows above stands on that column or a diagonal through that cell."""
+    return all(abs(int(other) - column) not in (0, row - above) for above, other in enumerate(placed))
 
 
 def queens_text(board: str) -> str:

@@ -11,17 +11,34 @@ from collections.abc import Sequence
 from itertools import islice
 from random import Random
 
+from gram_pyro.tasks.base import Puzzles
 from gram_pyro.tasks.sudoku.generator import minimal, thin
 from gram_pyro.tasks.sudoku.rules import Geometry
 
-Made = tuple[list[int], list[int], int]  # clues, their board, guesses
+Parent = tuple[list[int], list[int]]  # clues, their board
+Made = tuple[list[int], list[int], int]  # the same, and guesses
 
 MOST = 200  # solutions among which a new clue distinguishes
 TRIES = 1000  # puzzles drawn to find one that is hard enough
 
 
+def hard_ones(geometry: Geometry, puzzles: Puzzles, swapped: int, least: int) -> list[Parent]:
+    """The puzzles that have one solution and need `least` guesses, of which `swapped` clues can be taken off.
+
+    Raises: ValueError if there is none, or one of them has fewer clues.
+    """
+    unique = (puzzles.num_solutions == 1).nonzero().flatten().tolist()
+    pairs = [(puzzles.x[i].tolist(), puzzles.solutions_of(i)[0].tolist()) for i in unique]
+    hard = [(clues, board) for clues, board in pairs if guesses(geometry, clues) >= least]
+    if not hard:
+        raise ValueError(f"got no puzzle of one solution and guesses={least} or more; write a smaller number")
+    if swapped > (fewest := min(sum(map(bool, clues)) for clues, _ in hard)):
+        raise ValueError(f"got swapped={swapped}, and a puzzle of {fewest} clues; write a smaller number")
+    return hard
+
+
 def hard_puzzle(
-    geometry: Geometry, parents: Sequence[tuple[list[int], list[int]]], swapped: int, least: int, seed: int, index: int
+    geometry: Geometry, parents: Sequence[Parent], swapped: int, least: int, seed: int, index: int
 ) -> Made:
     """Puzzle `index` of stream `seed`, drawn until one needs `least` guesses.
 

@@ -110,7 +110,7 @@ def check_names(name: str, guide: Guide) -> None:
     if any(id(p) in owned for p in guide.parameters()):
         raise ContractError(
             f"{name}: got parameters of the model among its own, which would be trained and stored twice; expected "
-            "none; write self.model... where they are needed"
+            "none; write self.model.NAME where they are needed"
         )
 
 

@@ -26,6 +26,7 @@ from gram_pyro.priors.base import Prior
 from gram_pyro.priors.categorical import Categorical
 from gram_pyro.priors.gaussian import Gaussian
 from gram_pyro.tasks.base import Task
+from gram_pyro.tasks.candidates.written import WrittenPuzzle
 from gram_pyro.tasks.sudoku.rules import Geometry
 from guides.concat import Concat
 
@@ -80,7 +81,7 @@ def test_the_walk_finds_them_all():
     files = {f"gram_pyro.priors.{f.stem}" for f in (ROOT / "gram_pyro" / "priors").glob("*.py")}
     files |= {f"guides.{f.stem}" for f in (ROOT / "guides").glob("*.py")}
     assert names == files - {"gram_pyro.priors.__init__", "gram_pyro.priors.base", "guides.__init__"}
-    assert set(members(gram_pyro.tasks, Task)) == set(TASKS)
+    assert set(members(gram_pyro.tasks, Task)) - {WrittenPuzzle} == set(TASKS)  # one puzzle is not trained on
 
 
 def test_what_is_checked_is_a_copy_and_leaves_no_trace():

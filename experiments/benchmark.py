@@ -29,7 +29,7 @@ from gram_pyro.harness.build import build_learner, choose_device
 from gram_pyro.harness.command import experiment
 from gram_pyro.harness.load import Program, load
 from gram_pyro.harness.results import write_table
-from gram_pyro.harness.run_folder import open_folder
+from gram_pyro.harness.resume import open_folder
 from gram_pyro.inference.sampler import sample
 from gram_pyro.tasks.base import Batch, Task
 from gram_pyro.training.precision import PRECISIONS, autocast

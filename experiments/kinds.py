@@ -26,7 +26,7 @@ from gram_pyro.harness.command import experiment
 from gram_pyro.harness.journal import identity, journal_of
 from gram_pyro.harness.load import Program, build_program, stored_config, weights_file
 from gram_pyro.harness.results import write_table
-from gram_pyro.harness.run_folder import open_folder
+from gram_pyro.harness.resume import open_folder
 from gram_pyro.inference.sampler import sample
 from gram_pyro.plots.kinds import kinds_figure
 from gram_pyro.tasks.candidates.packed import pack_all, violations

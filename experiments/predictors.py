@@ -53,7 +53,10 @@ def judged(study: Study, name: str, puzzles: Puzzles) -> list[dict[str, object]]
 
 @study
 def main(study: Study) -> None:
-    rows = [row for name, puzzles in study.puzzles().items() for row in judged(study, name, puzzles)]
+    rows = []
+    for name, puzzles in study.puzzles().items():
+        rows += judged(study, name, puzzles)
+        study.save("predictors", rows)
     study.report("predictors", rows)
     predictors_figure(rows, study.folder / "predictors.png")
 

@@ -6,7 +6,7 @@
 Shipped weights answer its puzzles, and `score_answer` of its data sets judges the text of every answer. Our rules judge
 the same answers, and the same with one cell changed; `disagreements` counts where the two judges differ. (For a Sudoku,
 reasoning-gym accepts only the solution from which it made the puzzle.) The run folder receives referees.json and
-referees.csv.
+referees.csv, which grow row by row.
 """
 
 import json
@@ -24,7 +24,7 @@ from gram_pyro.harness.build import choose_device
 from gram_pyro.harness.command import experiment
 from gram_pyro.harness.load import load
 from gram_pyro.harness.results import write_table
-from gram_pyro.harness.run_folder import open_folder
+from gram_pyro.harness.resume import open_folder
 from gram_pyro.inference.sampler import sample
 from gram_pyro.tasks.nqueens.rules import BLANK, QUEEN
 from gram_pyro.training.precision import AUTO, autocast
@@ -99,9 +99,14 @@ def changed(answers: Tensor, x: Tensor) -> Tensor:
 
 
 def referee(name: str, config: DictConfig) -> dict[str, object]:
-    """One data set: how often its judge accepts answers, and how often our rules disagree."""
-    import reasoning_gym
+    """One data set: how often its judge accepts answers, and how often our rules disagree.
 
+    Raises: ValueError if reasoning-gym is not installed.
+    """
+    try:
+        import reasoning_gym
+    except ImportError as problem:
+        raise ValueError(f"the judges are not there ({problem}); write pip install 'gram_pyro[referees]'") from None
     dialect = DIALECTS[name]
     judge = reasoning_gym.create_dataset(name, size=config.num_puzzles, seed=config.seed, **dialect.options)
     entries = [judge[i] for i in range(config.num_puzzles)]
@@ -138,11 +143,12 @@ def referee(name: str, config: DictConfig) -> dict[str, object]:
 
 @experiment
 def main(config: DictConfig) -> None:
-    folder = open_folder(config)
     if unknown := [name for name in config.datasets if name not in DIALECTS]:
         raise ValueError(f"got datasets={unknown}; expected names among {', '.join(DIALECTS)}")
-    rows = [referee(name, config) for name in config.datasets]
-    write_table(folder, "referees", rows, config)
+    folder, rows = open_folder(config), []
+    for name in config.datasets:
+        rows.append(referee(name, config))
+        write_table(folder, "referees", rows, config)
     print(rows_markdown(rows))
     print(f"\ntables are in {folder}")
 

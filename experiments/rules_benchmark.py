@@ -5,7 +5,7 @@
 
 A Sudoku of n x n has n^3 candidates and 4 n^3 pairs (candidate, group); a graph of average degree d has k (1 + d) pairs
 per vertex. One puzzle at a time: a transition without a gradient, as in sampling, and a training step, a transition
-with its gradient. The run folder receives rules_benchmark.json, .csv and rules_benchmark.png.
+with its gradient. The run folder receives rules_benchmark.json and .csv, which grow row by row, and the same as .png.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from gram_pyro.evaluation.tables import rows_markdown
 from gram_pyro.harness.build import choose_device
 from gram_pyro.harness.command import experiment
 from gram_pyro.harness.results import write_table
-from gram_pyro.harness.run_folder import open_folder
+from gram_pyro.harness.resume import open_folder
 from gram_pyro.plots.rules import rules_figure
 from gram_pyro.tasks.candidates.importers import colouring, sudoku
 from gram_pyro.tasks.candidates.packed import pack_all, unpack
@@ -40,15 +40,16 @@ def puzzles(config: DictConfig) -> Iterator[tuple[str, int, Tensor]]:
         yield "graph", n, pack_all([colouring(graph, config.colours)])
 
 
-def measure(config: DictConfig, device: torch.device) -> list[dict[str, object]]:
-    """A row per puzzle: pairs, milliseconds, and additional peak memory of a transition and of a step.  The memory of a
-    small puzzle may be 0: it fits into memory that is already held."""
+def measure(config: DictConfig, device: torch.device) -> Iterator[dict[str, object]]:
+    """A row per puzzle, as they come: pairs, milliseconds, and additional peak memory of a transition and of a step.
+
+    The memory of a small puzzle may be 0: it fits into memory that is already held.
+    """
     torch.manual_seed(config.seed)
     embed = instantiate(config.embed, _partial_=True)(num_symbols=3, dim=config.dim).to(device)
     core = instantiate(config.core, _partial_=True)(dim=config.dim, num_cells=1, relations=None).to(device)
     if config.compile:
         compile_parts(core, device)
-    rows = []
     for kind, size, x in tqdm(list(puzzles(config)), unit="puzzle"):
         x = x.to(device)
 
@@ -72,15 +73,17 @@ def measure(config: DictConfig, device: torch.device) -> list[dict[str, object]]
         if config.memory:
             held = peak(lambda: None, device)
             row |= {f"{way}_mib": max(0.0, round(peak(work, device) - held, 1)) for way, work in ways.items()}
-        rows.append(row)
-    return rows
+        yield row
 
 
 @experiment
 def main(config: DictConfig) -> None:
-    folder = open_folder(config)
-    rows = measure(config, choose_device(config.device))
-    write_table(folder, "rules_benchmark", rows, config)
+    if not config.sudokus and not config.graphs:
+        raise ValueError("got sudokus=[] and graphs=[]; expected one size or more; write graphs=[10], say")
+    device, folder, rows = choose_device(config.device), open_folder(config), []
+    for row in measure(config, device):
+        rows.append(row)
+        write_table(folder, "rules_benchmark", rows, config)
     rules_figure(rows, folder / "rules_benchmark.png")
     print(rows_markdown(rows))
     print(f"\ntable and figure are in {folder}")

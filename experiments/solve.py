@@ -34,7 +34,7 @@ from gram_pyro.harness.command import experiment
 from gram_pyro.harness.journal import identity, journal_of
 from gram_pyro.harness.load import Program, weights_file
 from gram_pyro.harness.results import write_table
-from gram_pyro.harness.run_folder import open_folder
+from gram_pyro.harness.resume import open_folder
 from gram_pyro.inference.noise import hot_start
 from gram_pyro.tasks.base import Task
 from gram_pyro.tasks.candidates.task import Candidates

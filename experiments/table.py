@@ -200,11 +200,12 @@ def main(config: DictConfig) -> None:
     table, widths = summarise(groups, OmegaConf.to_container(config.paper)), by_width(groups)
     output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)
-    print(f"{markdown(table)}\n\n{INTERVAL}")
-    write(table, f"{markdown(table)}\n\n{INTERVAL}", output / "table")
+    text = f"{markdown(table)}\n\n{INTERVAL}"
+    write(table, text, output / "table")
     write(widths, f"{widths_markdown(widths)}\n\n{INTERVAL}", output / "widths")
     if compared := pairs(groups):
         write(compared, rows_markdown(compared), output / "pairs")
+    print(text)
     frontier_figure(curves(table), output / "frontier.png")
     print(f"\n{counted(len(files), 'run')}; table and figure are in {output}")
 

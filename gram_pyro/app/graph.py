@@ -20,6 +20,7 @@ from gram_pyro.tasks.colouring.task import EDGE
 from gram_pyro.tasks.files import kind_of
 
 EDGES = re.compile(r"\d+-\d+(\s*,\s*\d+-\d+)*")
+MOST = 100  # vertices of a typed graph: its pairs are cells, and every cell attends to every other
 FILES = {".g6", ".s6", ".col", ".edges"}  # suffixes of graph files
 
 
@@ -37,7 +38,7 @@ def is_graph_file(path: str) -> bool:
 
 
 def read_graph(text: str, colours: int) -> Puzzle:
-    """The graph of a text.  Raises: ValueError unless it has two vertices or more, and colours are 1 to 35."""
+    """The graph of a text.  Raises: ValueError unless it has 2 to MOST vertices, and colours are 1 to 35."""
     text = text.strip()
     if not EDGES.fullmatch(text):
         return as_puzzle(decode("graph", text), colours)
@@ -62,8 +63,8 @@ def as_puzzle(graph: nx.Graph, colours: int) -> Puzzle:
     Raises: ValueError as `read_graph`.
     """
     n, names = len(graph), list(graph)
-    if n < 2:
-        raise ValueError(f"got a graph on {n} vertices; expected 2 or more")
+    if not 2 <= n <= MOST:
+        raise ValueError(f"got a graph on {n} vertices; expected 2 to {MOST}")
     if type(colours) is not int or not 1 <= colours <= 35:
         raise ValueError(f"got colours={colours}; write a whole number from 1 to 35")
     if all(str(name).isdecimal() for name in names):

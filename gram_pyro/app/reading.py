@@ -88,7 +88,7 @@ def read_file(kind: str | None, path: str, colours: int = COLOURS) -> list[Puzzl
         raise FileNotFoundError(f"there is no file {path}; write @FILE, a text file of one puzzle a line") from None
     if kind_of(file) in TEXTS:
         return [of_rules(read_rules_file(file), file.name)]
-    if is_graph_file(path) or (kind == "graph" and file.suffix == ".csv"):
+    if is_graph_file(path) or (kind == "graph" and kind_of(file) == ".csv"):
         puzzles = read_graph_file(file, colours)
     else:
         puzzles = list(read_boards(kind, file, colours))

@@ -24,7 +24,7 @@ from gram_pyro.evaluation.evidence import bound, log_weights
 from gram_pyro.evaluation.statistics import Estimate, ratio
 from gram_pyro.guide import Guide
 from gram_pyro.inference.particles import Cloud, from_prior
-from gram_pyro.inference.sampler import check_puzzles, check_sizes, sample
+from gram_pyro.inference.sampler import check_puzzles, check_sizes, land, sample
 from gram_pyro.model import GRAM
 from gram_pyro.networks.core import State
 from gram_pyro.networks.heads import Heads
@@ -45,7 +45,8 @@ class Observed(NamedTuple):
 def observe(model: GRAM, heads: Heads, x: Tensor, num_particles: int, num_segments: int, chunk: int) -> Observed:
     """K prior trajectories of every puzzle x [B, L] at full depth, and the predictors that need no further sampling.
 
-    Raises: ValueError unless num_segments > LAST, and as `check_puzzles` and `check_sizes`.
+    Raises: ValueError unless num_segments > LAST, and as `check_puzzles` and `check_sizes`; FloatingPointError if a
+    number of the program is not finite.
     """
     check_puzzles(model, x), check_sizes(num_particles, num_segments)
     if num_segments <= LAST:
@@ -60,18 +61,16 @@ def observe(model: GRAM, heads: Heads, x: Tensor, num_particles: int, num_segmen
     for _ in range(num_segments):
         cloud.advance()
         beliefs.append(cloud.read(believed))
-    answers = cloud.read(lambda index, state: model.readout.answer(state, rows[index]))
+    landed = land(cloud, model, rows, heads, num_particles)
     found = {
-        "settled state": -cloud.change,
-        "settled beliefs": -(beliefs[-1] - beliefs[0]).abs().sum(-1).max(-1).values / 2,
-        "likelihood": cloud.read(lambda index, state: model.readout(state, rows[index]).log_prob(answers[index])),
-        "halt": cloud.read(lambda index, state: heads(state).halt),
-        "value": cloud.read(lambda index, state: heads(state).value),
+        "settled state": landed.change,
+        "settled beliefs": (beliefs[-1] - beliefs[0]).abs().sum(-1).max(-1).values.view_as(landed.change) / 2,
     }
-    shape = (num_particles, len(x))
-    answers = answers.unflatten(0, shape)
-    found = {name: score.unflatten(0, shape) for name, score in found.items()}
-    return Observed(answers, found | {"vote": vote_share(answers)})
+    found = {name: -moved for name, moved in found.items()} | {"likelihood": landed.log_likelihood}
+    for head in ("halt", "value"):  # logits: probabilities of many are one
+        logits = cloud.read(lambda index, state, head=head: getattr(heads(state), head))
+        found[head] = logits.view_as(landed.change)
+    return Observed(landed.answers, found | {"vote": vote_share(landed.answers)})
 
 
 def vote_share(answers: Tensor) -> Tensor:

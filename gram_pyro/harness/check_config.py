@@ -13,6 +13,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gram_pyro.harness.annotations import kinds_of
+from gram_pyro.harness.calls import SECTIONS, check_call, check_kind
 from gram_pyro.harness.own_guides import is_own, own_guides
 from gram_pyro.harness.schema import ARGUMENTS, TEXT, TEXT_OR_NULL, Kind, kind_of
 
@@ -56,12 +57,16 @@ def check_values(values: Mapping, script: str, place: str = "", dim: object = No
         check(where, value, kind_of(where, script))
     for where, value in places.items():
         if isinstance(value, Mapping):
+            if (name := where.rpartition(".")[2]) in SECTIONS:
+                check_call(where, SECTIONS[name], value)
             (check_part if "_target_" in value else check_values)(value, script, where, dim or values.get("dim"))
 
 
 def check_part(values: Mapping, script: str, place: str, dim: object) -> None:
     """Raises: as `check_settings`, for a part and the parts in it."""
-    kinds = kinds_of(component(f"{place}._target_", values["_target_"]))
+    part = component(f"{place}._target_", values["_target_"])
+    check_kind(place, part), check_call(place, part, values)
+    kinds = kinds_of(part)
     for key, value in values.items():
         where = f"{place}.{key}"
         for kind in (ARGUMENTS.get(key), kinds.get(key)):

@@ -68,7 +68,8 @@ def experiment(work: Work) -> Callable[[], None]:
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Exit with one sentence on a bad value, a file that cannot be read or written, or a number that is not finite.
+    """Exit with one sentence on a bad value, a file that cannot be read or written, a number that is not finite, or
+    Ctrl-C.
 
     The place of a ValueError from another package is added. Characters that the terminal cannot show are escaped.
     HYDRA_FULL_ERROR=1 shows the traceback instead.
@@ -83,6 +84,8 @@ def plain_errors() -> Iterator[None]:
             raise
         cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
         sys.exit(f"error: {' '.join(str(cause).split())}{'' if isinstance(cause, OSError) else place_of(cause)}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; what was written before is kept")
 
 
 def place_of(error: BaseException) -> str:

@@ -52,10 +52,11 @@ def complete(config: dict | DictConfig) -> DictConfig:
     config = OmegaConf.create(config)
     rename(config)
     rename_keys(config)
-    config = OmegaConf.merge({key: value for key, value in CONSTANTS.items() if key not in config}, config)
-    if "covering" in config.get("train", {}):
+    if "train" in config:
+        config = OmegaConf.merge({key: value for key, value in CONSTANTS.items() if key not in config}, config)
+    if OmegaConf.is_dict(config.get("train")) and "covering" in config.train:
         config.train.rollouts_per_puzzle = config.train.pop("covering")
-        if config.train.rollouts_per_puzzle > 1:
+        if config.train.rollouts_per_puzzle != 1:
             config.rollout_loss = COVERING
     return config
 

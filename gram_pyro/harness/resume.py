@@ -1,6 +1,7 @@
 """Resume a run: it continues with the configuration of its folder, except for keys that do not make it another run.
 
-    run_dir=FOLDER and overrides   must equal the configuration of the folder; otherwise the differing keys are named
+    run_dir=FOLDER and overrides   must equal the configuration of the folder, in every experiment; otherwise the
+                                   differing keys are named
     resume=FOLDER                  takes the configuration of the folder. Overrides may change how it is computed,
                                    watched and evaluated, and increase the updates; then the cosine of the learning rate
                                    is stretched
@@ -26,6 +27,15 @@ JUDGED = ("evaluate", "train.updates")  # what results depend on
 NAMED = 6  # keys that a sentence names at most
 
 log = logging.getLogger(__name__)
+
+
+def open_folder(config: DictConfig) -> Path:
+    """The folder of an experiment that trains nothing, a new one where run_dir names the time of day.
+
+    What another configuration made, a training run above all, is not written over.  Raises: as `claim_folder`.
+    """
+    run_folder.settle(config)
+    return claim_folder(config)
 
 
 def claim_folder(config: DictConfig) -> Path:
@@ -94,6 +104,8 @@ def resumed(config: DictConfig) -> DictConfig:
         raise FileNotFoundError(f"there is no run in {config.resume}: it has no {file.name}; write resume=RUN_FOLDER")
     held = complete(run_folder.read_config(file))
     trust = config.get("trust", False)
+    if "train" not in held:
+        raise ValueError(f"the run in {config.resume} is of another kind, which trains nothing; repeat its command")
     trusted.check(held, file, trust)
     planned, others = held.train.updates, []
     for text in HydraConfig.get().overrides.task:

@@ -42,17 +42,6 @@ def settle(config: DictConfig) -> None:
         return
 
 
-def open_folder(config: DictConfig) -> Path:
-    """The folder of an experiment, a new one if run_dir contains the time of day. This process holds it until it ends.
-
-    Raises: as `hold`.
-    """
-    settle(config)
-    folder = Path(config.run_dir)
-    hold(folder)
-    return folder
-
-
 def is_finished(folder: Path) -> bool:
     """Whether the folder has readable results. If so, the log says how to evaluate again."""
     try:

@@ -91,8 +91,8 @@ SCHEMA = by_key(
         or_null(NATURAL, "for those it was trained with"): "num_test",
         or_null(PROBABILITY, "to run to full depth"): "halt_at",
         or_null(listed(POSITIVE, 0), "for no baseline"): "baseline_deviations",
-        COUNTS: "widths depths augmentations frontier/num_hot memory.num_segments batch_sizes dims lengths boards.* "
-        "sudokus graphs",
+        COUNTS: "widths depths augmentations frontier/num_hot memory.num_segments batch_sizes dims lengths boards.*",
+        listed(COUNT, 0): "sudokus graphs",
         listed(NATURAL, 0): "seeds given",
         listed(POSITIVE): "temperatures",
         TEXT: "run_dir checkpoint device precision task_name method_name sampler_name puzzles host out name folder "

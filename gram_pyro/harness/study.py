@@ -28,7 +28,7 @@ from gram_pyro.harness.command import command_line, plain_errors
 from gram_pyro.harness.journal import Journal, identity, journal_of
 from gram_pyro.harness.load import Program, build_program, stored_config, weights_file
 from gram_pyro.harness.results import write_table
-from gram_pyro.harness.run_folder import open_folder
+from gram_pyro.harness.resume import open_folder
 from gram_pyro.inference.kept import keep_draws
 from gram_pyro.inference.sampler import Sampler
 from gram_pyro.tasks.base import Puzzles, Task, subset, unseen

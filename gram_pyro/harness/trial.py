@@ -138,8 +138,8 @@ def run_trial(config: DictConfig, script: str, work: Callable[[DictConfig], None
     pyro.settings.set(module_local_params=True)  # several programs are trained in one process
     pyro.enable_validation(False)
     keep_freed_memory()
-    try:
-        with plain_errors():
+    with plain_errors():
+        try:
             check_given(config)
             config = resumed(config)
             check_settings(config)
@@ -148,11 +148,11 @@ def run_trial(config: DictConfig, script: str, work: Callable[[DictConfig], None
                 run_folder.settle(config)
             with joined(config.run_dir) as config.run_dir:
                 work(config)
-    except KeyboardInterrupt as stopped:
-        how = f"resume={config.run_dir}" + (" trust=true" if trusted.foreign(config) else "")
-        if not (Path(config.run_dir) / run_folder.CONFIG).is_file():  # a comparison is many runs
-            how = f"run_dir={config.run_dir} and the same overrides"
-        sys.exit(f"{str(stopped) or 'interrupted'}; to continue: gram-pyro {script} {how}")
+        except KeyboardInterrupt as stopped:
+            how = f"resume={config.run_dir}" + (" trust=true" if trusted.foreign(config) else "")
+            if not (Path(config.run_dir) / run_folder.CONFIG).is_file():  # a comparison is many runs
+                how = f"run_dir={config.run_dir} and the same overrides"
+            sys.exit(f"{str(stopped) or 'interrupted'}; to continue: gram-pyro {script} {how}")
 
 
 def trial(work: Callable[[DictConfig], None]) -> Callable[[], None]:

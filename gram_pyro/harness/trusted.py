@@ -16,13 +16,16 @@ from omegaconf import DictConfig, OmegaConf
 from pyro.infer import ELBO
 from torch import nn
 
-from gram_pyro.harness.check_config import leaves
+from gram_pyro.harness.calls import BUILT, KINDS, SECTIONS
+from gram_pyro.harness.check_config import check as check_value
+from gram_pyro.harness.check_config import check_values, leaves
 from gram_pyro.harness.own_guides import is_own, own_guides
+from gram_pyro.harness.schema import COUNT, SECTION, TEXT
 from gram_pyro.tasks.base import Task
 from gram_pyro.tasks.candidates.families import Family
 from gram_pyro.training.rollout_losses import RolloutLoss
 
-KINDS = (Task, Family, nn.Module, ELBO, RolloutLoss)
+PARTS = (Task, Family, nn.Module, ELBO, RolloutLoss)
 OF_PYRO = {"pyro.infer.Trace_ELBO", "pyro.infer.TraceMeanField_ELBO"}  # the bounds that our configuration names
 
 log = logging.getLogger(__name__)
@@ -32,21 +35,35 @@ def check(config: DictConfig, source: object, trust: bool = False) -> None:
     """Check a configuration read from the file `source`, before it is built.
 
     Args: trust, whether the user trusts the file; then a warning names the foreign parts.
-    Raises: ValueError if it names foreign parts and `trust` is not True, or refers to other values.
+    Raises: ValueError if it names foreign parts and `trust` is not True, refers to other values, or is not the
+    configuration of a program, as runs store it.
     """
     plain = OmegaConf.to_container(config)
     for place, _, value in leaves(plain):
         if isinstance(value, str) and "${" in value:
             raise ValueError(f"got {place}={value} in {source}; expected a value, as runs store it, not a reference")
     names = ", ".join(foreign(plain))
-    if not names:
-        return
-    if trust is not True:
+    if names and trust is not True:
         raise ValueError(
             f"got {names} in {source}; expected parts of gram_pyro or guides only, because opening the file would run "
             "it; if you trust whoever sent the file, write trust=true (in Python trust=True)"
         )
-    tell(str(source), names)
+    if names:
+        tell(str(source), names)
+    try:
+        check_program(plain)
+    except ValueError as problem:
+        raise ValueError(f"{source} is not as runs store it: {problem}") from None
+
+
+def check_program(values: Mapping) -> None:
+    """Raises: ValueError, with the key, unless the values describe a program. What they name is imported."""
+    for key in [*BUILT, *(KINDS.keys() & values.keys() - BUILT.keys())]:
+        check_value(key, values.get(key), SECTION)
+        if key not in SECTIONS:
+            check_value(f"{key}._target_", values[key].get("_target_"), TEXT)
+    check_value("dim", values.get("dim"), COUNT)
+    check_values(values, "")
 
 
 @cache
@@ -88,4 +105,4 @@ def is_part(name: Any) -> bool:
     if found is not called or getattr(found, "__module__", "").split(".")[0] not in ("gram_pyro", "guides"):
         return False
     made = found.__annotations__.get("return") if isfunction(found) else found
-    return isclass(made) and issubclass(made, KINDS)
+    return isclass(made) and issubclass(made, PARTS)

@@ -72,8 +72,10 @@ class Found(NamedTuple):
         index, (num_drawn, _) = round.index, round.right.shape
         solved, first = round.right.any(0), round.right.int().argmax(0)
         one = first[None, :, None].expand(1, -1, round.trajectories.answers.shape[-1])
+        answers = round.trajectories.answers.gather(0, one)[0]
+        whole = self.answers if round.earlier else answers  # all are open in the first round
         return Found(
-            self.answers.index_copy(0, index, round.trajectories.answers.gather(0, one)[0]),
+            whole.index_copy(0, index, answers),
             self.tries.index_copy(0, index, round.earlier + torch.where(solved, first + 1, num_drawn)),
             self.solved.index_copy(0, index, solved),
             self.drawn.index_copy(0, index, torch.full_like(index, round.earlier + num_drawn)),

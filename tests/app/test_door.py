@@ -113,6 +113,15 @@ def test_a_client_that_leaves_costs_no_line(server, log, sent, abruptly):
     assert log.read_text(encoding="utf-8") == before
 
 
+@pytest.mark.parametrize("path", ["/read", "/solve"])
+def test_a_short_text_of_a_large_puzzle_costs_nothing(server, path):
+    """10,000 vertices are 50 million pairs: a minute, in which nobody else would be answered."""
+    began = time.monotonic()
+    status, _, text = ask(server, "POST", path, json.dumps(WISH | {"kind": "graph", "text": "1-10000"}))
+    assert (status, json.loads(text)["error"]) == (400, "got a graph on 10000 vertices; expected 2 to 100")
+    assert time.monotonic() - began < 5
+
+
 def test_a_turn_ends_however_it_ends():
     async def wait():
         queue = Queue(1)

@@ -1,6 +1,7 @@
 """Graphs on the command line: read in every spelling, counted, coloured, drawn."""
 
 import csv
+import gzip
 import re
 from itertools import product
 
@@ -47,16 +48,17 @@ def colourings(graph, k):
 @pytest.mark.parametrize("graph", [TRIANGLE, PETERSEN, MYCIEL3, nx.path_graph(2)])
 def test_a_graph_is_read_in_every_spelling(tmp_path, graph):
     expected = as_puzzle(graph, 3)
-    files = {"a.g6": graph6(graph), "a.col": dimacs(graph), "a.csv": f"name,graph6\nx,{graph6(graph)}\n"}
+    files = {"a.g6": graph6(graph), "a.col": dimacs(graph), "A.CSV": f"name,graph6\nx,{graph6(graph)}\n"}
     files |= {"a.edges": typed(graph).replace("-", " ").replace(",", "\n"), "a.txt": graph6(graph)}
     for name, text in files.items():
         (tmp_path / name).write_text(text)
+    files["b.csv.gz"] = (tmp_path / "b.csv.gz").write_bytes(gzip.compress(files["A.CSV"].encode()))
     spellings = [graph6(graph), typed(graph), typed(graph).replace(",", " , "), *(str(tmp_path / n) for n in files)]
     for spelling in spellings:
         (puzzle,) = read_puzzles(spelling, "graph")
         assert puzzle.board == expected.board and puzzle.x.equal(expected.x)
         assert as_text(puzzle, puzzle.x) == graph6(graph)
-        if not spelling.endswith((".csv", ".txt")):  # which may hold anything
+        if not spelling.endswith((".CSV", ".csv.gz", ".txt")):  # which may hold anything
             assert [str(p) for p in read_puzzles(spelling)] == [f"graph of {len(graph)} vertices in 3 colours"]
 
 
@@ -73,7 +75,9 @@ def test_a_board_is_no_graph(text):
         ("1-2,2-2", 3, "got the edge 2-2; expected two different vertices from 1 to 10000"),
         ("1-2,0-2", 3, "got the edge 0-2; expected"),
         ("GGG", 3, "graph: 'GGG' is not graph6"),
-        ("@", 3, "got a graph on 1 vertices; expected 2 or more"),
+        ("@", 3, "got a graph on 1 vertices; expected 2 to 100"),
+        ("1-101", 3, "got a graph on 101 vertices; expected 2 to 100"),
+        (nx.to_sparse6_bytes(nx.path_graph(10_000), header=False).decode(), 3, "got a graph on 10000 vertices"),
         ("1-2", 0, "got colours=0; write a whole number from 1 to 35"),
         ("1-2", True, "colours=True came"),
     ],

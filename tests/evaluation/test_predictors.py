@@ -5,11 +5,13 @@ from collections import Counter
 
 import pytest
 import torch
+from pyro import validation_enabled
 from tiny import D, V, batch, close, program, shake
 
 from gram_pyro.evaluation.predictors import LAST, evidence, observe, pooled, views_agree, vote_share, within
 from gram_pyro.inference.sampler import sample
 from gram_pyro.networks.heads import Heads
+from gram_pyro.networks.readout import CategoricalReadout
 from gram_pyro.priors.noiseless import Noiseless
 from gram_pyro.tasks.base import Batch
 
@@ -50,6 +52,17 @@ def test_shallow_trajectories_are_refused():
     model, _ = program()
     with pytest.raises(ValueError, match="got num_segments=3; expected more than 3, over which beliefs settle"):
         observe(model, Heads(D, 6), batch()[0], 2, 3, 10)
+
+
+@pytest.mark.parametrize(("part", "site"), [("readout", "y"), ("badness", "halt head"), ("core", "u_0")])
+def test_what_is_not_finite_predicts_nothing(part, site):
+    model, _ = program(readout=CategoricalReadout)
+    heads, (x, _) = Heads(D, 6), batch()
+    weights = {n: p for module in (model, heads) for n, p in module.named_parameters() if n.startswith(part)}
+    with torch.no_grad(), validation_enabled(False):
+        next(iter(weights.values())).view(-1)[0] = torch.nan
+        with pytest.raises(FloatingPointError, match=f"not finite at site '{site}' of segment . of puzzle 0"):
+            observe(model, heads, x, 2, 5, 10)
 
 
 def test_votes_are_counted():

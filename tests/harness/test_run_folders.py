@@ -5,6 +5,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from errno import ENOSPC
+from functools import partial
 from io import BytesIO, StringIO, TextIOWrapper
 from shutil import copytree
 from threading import Barrier
@@ -20,7 +21,7 @@ from solving import stamped
 from gram_pyro.harness import checkpoint, run_folder, trial
 from gram_pyro.harness.claim import Claim
 from gram_pyro.harness.command import plain_errors
-from gram_pyro.harness.resume import is_one_of
+from gram_pyro.harness.resume import is_one_of, open_folder
 
 SMALL = ("experiment=smoke", "baselines.deterministic=null", "train.precision=fp32", "task.num_test=4")
 
@@ -51,7 +52,7 @@ def test_folders_of_one_second_are_told_apart(tmp_path):
 def test_a_folder_that_was_asked_for_is_that_one(tmp_path):
     config = OmegaConf.create({"run_dir": str(tmp_path / "mine")})
     for _ in range(2):
-        assert run_folder.open_folder(config) == tmp_path / "mine"
+        assert open_folder(config) == tmp_path / "mine"
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
@@ -210,3 +211,26 @@ def test_a_terminal_without_the_letter_is_told_which(monkeypatch):
     with plain_errors():
         print("1 ± 2")
     assert shown.getvalue() == b"1 \\xb1 2\n"
+
+
+# ---------------------------------------------------------------------------------------------- and of studies
+
+
+def test_a_study_writes_over_nothing_of_another_configuration(finished, tmp_path):
+    """Neither over a training run, its own checkpoint's above all, nor over another study; only over itself."""
+    run, study = tmp_path / "run", tmp_path / "study"
+    copytree(finished, run)
+    small = ("num_puzzles=2", "num_segments=1", "widths=[1]", "device=cpu")
+    evaluate = partial(script, "evaluate", f"checkpoint={run / 'GRAM.safetensors'}", *small)
+    held = {file: file.read_bytes() for file in run.iterdir()}
+    refused = evaluate(f"run_dir={run}", check=False)
+    assert refused.returncode == 1 and f"error: {run} holds a run with another configuration (" in refused.stderr
+    assert {file: file.read_bytes() for file in run.iterdir()} == held
+    for _ in range(2):
+        evaluate(f"run_dir={study}")
+    results = (study / "results.json").read_bytes()
+    refused = evaluate(f"run_dir={study}", "num_puzzles=3", check=False)
+    assert f"{study} holds a run with another configuration (num_puzzles is 2 there and 3 here)" in refused.stderr
+    assert (study / "results.json").read_bytes() == results
+    refused = train(f"resume={study}", check=False)
+    assert f"the run in {study} is of another kind, which trains nothing; repeat its command" in refused.stderr

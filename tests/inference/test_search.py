@@ -18,7 +18,7 @@ class Scripted:
         right = torch.rand(MOST, B) < torch.linspace(0, 0.5, B)  # puzzle 0 is never right
         place = torch.cartesian_prod(torch.arange(MOST), torch.arange(B)).view(MOST, B, 2).flip(-1)
         self.answers = torch.cat([place, right[..., None]], -1)
-        self.x = torch.arange(B)[:, None].expand(B, L)
+        self.x = torch.arange(B)[:, None].expand(B, L + 2)  # a puzzle may be longer than its answer
         self.drawn = torch.zeros(B, dtype=torch.int64)
 
     def draw(self, x, num_particles):

@@ -88,6 +88,13 @@ def test_parse_errors(text, n, message):
             "row 1: a solution is listed twice",
         ),
         ("a.jsonl", "{", "a.jsonl, row 1: got '{'; expected"),
+        *(
+            ("a.jsonl", f'{{"question": "{PUZZLE4}", {twice}, "solutions": ["{FULL4}"]}}', "row 1: got .*; expected")
+            for twice in (f'"question": "{FULL4}"', f'"QUESTION ": "{FULL4}"', '"a": {"b": 1, "b": 2}')
+        ),
+        ("a.jsonl", '["question", "solutions"]', "row 1: got .*; expected"),
+        ("a.jsonl", '"question solutions"', "row 1: got .*; expected"),
+        ("a.jsonl", "7", "row 1: got '7'; expected"),
         ("a.jsonl", json.dumps({"question": [1], "solutions": []}), "row 1: got .*; expected"),
         ("a.csv.gz", "question", "a.csv.gz is damaged"),
         ("a.csv.xz", "question", "a.csv.xz is damaged"),

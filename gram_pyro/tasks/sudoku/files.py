@@ -139,12 +139,12 @@ def _jsonl_records(path: Path, file: TextIO) -> Iterator[Record]:
         if not line.strip():
             continue
         try:
-            record = {key.strip().casefold(): value for key, value in json.loads(line).items()}
+            record = json.loads(line, object_pairs_hook=_by_name)
             (question,) = (record[key] for key in QUESTION if key in record)
             (solutions,) = (record[key] for key in ANSWER if key in record)
             solutions = [solutions] if isinstance(solutions, str) else solutions
             well_formed = isinstance(solutions, list) and all(isinstance(text, str) for text in [question, *solutions])
-        except (ValueError, AttributeError, RecursionError):
+        except (ValueError, TypeError, RecursionError):
             well_formed = False
         if not well_formed:
             raise PuzzleFileError(
@@ -152,6 +152,14 @@ def _jsonl_records(path: Path, file: TextIO) -> Iterator[Record]:
                 "...]}."
             )
         yield f"row {row}", question, solutions
+
+
+def _by_name(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of JSON by its names, however they are written.  Raises: ValueError if one is there twice."""
+    record = {name.strip().casefold(): value for name, value in pairs}
+    if len(record) < len(pairs):
+        raise ValueError("a name is there twice")
+    return record
 
 
 def _text_records(path: Path, file: TextIO) -> Iterator[Record]:

@@ -7,6 +7,8 @@ import gzip
 import json
 import logging
 import lzma
+import tarfile
+from io import BytesIO
 
 import networkx as nx
 import numpy as np
@@ -20,9 +22,12 @@ from gram_pyro.harness.run_folder import read_config
 from gram_pyro.tasks.arc.files import read_tasks
 from gram_pyro.tasks.base import Puzzles
 from gram_pyro.tasks.cache import cached
-from gram_pyro.tasks.colouring.files import read_graphs
+from gram_pyro.tasks.candidates.text import read_file
+from gram_pyro.tasks.colouring.files import graphs_in, read_graphs
 from gram_pyro.tasks.files import PuzzleFileError
 from gram_pyro.tasks.images import read_images, read_labels
+from gram_pyro.tasks.nqueens.rules import Board
+from gram_pyro.tasks.nqueens.task import read_excluded
 from gram_pyro.tasks.sudoku.files import read_puzzles
 
 BOARD = "1234341221434321"
@@ -97,6 +102,58 @@ def test_dimacs(tmp_path):
     for place, byte in survivors(tmp_path / "a.col", content, graphs, PuzzleFileError):
         assert content.rindex(b"\n", 0, place) + 1 == content.rindex(b"e ", 0, place) and chr(byte) in "123456"
         assert chr(content[place]).isdigit()
+
+
+def test_edges(tmp_path):
+    """Not told: a name that became another one, or two; what became a comment, or a vertex of its own."""
+    content = b"1 2\n2 3\n3 4 # a square\n4 1\n"
+    read = lambda path: [sorted(map(sorted, graph.edges)) for graph in graphs_in(path)]  # noqa: E731
+    survivors(tmp_path / "a.edges", content, read, PuzzleFileError)
+
+
+RULES = {
+    "latin.yaml": b"grid: 2x2\nsymbols: 1..2\ngiven: |\n  1.\n  ..\nrules: [rows, columns]\n",
+    "talks.yaml": b"cells: [ma, ph]\nsymbols: [mo, tu]\nexcluded: {ph: mo}\nrules:\n - at most one: [[ma=tu, ph=tu]]\n",
+    "queens.yaml": b"queens: 5\ngiven: {row1: a}\n",
+    "latin.json": b'{"grid": "2x2", "symbols": ["1", "2"], "rules": ["rows", "columns"]}',
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_puzzles_that_state_their_rules(tmp_path, name):
+    """Not told: a name or a number that became another one; what became a comment, which JSON has not."""
+    content = RULES[name]
+
+    def read(path):
+        puzzle = read_file(path)
+        return puzzle._replace(groups=sorted(puzzle.groups))
+
+    for place, byte in survivors(tmp_path / name, content, read, PuzzleFileError, bits=(1,)):
+        commented = chr(byte) == "#" and not name.endswith("json")
+        assert commented or (chr(content[place]).isalnum() or chr(content[place]) in ". ") and chr(byte) > " ", place
+
+
+def test_archives(tmp_path):
+    """Not told: a number that became another one. A header that is damaged, or a cut, is."""
+    texts = [b"n =  4\nnumdiags =  1\ndiags =  [[%d, 0]]\n" % number for number in (0, 1, 2)]
+    packed = BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for number, text in enumerate(texts):
+            member = tarfile.TarInfo(f"{number}.param")
+            member.size = len(text)
+            archive.addfile(member, BytesIO(text))
+    content, path = packed.getvalue(), tmp_path / "a.tar"
+    for length in range(0, 8 * 512, 512):
+        path.write_bytes(content[:length])
+        with pytest.raises(PuzzleFileError, match=r"a.tar is damaged or no .tar.gz of text files"):
+            read_excluded(path, Board(4))
+    for header in range(0, 3 * 1024, 1024):
+        for place in range(header, header + 157, 3):
+            path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+            with pytest.raises(PuzzleFileError, match="a.tar is damaged"):
+                read_excluded(path, Board(4))
+    path.write_bytes(content)
+    assert read_excluded(path, Board(4)).num_puzzles > 0
 
 
 def test_labels(tmp_path):

@@ -1,7 +1,8 @@
 """YAML whose mistakes are named with their line: the nodes of a text, and what can be asked of them.
 
-Every scalar is taken as it is written (`no`, `1e3` and `09` are names like others), a key stands once, and aliases are
-refused, because a few lines of them can stand for more than fits into memory. JSON is a subset.
+Every scalar is taken as it is written (`no`, `1e3` and `09` are names like others), a key stands once. Aliases are
+refused, because a few lines of them can stand for more than fits into memory, and tags, because they mean nothing here.
+JSON is a subset.
 Source: ours, on PyYAML.
 """
 
@@ -24,12 +25,14 @@ def at(node: Node, problem: str) -> Misplaced:
 
 
 def parse(text: str) -> Node:
-    """Raises: Misplaced if it is not YAML, is empty, has an alias or is nested too deeply."""
+    """Raises: Misplaced if it is not YAML, is empty, has an alias, anchor or tag, or is nested too deeply."""
     depth = 0
     try:
         for event in yaml.parse(text, yaml.SafeLoader):
             if isinstance(event, yaml.AliasEvent):
                 raise Misplaced(event.start_mark.line + 1, "got an alias (*name); expected what it stands for")
+            if getattr(event, "tag", None) or getattr(event, "anchor", None):
+                raise Misplaced(event.start_mark.line + 1, "got a tag (!name) or an anchor (&name); leave it out")
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > DEEPEST:
                 raise Misplaced(event.start_mark.line + 1, f"got more than {DEEPEST} lists within each other")

@@ -6,12 +6,14 @@
     excluded: {b1: [2, 3]}
     rules: [rows, columns, boxes: 3x3]
 
-Every key and rule is described in docs/puzzles.md. JSON is a subset. A mistake is named with its line.
+Every key and rule is described in docs/puzzles.md. JSON is a subset. A mistake is named with its line. What the format
+cannot tell: a name or a number that became another one; what became a comment.
 Source: ours.
 """
 
+import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +32,12 @@ from gram_pyro.tasks.candidates.puzzle import (
     different,
     make_puzzle,
 )
-from gram_pyro.tasks.files import PuzzleFileError, open_text
+from gram_pyro.tasks.files import PuzzleFileError, kind_of, open_text
 
 KEYS = ("name", "grid", "cells", "queens", "symbols", "given", "excluded", "rules")
 LONGEST = 10_000  # a range of symbols
 MOST_QUEENS = 200
+MOST_MEMBERS = 1_000_000  # of the groups of all rules: a line of text may stand for more than fits into memory
 
 Rule = Callable[["Names", Node], list[Group]]
 
@@ -47,6 +50,7 @@ class Names:
         self.symbols = {name: number for number, name in enumerate(symbols)}
         self.grid = grid
         self.lines: dict[int, int] = {}  # by candidate
+        self.members = 0
 
     def cell(self, node: Node, what: str) -> int:
         return _number(self.cells, "cell", node, what)
@@ -76,6 +80,14 @@ class Names:
         if len(words) != height * width:
             raise at(node, f"got a drawing of {len(words)} cells for {what}; expected {height} rows of {width}")
         return words
+
+
+    def add(self, node: Node, members: int) -> None:
+        """Raises: Misplaced if the groups of the rules so far have too many members."""
+        self.members += members
+        if self.members > MOST_MEMBERS:
+            problem = f"got groups of {self.members} members or more; expected {MOST_MEMBERS} in all; write fewer rules"
+            raise at(node, problem)
 
 
 def _number(known: dict[str, int], sort: str, node: Node, what: str) -> int:
@@ -115,7 +127,8 @@ def _names(node: Node, what: str) -> list[str]:
 # ---- rules
 
 
-def _differ(names: Names, node: Node, sets: Iterable[list[int]]) -> list[Group]:
+def _differ(names: Names, node: Node, sets: Sequence[list[int]]) -> list[Group]:
+    names.add(node, sum(map(len, sets)) * len(names.symbols))
     try:
         return [group for cells in sets for group in different(cells, len(names.symbols))]
     except ValueError as problem:
@@ -301,7 +314,11 @@ def read_file(path: str | Path) -> CandidatePuzzle:
     with open_text(path) as file:
         text = file.read()
     try:
+        if kind_of(Path(path)) == ".json":
+            json.loads(text)  # which sees what YAML would take for a name
         return read_text(text)
+    except (json.JSONDecodeError, RecursionError) as problem:
+        raise PuzzleFileError(f"{path}, line {getattr(problem, 'lineno', 1)}: this is not JSON: {problem}") from None
     except Misplaced as problem:
         raise PuzzleFileError(f"{path}, line {problem.line}: {problem}") from None
 

@@ -176,6 +176,7 @@ def read_excluded(path: str | Path, board: Board) -> Puzzles:
     of a list are an instance each. (Lists were generated until no diagonal could be added: of 1000 for n = 8, 25 have a
     solution.) Each puzzle is listed once; those without a solution are left out, with a warning.
 
+    Without .gz the format cannot tell a number that became another one.
     Raises: FileNotFoundError; PuzzleFileError on anything malformed and on boards of another size.
     Source: Gent, Jefferson and Nightingale, Complexity of n-Queens Completion (2017); CSPLib prob079.
     """
@@ -191,8 +192,13 @@ def read_excluded(path: str | Path, board: Board) -> Puzzles:
 def _members(path: Path) -> list[tuple[str, str]]:
     """Name and text of every file of an archive."""
     try:
-        with tarfile.open(fileobj=BytesIO(read_bytes(path))) as archive:  # with a checksum
+        data = read_bytes(path)  # which checks the sum, as tarfile may not
+        with tarfile.open(fileobj=BytesIO(data)) as archive:
             files = [(part.name, archive.extractfile(part).read().decode()) for part in archive if part.isfile()]
+            ends = [part.offset_data + part.size for part in archive.getmembers()]
+        rest = data[max(ends, default=0) :]
+        if len(rest) < 2 * tarfile.BLOCKSIZE or any(rest):  # a damaged header, or a cut, ends it without a word
+            raise EOFError("it does not end with two blocks of zeros")
     except (tarfile.TarError, EOFError, OSError, UnicodeDecodeError) as problem:
         raise PuzzleFileError(f"{path} is damaged or no .tar.gz of text files ({problem}); fetch it again.") from None
     if not files:

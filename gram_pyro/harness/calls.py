@@ -5,7 +5,7 @@ from inspect import Parameter, isclass, signature
 
 from pyro.infer import ELBO
 
-from gram_pyro.baselines.base import Peer
+from gram_pyro.baselines.base import Baseline
 from gram_pyro.guide import Guide
 from gram_pyro.model import GRAM
 from gram_pyro.networks.core import Core
@@ -24,7 +24,7 @@ KINDS = {
     "guide": Guide,
     "objective": ELBO,
     "rollout_loss": RolloutLoss,
-    "peer": Peer,
+    "baseline": Baseline,
 }
 HYDRAS = {"_target_", "_partial_", "_recursive_", "_convert_"}
 BUILT = {  # what a program is built of, and what each gets beside its configuration
@@ -45,8 +45,8 @@ def check_kind(place: str, part: Callable) -> None:
     name = place.rpartition(".")[2]
     found = [kind for kind, base in KINDS.items() if isclass(part) and issubclass(part, base)]
     if found and name not in found and name in {*KINDS, *BUILT}:
-        came = f"{place}._target_={part.__module__}.{part.__name__} came"
-        raise ValueError(f"{came}, a part for {found[0]}; write one for {name}")
+        came = f"got {place}._target_={part.__module__}.{part.__name__}"
+        raise ValueError(f"{came}, a part for {found[0]}; expected one for {name}")
 
 
 def check_call(place: str, part: Callable, values: Mapping) -> None:
@@ -62,8 +62,8 @@ def check_call(place: str, part: Callable, values: Mapping) -> None:
     for key in values:
         if key not in hydras | known.keys():
             write = f"one of {', '.join(known)}" if known else f"{place} without it"
-            raise ValueError(f"{place}.{key} came, and {called} takes no such argument; write {write}")
-    if place in BUILT:  # below a rival, say, it may be a part of what there is
+            raise ValueError(f"got {place}.{key}, and {called} takes no such argument; write {write}")
+    if place in BUILT:  # in a baseline, say, it may be a part of what there is
         needed = [key for key, p in known.items() if p.default is Parameter.empty]
         needed = needed[1:] if place == "guide" else needed
         if lacking := [key for key in needed if key not in values and key not in BUILT[place]]:

@@ -6,6 +6,7 @@ keys.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -79,8 +80,10 @@ def rename_keys(config: DictConfig | dict) -> None:
     """Write today's name for every key of a configuration, and of what its baselines change in it, in place."""
     for old in KEYS.keys() & config.keys():
         config[KEYS[old]] = config.pop(old)
-    for changes in (config.get("baselines") or {}).values():
-        rename_keys(changes or {})
+    baselines = config.get("baselines")
+    for changes in baselines.values() if isinstance(baselines, Mapping | DictConfig) else ():
+        if isinstance(changes, Mapping | DictConfig):
+            rename_keys(changes)
 
 
 def tensor_of_today(name: str) -> str:

@@ -58,7 +58,8 @@ def check(config: DictConfig, source: object, trust: bool = False) -> None:
 
 def check_program(values: Mapping) -> None:
     """Raises: ValueError, with the key, unless the values describe a program. What they name is imported."""
-    for key in [*BUILT, *(KINDS.keys() & values.keys() - BUILT.keys())]:
+    given = {key for key, value in values.items() if value is not None}  # baseline=null: for GRAM
+    for key in [*BUILT, *(KINDS.keys() & given - BUILT.keys())]:
         check_value(key, values.get(key), SECTION)
         if key not in SECTIONS:
             check_value(f"{key}._target_", values[key].get("_target_"), TEXT)

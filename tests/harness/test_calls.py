@@ -27,17 +27,17 @@ def plain():
 @pytest.mark.parametrize(
     ("place", "value", "sentence"),
     [
-        ("core.zzz", 1, "core.zzz came, and Hierarchical takes no such argument; write one of dim, num_cells, rel"),
-        ("core.mixer.zzz", 1, "core.mixer.zzz came, and RelationalAttention takes no such argument; write one of dim"),
-        ("guide._args_", [1], "guide._args_ came, and Concat takes no such argument; write one of model, dim"),
-        ("task.hints", 3, "task.hints came, and Sudoku takes no such argument; write one of n, box"),
-        ("rollout_loss.share", 3, "rollout_loss.share came, and Set takes no such argument; write rollout_loss with"),
-        ("model.depth", 3, "model.depth came, and GRAM takes no such argument; write one of embed, core"),
-        ("train.lr", 0.1, "train.lr came, and TrainSettings takes no such argument; write one of updates, num_segm"),
-        ("rivals.deterministic.train.lr", 1, "rivals.deterministic.train.lr came, and TrainSettings takes no such"),
-        ("core._target_", PRIOR, f"core._target_={PRIOR} came, a part for prior; write one for core"),
+        ("core.zzz", 1, "core.zzz, and Hierarchical takes no such argument; write one of dim, num_cells, rel"),
+        ("core.mixer.zzz", 1, "core.mixer.zzz, and RelationalAttention takes no such argument; write one of dim"),
+        ("guide._args_", [1], "guide._args_, and Concat takes no such argument; write one of model, dim"),
+        ("task.hints", 3, "task.hints, and Sudoku takes no such argument; write one of n, box"),
+        ("rollout_loss.share", 3, "rollout_loss.share, and Set takes no such argument; write rollout_loss with"),
+        ("model.depth", 3, "model.depth, and GRAM takes no such argument; write one of embed, core"),
+        ("train.lr", 0.1, "train.lr, and TrainSettings takes no such argument; write one of updates, num_segm"),
+        ("baselines.deterministic.train.lr", 1, "baselines.deterministic.train.lr, and TrainSettings takes no such"),
+        ("core._target_", PRIOR, f"core._target_={PRIOR}, a part for prior; expected one for core"),
         ("prior", {"_target_": PRIOR}, "got no prior.dim, and Gaussian needs it; write +prior.dim=..."),
-        ("embed._target_", "gram_pyro.tasks.sudoku.task.Sudoku", "came, a part for task; write one for embed"),
+        ("embed._target_", "gram_pyro.tasks.sudoku.task.Sudoku", ", a part for task; expected one for embed"),
     ],
 )
 def test_what_a_part_does_not_take_is_named(plain, place, value, sentence):
@@ -55,7 +55,7 @@ def test_a_part_that_hands_on_what_it_is_given_takes_anything():
 
 
 VALUES = (None, 5, "x", [], {}, ["a"], True, {"_target_": PRIOR}, {"zzz": 1})
-KEYS = "embed core prior readout guide task model dim train peer rivals evaluate objective rollout_loss".split()
+KEYS = "embed core prior readout guide task model dim train baseline baselines evaluate objective rollout_loss".split()
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_a_file_that_describes_no_program_is_refused(weights, tmp_path, key):
         except ValueError as refusal:
             assert str(file) in str(refusal) and "\n" not in str(refusal)
         else:
-            assert key in ("rivals", "evaluate", "objective", "peer", "rollout_loss"), value  # it is not built of these
+            assert key in ("baselines", "evaluate", "objective", "baseline", "rollout_loss"), value  # never built
 
 
 def test_a_run_folder_that_describes_no_program_is_refused(plain, tmp_path):

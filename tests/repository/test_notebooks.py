@@ -2,6 +2,7 @@
 
 import base64
 import os
+import re
 from io import BytesIO
 
 import nbformat
@@ -19,6 +20,8 @@ NUM_FIGURES = {
     "02_new_prior": 2,
     "03_resampling_and_selection": 2,
     "04_looking_inside": 4,
+    "05_your_own_checkpoint": 2,
+    "06_add_a_task": 2,
 }
 
 
@@ -28,6 +31,16 @@ def read(path):
 
 def code(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def minutes(notebook):
+    """What it says that it takes, measured on one core."""
+    (said,) = re.findall(r"It takes about (\d+) (seconds|minutes?) of one core", notebook.cells[0].source)
+    return int(said[0]) / (60 if said[1] == "seconds" else 1)
+
+
+def test_all_take_less_than_a_quarter_of_an_hour():
+    assert sum(minutes(read(path)) for path in NOTEBOOKS) < 15
 
 
 RENEW = """
@@ -82,10 +95,11 @@ def test_a_stored_notebook_has_no_outputs(path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_says_first_what_will_be_seen(path):
+def test_a_notebook_says_first_what_will_be_seen_and_how_long_it_takes(path):
     notebook = read(path)
     title, empty, paragraph = notebook.cells[0].source.split("\n")
     assert title.startswith("# ") and not empty and paragraph.startswith("You will see ")
+    assert 0 < minutes(notebook) < 5
     assert sum("GRAM_SMOKE" in cell.source for cell in notebook.cells) == 1
     assert max(len(cell.source.splitlines()) for cell in code(notebook)) <= 40
 

@@ -44,5 +44,5 @@ def changed(config: DictConfig, changes: Mapping[str, object], where: str) -> Di
             new[key] = OmegaConf.merge(new[key], change) if is_settings else change
         except OmegaConfBaseException as problem:
             reason = str(problem).partition("\n")[0]
-            raise ValueError(f"{where}.{key} cannot be as it came ({reason}); write keys that there are") from None
+            raise ValueError(f"got {where}.{key}, which cannot be ({reason}); write keys that exist") from None
     return new

@@ -79,7 +79,7 @@ def test_a_board_is_no_graph(text):
         ("1-101", 3, "got a graph on 101 vertices; expected 2 to 100"),
         (nx.to_sparse6_bytes(nx.path_graph(10_000), header=False).decode(), 3, "got a graph on 10000 vertices"),
         ("1-2", 0, "got colours=0; write a whole number from 1 to 35"),
-        ("1-2", True, "colours=True came"),
+        ("1-2", True, "got colours=True"),
     ],
 )
 def test_what_is_no_graph_is_refused(text, colours, sentence):
@@ -152,4 +152,4 @@ def test_a_file_of_graphs_gets_a_table(tmp_path):
 
 def test_a_picture_has_a_name_that_tells(tmp_path):
     done = script("solve", "graph=1-2", "num_particles=2", f"save={tmp_path / 'a.txt'}", check=False)
-    assert "error: save=" in done.stderr and "ends in .png, or in .gif" in done.stderr
+    assert "error: got save=" in done.stderr and "ends in .png, or in .gif" in done.stderr

@@ -140,7 +140,7 @@ def test_a_folder_is_evaluated(tmp_path, weights):
     write(folder, latin=LATIN, other=LATIN + "given: {a1: 1}\n", timetable=TIMETABLE)
     few = ["num_segments=1", "widths=[1,100]", "chunk=512", f"run_dir={tmp_path / 'run'}"]
     found = script("evaluate", weights.replace("weights", "checkpoint"), f"task.test={folder}", *few)
-    assert "2 puzzles '4 cells, 2 symbols'" in found.stdout and "1 puzzles '3 cells, 3 symbols'" in found.stdout
+    assert "2 puzzles '4 cells, 2 symbols'" in found.stdout and "1 puzzle '3 cells, 3 symbols'" in found.stdout
     assert json.loads(found.stdout.splitlines()[-1])["any"]["100"] == 1.0
     (folder / "none.yaml").write_text(json.dumps({"queens": 3}))
     found = script("evaluate", weights.replace("weights", "checkpoint"), f"task.test={folder}", *few, check=False)

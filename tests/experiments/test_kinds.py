@@ -49,7 +49,7 @@ def test_a_table_is_written(tmp_path):
     try:
         script("kinds", *command)
         first = json.loads((tmp_path / "run" / "kinds.json").read_text(encoding="utf-8"))["rows"]
-        odd = script("kinds", *command, "only=[chess]", check=False)
+        odd = script("kinds", *command, f"run_dir={tmp_path / 'odd'}", "only=[chess]", check=False)
     finally:
         torch.set_default_dtype(torch.float64)
     text = (tmp_path / "run" / "kinds.md").read_text(encoding="utf-8")

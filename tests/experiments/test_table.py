@@ -42,7 +42,7 @@ def test_read_run(table, tmp_path):
 
 def test_a_run_without_the_width_is_named(table, tmp_path):
     path = write(tmp_path / "run", "sudoku", "hrm", 3, 0.5, 0.6)
-    with pytest.raises(ValueError, match=r"results\.json.*width=7.*1, 20"):
+    with pytest.raises(ValueError, match=r"got width=7; expected a width of .*results\.json: 1, 20"):
         table.read_run(path, 7)
 
 

@@ -74,11 +74,11 @@ def test_every_class_that_was_moved_is_found():
 
 def test_keys_are_renamed_where_they_were_keys_of_a_run():
     old = {"peer": {"_target_": "gram_pyro.peers.vae.VAE"}, "rivals": {"a": {"peer": None}, "b": None}}
-    old["task"] = {"peer": 1}
+    old |= {"task": {"peer": 1}, "train": {}}
     config = complete(old)
     assert config.baseline == {"_target_": "gram_pyro.baselines.vae.VAE"} and config.task == {"peer": 1}
     assert config.baselines == {"a": {"baseline": None}, "b": None} and not {"peer", "rivals"} & config.keys()
-    assert complete({}).baseline is None  # when there was no such choice
+    assert complete({"train": {}}).baseline is None  # when there was no such choice
 
 
 def test_names_are_renamed_at_every_depth_and_others_are_left():

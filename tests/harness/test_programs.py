@@ -68,16 +68,16 @@ def test_a_method_does_not_bring_back_what_was_left_out():
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
-        ("+baselines.mine={}", "^baselines.mine=.* came; write keys and their values, .* or null to leave it out$"),
-        ("+baselines.mine=3", "^baselines.mine=3 came; write keys"),
-        ("baselines=3", "^baselines=3 came; write keys and their values, {KEY: VALUE}, or null for none$"),
+        ("+baselines.mine={}", "^got baselines.mine=.*; write keys and their values, .* or null to leave it out$"),
+        ("+baselines.mine=3", "^got baselines.mine=3; write keys"),
+        ("baselines=3", "^got baselines=3; write keys and their values, {KEY: VALUE}, or null for none$"),
         ("+baselines.GRAM={seed: 1}", "^got baselines.GRAM; expected another name"),
         ("+baselines.mine={priro: 1}", "^got baselines.mine.priro; expected a key .*; did you mean prior[?]$"),
-        ("+baselines.mine.train.updatess=3", "^baselines.mine.train cannot be as it came .Key 'updatess'"),
-        ("+baselines.mine.train.updates=-3", "^baselines.mine.train.updates=-3 came; write a whole number"),
-        ("+baselines.mine.seed=-1", "^of baselines.mine: seed=-1 came; write a whole number, 0 or more$"),
-        ("+baselines.mine={baseline: {num_layers: 3}}", "^of baselines.mine: baseline=.* came; write one of its"),
-        ("baselines.deterministic.prior=5", "^of baselines.deterministic: prior=5 came; write one of its choices"),
+        ("+baselines.mine.train.updatess=3", "^got baselines.mine.train, which cannot be .Key 'updatess'"),
+        ("+baselines.mine.train.updates=-3", "^got baselines.mine.train.updates=-3; write a whole number"),
+        ("+baselines.mine.seed=-1", "^of baselines.mine: got seed=-1; write a whole number, 0 or more$"),
+        ("+baselines.mine={baseline: {num_layers: 3}}", "^of baselines.mine: got baseline=.*; write one of its"),
+        ("baselines.deterministic.prior=5", "^of baselines.deterministic: got prior=5; write one of its choices"),
     ],
 )
 def test_what_is_no_baseline_is_one_sentence(override, sentence):

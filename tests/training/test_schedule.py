@@ -35,9 +35,9 @@ def test_what_is_no_schedule_is_refused(value):
     sentence = f"got beta={value}; write a number, 0 or more, or: linear from 0 to 1 over 1000 updates"
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         TrainSettings(updates=1, num_segments=1, batch_size=1, beta=value)
-    sentence = sentence.replace(f"={value}", f"={shown(value)}")  # as YAML writes it
-    with pytest.raises(ValueError, match=f"^train.{re.escape(sentence)}$"):
-        check_settings(OmegaConf.create({"train": {"beta": value}, "dim": 8}))
+    sentence = sentence.replace(f"beta={value}", f"train.beta={shown(value)}")  # as YAML writes it
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        check_settings(OmegaConf.create({"train": {"updates": 1, "num_segments": 1, "batch_size": 1, "beta": value}}))
 
 
 def test_every_segment_is_trained_with_the_number_of_its_update(local_params, monkeypatch):

@@ -73,7 +73,7 @@ def test_a_method_does_not_bring_back_what_was_left_out():
         ("baselines=3", "^got baselines=3; write keys and their values, {KEY: VALUE}, or null for none$"),
         ("+baselines.GRAM={seed: 1}", "^got baselines.GRAM; expected another name"),
         ("+baselines.mine={priro: 1}", "^got baselines.mine.priro; expected a key .*; did you mean prior[?]$"),
-        ("+baselines.mine.train.updatess=3", "^got baselines.mine.train.updatess, and TrainSettings takes no such argument"),
+        ("+baselines.mine.train.updatess=3", "^got baselines.mine.train.updatess, and TrainSettings takes no such"),
         ("+baselines.mine.train.updates=-3", "^got baselines.mine.train.updates=-3; write a whole number"),
         ("+baselines.mine.seed=-1", "^of baselines.mine: got seed=-1; write a whole number, 0 or more$"),
         ("+baselines.mine={baseline: {num_layers: 3}}", "^of baselines.mine: got baseline=.*; write one of its"),

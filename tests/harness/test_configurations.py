@@ -124,8 +124,47 @@ def test_smoke_is_an_experiment_of_every_script(name):
     assert config.train.updates == 8 and config.task == {"_target_": "my_task.Mine"}
 
 
-def test_smoke_has_sizes_for_tasks_alone():
+METHODS = sorted(f.stem for f in (CONF / "method").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_smoke_makes_every_method_small_and_it_takes_a_step(name, single_precision, local_params):
+    which = "svi_nqueens" if name == "exact_cover" else "svi_sudoku"
+    more = ["task=nqueens_8_listed"] if name == "exact_cover" else []
+    with initialize_config_dir(str(CONF), version_base=None):
+        config = compose(which, overrides=[f"method={name}", "experiment=smoke", "run_dir=x", *more])
+    sizes = config.dim, config.train.updates, config.train.num_segments, config.train.batch_size, config.core.num_layers
+    assert sizes == (16, 8, 2, 8, 1) and config.evaluate.num_segments == 2
+    task = instantiate(config.task)
+    learner = build_learner(config, task, torch.device("cpu"))
+    learner.trajectory(next(task.batches(8, torch.Generator().manual_seed(0))))
+    assert learner.updates > 0
+
+
+@pytest.mark.parametrize("rung", sorted(f.stem for f in (CONF / "rung").glob("*.yaml")))
+def test_smoke_makes_every_rung_small(rung):
+    with initialize_config_dir(str(CONF), version_base=None):
+        config = compose("svi_sudoku", overrides=["experiment=smoke", f"rung={rung}", "run_dir=x"])
+    assert (config.dim, config.train.updates, config.train.batch_size, config.evaluate.num_segments) == (16, 8, 8, 2)
+
+
+def test_smoke_makes_all_that_is_trained_and_drawn_of_images_and_boards_small():
+    with initialize_config_dir(str(CONF), version_base=None):
+        images = compose("svi_images", overrides=["experiment=smoke", "run_dir=x"])
+        boards = compose("svi_generation", overrides=["experiment=smoke", "run_dir=x"])
+    assert {baseline.train.updates for baseline in images.baselines.values()} == {8}
+    assert images.evaluate.num_images == boards.evaluate.num_boards == 16
+
+
+def test_what_stands_on_the_command_line_wins_over_smoke():
+    with initialize_config_dir(str(CONF), version_base=None):
+        config = compose("svi_sudoku", overrides=["train.updates=3", "experiment=smoke", "run_dir=x"])
+    assert config.train.updates == 3
+
+
+def test_smoke_has_sizes_for_tasks_and_methods_alone():
     assert {f.stem for f in (CONF / "size" / "smoke").glob("*.yaml")} <= set(TASKS)
+    assert {f.stem for f in (CONF / "size" / "smoke_methods").glob("*.yaml")} <= set(METHODS)
 
 
 def test_the_paper_size_is_one_configuration():

@@ -92,7 +92,7 @@ class Bench:
         def training(batch_size: int, dim: int, num_segments: int) -> None:
             hidden = {"core": {"hidden": dim}, "dim": dim, "compile": False}
             sizes = {"batch_size": batch_size, "num_segments": num_segments}
-            self.trainer(train=sizes, **hidden).trajectory(self.batch(batch_size))
+            self.trainer(train=sizes, **hidden).train_on(self.batch(batch_size))
 
         def sampling(width: int) -> None:
             with autocast(self.config.train.precision, self.device):

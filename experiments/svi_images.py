@@ -19,7 +19,7 @@ from tqdm import tqdm
 from gram_pyro.baselines.base import Baseline, sample_baseline
 from gram_pyro.baselines.vae import VAE
 from gram_pyro.evaluation.evidence import bound, log_weights
-from gram_pyro.evaluation.image_scores import Classifier, Reading, cached_classifier, read, scores
+from gram_pyro.evaluation.image_scores import Classifier, Features, cached_classifier, read, scores
 from gram_pyro.evaluation.metrics import standard_error
 from gram_pyro.evaluation.tables import rows_markdown
 from gram_pyro.harness.load import build_program
@@ -122,7 +122,7 @@ class Pictures(Judge):
                 f"got evaluate.num_inpainted={by.num_inpainted}; expected at most the {len(halves.x)} test images"
             )
         half = len(blank.x) // 2  # the reference; of the other half as many are scored as are drawn
-        self.real = Reading(*(part[:half] for part in shown))
+        self.real = Features(*(part[:half] for part in shown))
         self.pictures = {"real": blank.solutions[half : half + by.num_images]}
         real = scores(self.classifier, self.pictures["real"], self.real)
         self.rows: list[dict] = [{"program": "real images", "depth": None} | real]

@@ -188,8 +188,8 @@ def test_relational_attention_without_relations():
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"free_share": 1.0}, "got free_share=1.0; expected 0 or more and below 1"),
-        ({"free_share": -0.1}, "free_share=-0.1"),
+        ({"rollout_share": 1.0}, "got rollout_share=1.0; expected 0 or more and below 1"),
+        ({"rollout_share": -0.1}, "rollout_share=-0.1"),
         ({"precision": "fp16"}, "got precision='fp16'; expected a known one; write auto, bf16, fp32"),
     ],
 )

@@ -14,8 +14,8 @@ from gram_pyro.training.parallel import add_up, parts, spread
 
 
 class BaselineTrainer(Learner):
-    """One update per batch, on y drawn uniformly from the solutions. Of the settings, num_segments, free_share and beta
-    mean nothing here."""
+    """One update per batch, on y drawn uniformly from the solutions. The settings num_segments,
+    rollout_share and beta have no effect."""
 
     def __init__(self, baseline: Baseline, settings: TrainSettings) -> None:
         super().__init__(nn.ModuleDict({"baseline": baseline}), settings)
@@ -25,7 +25,7 @@ class BaselineTrainer(Learner):
     def averaged(self) -> Baseline:
         return self.ema.module["baseline"]
 
-    def trajectory(self, batch: Batch) -> dict[str, Tensor]:
+    def train_on(self, batch: Batch) -> dict[str, Tensor]:
         mine = parts(self.settings.accumulate)
         losses = []
         for part in mine:

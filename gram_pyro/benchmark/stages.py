@@ -10,7 +10,7 @@ import torch
 
 from gram_pyro.benchmark.clock import Line, compared, now
 from gram_pyro.tasks.base import Batch
-from gram_pyro.training.trainer import Rollout, Trainer
+from gram_pyro.training.trainer import Rows, Trainer
 
 BATCH, REST = "a batch: puzzles, symmetries", "all else"
 
@@ -60,9 +60,9 @@ def watched(trainer: Trainer, device: torch.device) -> Iterator[Stopwatch]:
         (model.prior, "forward", "prior"),
         (guide, "posterior", "guide"),
         (model.readout, "forward", "readout"),
-        (Rollout, "bound", "guided rows: Pyro, sampling, the bound"),
-        (Rollout, "miss", "free rows: Pyro, sampling, the set likelihood"),
-        (Rollout, "critics", "heads"),
+        (Rows, "guided_loss", "guided rows: Pyro, sampling, the bound"),
+        (Rows, "rollout_loss", "rollout rows: Pyro, sampling, the set likelihood"),
+        (Rows, "heads_loss", "heads"),
         (torch.Tensor, "backward", "backward"),
         (trainer, "clip", "clipping"),
         (trainer.optimiser, "step", "optimiser"),
@@ -83,7 +83,7 @@ def measure_stages(
         with watched(trainer, device) as watch:
             with watch.stage(BATCH):
                 batch = next(batches).to(device)
-            trainer.trajectory(batch)
+            trainer.train_on(batch)
             watch.turn()
         for stage, time in watch.seconds.items() if repeat >= warmup else ():
             seconds[stage].append(1e3 * time)

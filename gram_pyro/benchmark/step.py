@@ -49,7 +49,7 @@ def by_hand_guided(trainer: Trainer, x: Tensor, y: Tensor) -> Tensor:
     return loss / len(x)
 
 
-def by_hand_free(trainer: Trainer, x: Tensor, solutions: Tensor, valid: Tensor) -> Tensor:
+def by_hand_rollout(trainer: Trainer, x: Tensor, solutions: Tensor, valid: Tensor) -> Tensor:
     """The set likelihood under the prior, without Pyro."""
     model = trainer.model
     core = model.core
@@ -78,22 +78,26 @@ def guided_twice(trainer: Trainer, x: Tensor, y: Tensor) -> Tensor:
     return trainer.objective._differentiable_loss_particle(model_trace, guide_trace)[1] / len(x)
 
 
-def free(trainer: Trainer, x: Tensor, solutions: Tensor, valid: Tensor) -> Tensor:
+def rollout(trainer: Trainer, x: Tensor, solutions: Tensor, valid: Tensor) -> Tensor:
     return set_loss(trainer.model, x, solutions, valid, None)[0]
 
 
-WAYS = {"by hand": (by_hand_guided, by_hand_free), "Pyro": (guided, free), "Pyro, two passes": (guided_twice, free)}
+WAYS = {
+    "by hand": (by_hand_guided, by_hand_rollout),
+    "Pyro": (guided, rollout),
+    "Pyro, two passes": (guided_twice, rollout),
+}
 
 
 def loss_of(trainer: Trainer, way: str, batch: Batch) -> Tensor:
     """The loss of a first segment, without heads."""
-    guided_loss, free_loss = WAYS[way]
-    cut = trainer.settings.num_free
+    guided_loss, rollout_loss = WAYS[way]
+    cut = trainer.settings.num_rollouts
     share = cut / len(batch.x)
     with trainer.settings.autocast(batch.x.device):
         loss = (1 - share) * guided_loss(trainer, batch.x[cut:], batch.y[cut:])
         if cut:
-            loss = loss + share * free_loss(trainer, batch.x[:cut], batch.solutions[:cut], batch.valid[:cut])
+            loss = loss + share * rollout_loss(trainer, batch.x[:cut], batch.solutions[:cut], batch.valid[:cut])
     return loss
 
 

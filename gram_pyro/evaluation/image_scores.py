@@ -52,22 +52,22 @@ class Classifier(nn.Module):
         return features, self.logits(features)
 
 
-class Reading(NamedTuple):
+class Features(NamedTuple):
     """The outputs of a classifier for N images.  Shapes: features [N, F], probabilities [N, C], float64."""
 
     features: Tensor
     probabilities: Tensor
 
-    def select(self, index: Tensor) -> "Reading":
-        return Reading(self.features[index], self.probabilities[index])
+    def select(self, index: Tensor) -> "Features":
+        return Features(self.features[index], self.probabilities[index])
 
 
 @torch.no_grad()
-def read(classifier: Classifier, y: Tensor) -> Reading:
+def read(classifier: Classifier, y: Tensor) -> Features:
     """The outputs of the classifier for images y [N, L]."""
     parts = [classifier(part) for part in y.split(1000)]
     features, logits = (torch.cat(part).double() for part in zip(*parts, strict=True))
-    return Reading(features, logits.softmax(-1))
+    return Features(features, logits.softmax(-1))
 
 
 def fit_classifier(task: Images, num_epochs: int = 2, seed: int = 0) -> Classifier:
@@ -106,7 +106,7 @@ def cached_classifier(
     return classifier.eval(), name
 
 
-def class_score(images: Reading) -> Tensor:
+def class_score(images: Features) -> Tensor:
     """exp E KL(p(c | y) || E p(c | y)): 1 if all images have the same law of classes."""
     p = images.probabilities
     mean = p.mean(0)
@@ -128,7 +128,7 @@ def matrix_root(matrix: Tensor) -> Tensor:
     return vectors * values.clamp(min=0).sqrt() @ vectors.T
 
 
-def jackknife(statistic: Callable[[Reading], Tensor], images: Reading, num_groups: int = 10) -> tuple[float, float]:
+def jackknife(statistic: Callable[[Features], Tensor], images: Features, num_groups: int = 10) -> tuple[float, float]:
     """A statistic of N images and its jackknife standard error, from its values without each of the groups.
 
     Group g has the images i with i mod num_groups = g.  Raises: ValueError if a group has no image.
@@ -141,7 +141,7 @@ def jackknife(statistic: Callable[[Reading], Tensor], images: Reading, num_group
     return statistic(images).item(), error.item()
 
 
-def scores(classifier: Classifier, y: Tensor, real: Reading) -> dict[str, float]:
+def scores(classifier: Classifier, y: Tensor, real: Features) -> dict[str, float]:
     """Both scores of images y [N, L] with standard errors over these images, and the entropy of their classes (nats;
     log C at most). The error of the reference `real` is not included."""
     images = read(classifier, y)

@@ -111,7 +111,7 @@ def fit(
         try:
             while trainer.updates < total and not stop:
                 start, before = time.monotonic(), trainer.updates
-                table.add(trainer.trajectory(next(batches).to(device)))
+                table.add(trainer.train_on(next(batches).to(device)))
                 description["seconds"] += time.monotonic() - start
                 bar.update(trainer.updates - before)
                 if trainer.updates // log_every > before // log_every or trainer.updates >= total:

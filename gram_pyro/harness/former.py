@@ -39,6 +39,7 @@ MOVED = {  # modules below gram_pyro
     "tasks.sudoku_sizes": "tasks.sudoku.sizes",
 }
 KEYS = {"rivals": "baselines", "peer": "baseline"}
+TRAIN_KEYS = {"covering": "rollouts_per_puzzle", "free_share": "rollout_share"}  # of the group train
 CONSTANTS = {
     "baseline": None,
     "embed": {"_target_": "gram_pyro.networks.embed.TokenEmbedding", "_partial_": True},
@@ -52,13 +53,12 @@ def complete(config: dict | DictConfig) -> DictConfig:
     """A stored configuration with present names and keys. Groups that did not exist when it was saved are filled in."""
     config = OmegaConf.create(config)
     rename(config)
+    covering = OmegaConf.select(config, "train.covering", default=1) != 1
     rename_keys(config)
     if "train" in config:
         config = OmegaConf.merge({key: value for key, value in CONSTANTS.items() if key not in config}, config)
-    if OmegaConf.is_dict(config.get("train")) and "covering" in config.train:
-        config.train.rollouts_per_puzzle = config.train.pop("covering")
-        if config.train.rollouts_per_puzzle != 1:
-            config.rollout_loss = COVERING
+    if covering:
+        config.rollout_loss = COVERING
     return config
 
 
@@ -78,8 +78,10 @@ def rename(config: Any) -> None:
 
 def rename_keys(config: DictConfig | dict) -> None:
     """Write today's name for every key of a configuration, and of what its baselines change in it, in place."""
-    for old in KEYS.keys() & config.keys():
-        config[KEYS[old]] = config.pop(old)
+    train = config.get("train")
+    for group, names in ((config, KEYS), (train if isinstance(train, Mapping | DictConfig) else {}, TRAIN_KEYS)):
+        for old in names.keys() & group.keys():
+            group[names[old]] = group.pop(old)
     baselines = config.get("baselines")
     for changes in baselines.values() if isinstance(baselines, Mapping | DictConfig) else ():
         if isinstance(changes, Mapping | DictConfig):

@@ -80,7 +80,7 @@ SCHEMA = by_key(
         "num_views num_weights iwae_width evidence_puzzles repeats width depth products.size batch count swapped queue "
         "colours limits.segments limits.particles start.segments start.particles solve/num_hot hard_puzzles/n",
         NATURAL: "seed warmup guesses",
-        REAL: "free_share learning_rate weight_decay accuracy coverage degree",
+        REAL: "rollout_share learning_rate weight_decay accuracy coverage degree",
         SCHEDULE: "beta",
         CLIP: "clip",
         POSITIVE: "temperature limits.temperature",

@@ -19,7 +19,7 @@ from gram_pyro.networks.core import State
 from gram_pyro.networks.layers import SwiGLU
 
 
-class Verdict(NamedTuple):
+class HeadLogits(NamedTuple):
     """Logits of the two probabilities.  Shapes: [...]."""
 
     halt: Tensor
@@ -44,8 +44,8 @@ class Heads(nn.Module):
         """Both logits, [..., 2]."""
         return self.bias - self.badness(h).to(h.dtype).logsumexp(-2)
 
-    def forward(self, state: State) -> Verdict:
-        return Verdict(*self.logits(state.h.detach()).unbind(-1))
+    def forward(self, state: State) -> HeadLogits:
+        return HeadLogits(*self.logits(state.h.detach()).unbind(-1))
 
 
 def heads_loss(heads: Heads, states: Sequence[State], right: Tensor) -> Tensor:
@@ -53,8 +53,8 @@ def heads_loss(heads: Heads, states: Sequence[State], right: Tensor) -> Tensor:
 
     Shapes: N states with h [B, L, D], the ends of segments; right [N, B] bool, whether their answers are right.
     """
-    verdict = Verdict(*map(torch.stack, zip(*map(heads, states), strict=True)))
-    arrived = right.to(verdict.halt.dtype)
-    halt = F.binary_cross_entropy_with_logits(verdict.halt, arrived)
-    value = F.binary_cross_entropy_with_logits(verdict.value, arrived[-1:].expand_as(arrived))
+    logits = HeadLogits(*map(torch.stack, zip(*map(heads, states), strict=True)))
+    arrived = right.to(logits.halt.dtype)
+    halt = F.binary_cross_entropy_with_logits(logits.halt, arrived)
+    value = F.binary_cross_entropy_with_logits(logits.value, arrived[-1:].expand_as(arrived))
     return halt + value

@@ -23,7 +23,7 @@ def training_figure(tables: Mapping[str, Path], path: Path) -> None:
         updates = table["updates"]
         axes[0].plot(updates, table["loss"], style, color=color, label=f"{name}: guided rows")
         for column in (c for c in table if c.endswith("_loss") and c != "heads_loss"):
-            label = f"{name}: free rows, {column.removesuffix('_loss').replace('_', ' ')}"
+            label = f"{name}: rollout rows, {column.removesuffix('_loss').replace('_', ' ')}"
             axes[0].plot(updates, table[column], style, color=color, alpha=0.45, label=label)
         for column in (c for c in table if c.startswith("kl_")):
             if any(table[column]):

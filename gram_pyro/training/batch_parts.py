@@ -29,7 +29,7 @@ class Part(NamedTuple):
         """The rows of this part out of `num_rows`.  Raises: ValueError if there are fewer rows than parts."""
         if num_rows < self.count:
             raise ValueError(
-                f"got {num_rows} rows of one kind (guided, free or watched; or puzzles to sample) for {self.count} "
+                f"got {num_rows} rows of one kind (guided, rollout or watched; or puzzles to sample) for {self.count} "
                 "parts; expected as many rows as parts; write a larger train.batch_size or a smaller train.accumulate, "
                 "or start fewer processes"
             )

@@ -49,7 +49,7 @@ def compile_parts(network: nn.Module, device: torch.device) -> None:
     If no compiler works, or a core names no methods, a warning says so and the code runs uncompiled.
     Modules are compiled one by one, because all modules of a class share a compilation: that takes seconds, and the
     whole recursion a minute. On a CPU the first number of rows gets its own compilation, and the second serves every
-    number at the same speed. So guided rows, free rows and sampling share one compilation.
+    number at the same speed. So guided rows, rollout rows and sampling share one compilation.
     """
     torch._dynamo.config.recompile_limit = max(SHAPES, torch._dynamo.config.recompile_limit)
     compiler = Compiler(device)

@@ -17,7 +17,7 @@ from gram_pyro.networks.core import State
 from gram_pyro.tasks.base import Batch
 from gram_pyro.training.objectives import MeanField_ELBO
 from gram_pyro.training.parallel import this_process
-from gram_pyro.training.trainer import Rollout, Trainer
+from gram_pyro.training.trainer import Rows, Trainer
 
 WARM_UP = 3  # segments run before one is recorded, so that everything created at first use exists
 
@@ -40,23 +40,23 @@ class SegmentGraph:
             group["lr"] = torch.tensor(float(group["lr"]), device="cuda")
             group["capturable"] = True
 
-    def __call__(self, rollout: Rollout, segment: int) -> None:
-        """Run a segment of `rollout` and a step of the optimiser."""
+    def __call__(self, rows: Rows, segment: int) -> None:
+        """Run a segment of `rows` and a step of the optimiser."""
         trainer = self.trainer
-        if rollout.guided_state is None:
-            begin(rollout)
+        if rows.guided_state is None:
+            begin(rows)
         trainer.set_learning_rate()
         if self.warm < WARM_UP:
             self.warm += 1
             self.stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(self.stream):
-                numbers = advance(trainer, rollout, segment)
+                numbers = advance(trainer, rows, segment)
             torch.cuda.current_stream().wait_stream(self.stream)
         else:
-            key = (trainer.rollout_loss.label(segment), *(field.shape for field in rollout.free))
+            key = (trainer.rollout_loss.label(segment), *(field.shape for field in rows.rollouts))
             if key not in self.recordings:
-                self.recordings[key] = record(trainer, rollout, segment, self.stream, self.pool)
-            numbers = self.recordings[key].replay(rollout)
+                self.recordings[key] = record(trainer, rows, segment, self.stream, self.pool)
+            numbers = self.recordings[key].replay(rows)
         trainer.count(numbers)
 
 
@@ -81,46 +81,46 @@ def first_line(error: BaseException) -> str:
 
 
 class Recording:
-    """One graph and the tensors it reads and writes: its own rollout, into which others are copied."""
+    """One graph and the tensors it reads and writes: its own rows, into which others are copied."""
 
     def __init__(
-        self, trainer: Trainer, rollout: Rollout, segment: int, stream: torch.cuda.Stream, pool: tuple[int, int]
+        self, trainer: Trainer, rows: Rows, segment: int, stream: torch.cuda.Stream, pool: tuple[int, int]
     ) -> None:
-        self.rollout = own = copy(rollout)
-        self.copy_of: Rollout | None = None
+        self.rows = own = copy(rows)
+        self.copy_of: Rows | None = None
         own.sums, own.counts = {}, Counter()
-        own.guided, own.free = copied(rollout.guided), copied(rollout.free)
-        own.guided_state, own.free_state = states = copied(rollout.guided_state), copied(rollout.free_state)
+        own.guided, own.rollouts = copied(rows.guided), copied(rows.rollouts)
+        own.guided_state, own.rollout_state = states = copied(rows.guided_state), copied(rows.rollout_state)
         self.graph = torch.cuda.CUDAGraph()
         torch.cuda.synchronize()
         with torch.cuda.graph(self.graph, pool=pool, stream=stream):
             self.numbers = advance(trainer, own, segment)
-            for state, after in zip(states, (own.guided_state, own.free_state), strict=True):
+            for state, after in zip(states, (own.guided_state, own.rollout_state), strict=True):
                 copy_to(after, state)
-        own.guided_state, own.free_state = states
+        own.guided_state, own.rollout_state = states
 
-    def replay(self, rollout: Rollout) -> Tensor:
-        """Replay the segment and the step on `rollout`.  Returns: as `Learner.descend`."""
-        own = self.rollout
-        if self.copy_of is not rollout:
-            self.copy_of = rollout
-            copy_to(rollout.guided, own.guided)
-            copy_to(rollout.free, own.free)
-            copy_to(rollout.guided_state, own.guided_state)
-            copy_to(rollout.free_state, own.free_state)
+    def replay(self, rows: Rows) -> Tensor:
+        """Replay the segment and the step on `rows`.  Returns: as `Learner.descend`."""
+        own = self.rows
+        if self.copy_of is not rows:
+            self.copy_of = rows
+            copy_to(rows.guided, own.guided)
+            copy_to(rows.rollouts, own.rollouts)
+            copy_to(rows.guided_state, own.guided_state)
+            copy_to(rows.rollout_state, own.rollout_state)
         self.graph.replay()
-        rollout.guided_state, rollout.free_state = own.guided_state, copied(own.free_state)
+        rows.guided_state, rows.rollout_state = own.guided_state, copied(own.rollout_state)
         for name, value in own.sums.items():
-            rollout.log(name, value)
+            rows.log(name, value)
         return self.numbers.clone()
 
 
 @torch.no_grad()
-def begin(rollout: Rollout) -> None:
-    """Give a new rollout the shapes of the recording: an explicit initial state, and padded lists."""
-    model = rollout.trainer.model
-    rollout.guided, rollout.free = padded(rollout.guided), padded(rollout.free)
-    rollout.guided_state, rollout.free_state = model.start(rollout.guided.x), model.start(rollout.free.x)
+def begin(rows: Rows) -> None:
+    """Give new rows the shapes of the recording: an explicit initial state, and padded lists."""
+    model = rows.trainer.model
+    rows.guided, rows.rollouts = padded(rows.guided), padded(rows.rollouts)
+    rows.guided_state, rows.rollout_state = model.start(rows.guided.x), model.start(rows.rollouts.x)
 
 
 def padded(batch: Batch) -> Batch:
@@ -131,9 +131,9 @@ def padded(batch: Batch) -> Batch:
     return batch._replace(solutions=solutions, valid=F.pad(batch.valid, (0, missing)))
 
 
-def advance(trainer: Trainer, rollout: Rollout, segment: int) -> Tensor:
-    with trainer.settings.autocast(rollout.free.x.device):
-        loss = rollout.advance(segment)
+def advance(trainer: Trainer, rows: Rows, segment: int) -> Tensor:
+    with trainer.settings.autocast(rows.rollouts.x.device):
+        loss = rows.advance(segment)
     return trainer.descend(loss)
 
 

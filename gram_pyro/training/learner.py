@@ -23,8 +23,8 @@ class TrainSettings:
     num_segments: int  # N_sup
     batch_size: int  # of all processes together
     accumulate: int = 1  # parts of a batch, run one after the other to save memory; the results do not change
-    free_share: float = 0.0  # rho: share of rows that are prior rollouts trained on the solution set
-    rollouts_per_puzzle: int = 1  # M: free rows are M rollouts of each puzzle
+    rollout_share: float = 0.0  # rho: share of rows that are prior rollouts trained on the solution set
+    rollouts_per_puzzle: int = 1  # M: rollout rows are M rollouts of each puzzle
     beta: float | str = 1.0  # weight of the KL, or its schedule; 1 is the ELBO
     learning_rate: float = 1e-3
     weight_decay: float = 0.1
@@ -36,31 +36,35 @@ class TrainSettings:
     def __post_init__(self) -> None:
         if self.accumulate < 1:
             raise ValueError(f"got accumulate={self.accumulate}; expected 1 or more; with 1 a batch is not divided")
-        if not 0 <= self.free_share < 1:
-            raise ValueError(f"got free_share={self.free_share}; expected 0 or more and below 1: the guide needs some")
-        if self.rollouts_per_puzzle > 1 and self.num_free < self.rollouts_per_puzzle:
+        if not 0 <= self.rollout_share < 1:
             raise ValueError(
-                f"got rollouts_per_puzzle={self.rollouts_per_puzzle}, and free_share={self.free_share} of batch_size="
-                f"{self.batch_size} gives {self.num_free} free rows; expected {self.rollouts_per_puzzle} or more; "
-                "write a larger free_share or batch_size"
+                f"got rollout_share={self.rollout_share}; expected 0 or more and below 1: the guide needs some rows"
             )
-        if self.free_share and not 0 < self.num_free < self.batch_size:
+        if self.rollouts_per_puzzle > 1 and self.num_rollouts < self.rollouts_per_puzzle:
             raise ValueError(
-                f"got free_share={self.free_share} of batch_size={self.batch_size}, which rounds to {self.num_free} "
-                "free rows; expected a row of both kinds; write a larger batch_size or another free_share"
+                f"got rollouts_per_puzzle={self.rollouts_per_puzzle}, and rollout_share={self.rollout_share} of "
+                f"batch_size={self.batch_size} gives {self.num_rollouts} rollout rows; expected "
+                f"{self.rollouts_per_puzzle} or more; "
+                "write a larger rollout_share or batch_size"
+            )
+        if self.rollout_share and not 0 < self.num_rollouts < self.batch_size:
+            raise ValueError(
+                f"got rollout_share={self.rollout_share} of batch_size={self.batch_size}, which rounds to "
+                f"{self.num_rollouts} rollout rows; expected a row of both kinds; write a larger batch_size or another "
+                "rollout_share"
             )
         schedule(self.beta, "beta")  # raises if it is none
         choose_precision(self.precision, torch.device("cpu"))  # raises on an unknown name
 
     @property
-    def num_free(self) -> int:
-        """The number of free rows, a multiple of `rollouts_per_puzzle`."""
-        return round(self.free_share * self.batch_size) // self.rollouts_per_puzzle * self.rollouts_per_puzzle
+    def num_rollouts(self) -> int:
+        """The number of rollout rows, a multiple of `rollouts_per_puzzle`."""
+        return round(self.rollout_share * self.batch_size) // self.rollouts_per_puzzle * self.rollouts_per_puzzle
 
     @property
     def num_watched(self) -> int:
-        """The number of rows whose prior rollouts train the heads: free rows, or else an eighth of the batch."""
-        return self.num_free or max(1, self.batch_size // 8)
+        """The number of rows whose prior rollouts train the heads: rollout rows, or else an eighth of the batch."""
+        return self.num_rollouts or max(1, self.batch_size // 8)
 
     def beta_at(self, update: int) -> float:
         """Weight of the KL at an update."""
@@ -104,7 +108,7 @@ class Learner(ABC):
         self.unchecked: list[tuple[int, Tensor]] = []  # per step: its update; [2], its loss and gradient norm
 
     @abstractmethod
-    def trajectory(self, batch: Batch) -> dict[str, Tensor]:
+    def train_on(self, batch: Batch) -> dict[str, Tensor]:
         """Train on one batch, for one or more updates.  Returns: means for the log, nats per puzzle; loss first."""
 
     @property

@@ -1,12 +1,12 @@
 """Deep supervision: a trajectory of N segments, one optimiser step per segment, the state detached in between.
 
     loss = (1 - rho) E_q[...]: the segment ELBO with y ~ uniform(S(x))   guided rows: they learn to cover S(x)
-         + rho  E_prior[-log p(S | h_T)]                                 free rows: they learn to end in S(x)
+         + rho  E_prior[-log p(S | h_T)]                                 rollout rows: they learn to end in S(x)
 
-The loss of the free rows is a choice, `gram_pyro.training.rollout_losses`; the second line is the default. With
-`rollouts_per_puzzle` M > 1 the free rows are M rollouts of each of fewer puzzles.
+The loss of the rollout rows is a choice, `gram_pyro.training.rollout_losses`; the second line is the default. With
+`rollouts_per_puzzle` M > 1 the rollout rows are M rollouts of each of fewer puzzles.
 
-The heads are trained by separate steps after every trajectory, on states of the free rows, which are prior rollouts.
+The heads are trained by separate steps after every trajectory, on states of the rollout rows, which are prior rollouts.
 Source: paper section 3 for the first line (rho = 0); ours for the second (a share rho of prior rollouts).
 """
 
@@ -37,7 +37,7 @@ HEAD_STATES = 8  # about so many states of a trajectory train the heads, so that
 class Trainer(Learner):
     """Trains a model, its guide and its heads.
 
-    Args: rollout_loss, the loss of free rows (None: `Set`); implicit, the task if it cannot list its solutions.
+    Args: rollout_loss, the loss of rollout rows (None: `Set`); implicit, the task if it cannot list its solutions.
     Raises: ValueError if the rollout loss needs lists of solutions that the task does not have.
     """
 
@@ -61,7 +61,7 @@ class Trainer(Learner):
                 "rollout_loss=multi_sample"
             )
         self.implicit, self.near = implicit, implicit.near if implicit else None
-        self.graph: Callable[[Rollout, int], None] | None = None  # runs a segment and its step, see cuda_graph.py
+        self.graph: Callable[[Rows, int], None] | None = None  # runs a segment and its step, see cuda_graph.py
 
     @property
     def averaged(self) -> GRAM:
@@ -76,118 +76,119 @@ class Trainer(Learner):
         """Prior trajectories of the averaged model."""
         return spread(partial(sample, self.averaged), x, num_particles, num_segments, **options)
 
-    def trajectory(self, batch: Batch) -> dict[str, Tensor]:
+    def train_on(self, batch: Batch) -> dict[str, Tensor]:
         """Train on one batch for N segments.
 
         Returns: means over the segments, nats per puzzle (kl is [T]), and heads_loss, nats per state.
         """
-        rollouts = [Rollout(self, batch, part) for part in parts(self.settings.accumulate)]
+        *others, last = every = [Rows(self, batch, part) for part in parts(self.settings.accumulate)]
         for segment in range(self.settings.num_segments):
             if self.graph:
-                self.graph(rollouts[0], segment)
-                rollouts[0].show(segment)
+                self.graph(last, segment)
+                last.show(segment)
                 continue
-            for rollout in rollouts[:-1]:
+            for rows in others:
                 with random_state_kept(batch.x.device):
-                    rollout.loss(segment).backward()
-            self.step(rollouts[-1].loss(segment))
-        self.teach_heads(rollouts)
+                    rows.loss(segment).backward()
+            self.step(last.loss(segment))
+        self.teach_heads(every)
         self.check_finite()
-        counts = rollouts[0].counts
-        means = {name: sum(rollout.sums[name] for rollout in rollouts) / counts[name] for name in counts}
+        means = {name: sum(rows.sums[name] for rows in every) / count for name, count in last.counts.items()}
         add_up(list(means.values()))
         return means
 
-    def teach_heads(self, rollouts: list["Rollout"]) -> None:
+    def teach_heads(self, every: list["Rows"]) -> None:
         """Train the heads on the states of the trajectory: as many steps as states, each on all of them.
 
         With one step per trajectory, a short run would end with an undertrained halt head. The steps are separate from
         those of the model, so that clipping one gradient does not shrink the other. Parameters without a gradient are
         not updated.
         """
-        right = [rollout.right() for rollout in rollouts]
-        for _ in rollouts[-1].seen:
-            for rollout, each in zip(rollouts[:-1], right[:-1], strict=True):
-                rollout.critics(each).backward()
-            self.note(self.descend(rollouts[-1].critics(right[-1])))
+        *others, last = [(rows, rows.right()) for rows in every]
+        for _ in every[0].seen:
+            for rows, right in others:
+                rows.heads_loss(right).backward()
+            self.note(self.descend(last[0].heads_loss(last[1])))
 
 
-class Rollout:
+class Rows:
     """The rows of one part of a batch and their states, segment by segment.
 
-    Attributes: each, the number of free rows per puzzle; sums of logged values over the segments, and their counts.
+    Attributes: each, the number of rollout rows per puzzle; sums of logged values over the segments, and their counts.
     Losses and sums of the parts add up to those of the batch.
     """
 
     def __init__(self, trainer: Trainer, batch: Batch, part: Part) -> None:
         self.trainer, self.part = trainer, part
-        free, watched = trainer.settings.num_free, trainer.settings.num_watched
+        num_rollouts, watched = trainer.settings.num_rollouts, trainer.settings.num_watched
         self.each = trainer.settings.rollouts_per_puzzle
-        self.guided = Batch(*(t[free:][part.of(len(t) - free)] for t in batch))
+        self.guided = Batch(*(t[num_rollouts:][part.of(len(t) - num_rollouts)] for t in batch))
         puzzles = part.of(watched // self.each)
-        # without free rows these train the heads only
-        self.free = Batch(*(t[puzzles].repeat_interleave(self.each, 0) for t in batch))
-        self.num_guided, self.num_watched, self.free_share = len(batch.x) - free, watched, free / len(batch.x)
+        # without rollout rows these train the heads only
+        self.rollouts = Batch(*(t[puzzles].repeat_interleave(self.each, 0) for t in batch))
+        self.num_guided, self.num_watched = len(batch.x) - num_rollouts, watched
+        self.rollout_share = num_rollouts / len(batch.x)
         self.guided_state: State | None = None
-        self.free_state: State | None = None
+        self.rollout_state: State | None = None
         self.seen: list[State] = []  # states that train the heads
         self.sums: dict[str, Tensor] = {}
         self.counts: Counter[str] = Counter()
 
     def loss(self, segment: int) -> Tensor:
         """Run one segment and keep its state for the heads.  Returns: this part's share of the loss."""
-        with self.trainer.settings.autocast(self.free.x.device):
+        with self.trainer.settings.autocast(self.rollouts.x.device):
             loss = self.advance(segment)
         self.show(segment)
         return loss
 
     def advance(self, segment: int) -> Tensor:
-        """Run one segment of guided and free rows.  Returns: this part's share of the loss."""
+        """Run one segment of guided and rollout rows.  Returns: this part's share of the loss."""
         with self.part.noise(self.num_guided):
-            loss = (1 - self.free_share) * self.bound(segment)
+            loss = (1 - self.rollout_share) * self.guided_loss(segment)
         with self.part.noise(self.num_watched // self.each, self.each):
-            if self.trainer.settings.num_free:
-                return loss + self.free_share * self.miss(segment)
+            if self.trainer.settings.num_rollouts:
+                return loss + self.rollout_share * self.rollout_loss(segment)
             with torch.no_grad():
-                self.free_state = self.trainer.model.reason(self.free.x, self.free_state)
+                self.rollout_state = self.trainer.model.reason(self.rollouts.x, self.rollout_state)
         return loss
 
     def show(self, segment: int) -> None:
-        """Keep the state of the free rows for the heads, at regular segments and the last one."""
+        """Keep the state of the rollout rows for the heads, at regular segments and the last one."""
         stride = max(1, self.trainer.settings.num_segments // HEAD_STATES)
         if (self.trainer.settings.num_segments - 1 - segment) % stride == 0:
-            self.seen.append(self.free_state)
+            self.seen.append(self.rollout_state)
 
-    def bound(self, segment: int) -> Tensor:
+    def guided_loss(self, segment: int) -> Tensor:
         t, (x, y, *_) = self.trainer, self.guided
         share = len(x) / self.num_guided
-        bound, self.guided_state = segment_loss(
+        loss, self.guided_state = segment_loss(
             t.objective, t.model, t.guide, x, y, self.guided_state, segment, t.settings.beta_at(t.updates)
         )
-        self.log("loss", share * bound)
+        self.log("loss", share * loss)
         self.log("kl", share * t.guide.kl())
-        return share * bound
+        return share * loss
 
-    def miss(self, segment: int) -> Tensor:
-        t, share = self.trainer, len(self.free.x) / self.num_watched
-        miss, self.free_state = t.rollout_loss(t.model, self.free, self.free_state, segment, self.each, t.near)
-        self.log(t.rollout_loss.label(segment), share * miss)
-        return share * miss
+    def rollout_loss(self, segment: int) -> Tensor:
+        t, share = self.trainer, len(self.rollouts.x) / self.num_watched
+        args = t.model, self.rollouts, self.rollout_state, segment, self.each, t.near
+        loss, self.rollout_state = t.rollout_loss(*args)
+        self.log(t.rollout_loss.label(segment), share * loss)
+        return share * loss
 
     def right(self) -> Tensor:
         """Whether the answers of the states in `seen` are solutions, [N, B] bool."""
-        t, (x, _, solutions, valid) = self.trainer, self.free
+        t, (x, _, solutions, valid) = self.trainer, self.rollouts
         with torch.no_grad(), t.settings.autocast(x.device):
             answers = torch.stack([t.model.readout.answer(state, x) for state in self.seen])
             return t.implicit.is_solved(x, answers) if t.implicit else is_solution(answers, solutions, valid)
 
-    def critics(self, right: Tensor) -> Tensor:
+    def heads_loss(self, right: Tensor) -> Tensor:
         """This part's share of the loss of the heads on the states in `seen`."""
-        x = self.free.x
+        x = self.rollouts.x
         with self.trainer.settings.autocast(x.device):
-            critics = len(x) / self.num_watched * heads_loss(self.trainer.heads, self.seen, right)
-        self.log("heads_loss", critics)
-        return critics
+            loss = len(x) / self.num_watched * heads_loss(self.trainer.heads, self.seen, right)
+        self.log("heads_loss", loss)
+        return loss
 
     def log(self, name: str, value: Tensor) -> None:
         """Add the value of a segment to the mean."""

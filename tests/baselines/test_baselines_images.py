@@ -214,7 +214,7 @@ def test_baselines_of_boards_and_of_patches_learn_to_copy(make, parts, num_cells
     for _ in range(120):
         which = torch.randint(2, (32,))
         x, y = puzzles[which], sides[which]
-        losses.append(trainer.trajectory(Batch(x, y, y[:, None], torch.ones(32, 1, dtype=torch.bool)))["loss"])
+        losses.append(trainer.train_on(Batch(x, y, y[:, None], torch.ones(32, 1, dtype=torch.bool)))["loss"])
     still = [n for n, p in baseline.named_parameters() if torch.equal(p, start[n])]
     assert still == [] and torch.stack(losses[-10:]).mean() < 0.25 * torch.stack(losses[:3]).mean()
     answers = trainer.sample(puzzles, 10, 1).answers

@@ -53,7 +53,7 @@ def test_baseline_trainer_moves_every_parameter_and_averages(make):
         torch.manual_seed(step)
         expected = trainer.baseline.loss(batch.x, batch.y).detach()
         torch.manual_seed(step)
-        record = trainer.trajectory(batch)
+        record = trainer.train_on(batch)
         assert list(record) == ["loss"] and torch.equal(record["loss"], expected)
         assert torch.equal(stepped[-1], expected)  # Adam would not show a scale
         for name, p in trainer.baseline.named_parameters():
@@ -70,7 +70,7 @@ def test_baseline_trainer_moves_every_parameter_and_averages(make):
 @pytest.mark.parametrize("make", BASELINES)
 def test_baseline_trainer_learns_to_copy(make):
     trainer = trainer_of(make(4, 3), learning_rate=2e-2, updates=80)
-    losses = [trainer.trajectory(copies())["loss"].item() for _ in range(80)]
+    losses = [trainer.train_on(copies())["loss"].item() for _ in range(80)]
     assert max(losses[:3]) > 2 and sum(losses[-5:]) / 5 < 0.3  # it starts near 2 log 3 nats
     x, y = twice(torch.tensor(list(product((1, 2), repeat=2))))
     assert (trainer.sample(x, 8, 1).answers == y).all(-1).double().mean() > 0.9
@@ -83,7 +83,7 @@ def test_baseline_trainer_in_a_precision(precision, dtype):
         for make in BASELINES:
             trainer = trainer_of(make(4, 3), precision=precision)
             with products_of(trainer.baseline) as dtypes:
-                loss = trainer.trajectory(copies())["loss"]
+                loss = trainer.train_on(copies())["loss"]
             assert dtypes == {dtype} and torch.isfinite(loss) and loss.dtype == torch.float32
     finally:
         torch.set_default_dtype(torch.float64)
@@ -97,7 +97,7 @@ def test_a_restored_baseline_continues_bit_for_bit(make, tmp_path):
 
     def go(trainer, generator, steps=3):
         for _ in range(steps):
-            trainer.trajectory(copies(generator))
+            trainer.train_on(copies(generator))
         state = trainer.program.state_dict() | {f"average.{n}": v for n, v in trainer.ema.module.state_dict().items()}
         return {n: v.clone() for n, v in state.items()} | {"rng": torch.get_rng_state()}
 

@@ -11,10 +11,10 @@ from gram_pyro.benchmark import clock as clock_module
 from gram_pyro.benchmark import stages, step
 from gram_pyro.benchmark.clock import compared, now, take_turns
 from gram_pyro.benchmark.memory import peak
-from gram_pyro.training.trainer import Rollout
+from gram_pyro.training.trainer import Rows
 
 CPU = torch.device("cpu")
-BOUND = Rollout.bound
+BOUND = Rows.guided_loss
 
 
 @pytest.mark.parametrize(("threads", "counts"), [(1, False), (2, True)])
@@ -57,11 +57,11 @@ def test_peak_memory_elsewhere_than_on_linux(monkeypatch):
 
 def test_ways_that_do_other_maths_are_not_compared(local_params, monkeypatch):
     trainer, batch = trainer_of(0.0), ragged(8)
-    guided, free = step.WAYS["Pyro"]
-    monkeypatch.setattr(step, "WAYS", {"one": (guided, free), "same": (guided, free)})
+    guided, rollout = step.WAYS["Pyro"]
+    monkeypatch.setattr(step, "WAYS", {"one": (guided, rollout), "same": (guided, rollout)})
     step.check_same_maths(trainer, batch, 0)
     twice = lambda *arguments: 1.01 * guided(*arguments)  # noqa: E731
-    monkeypatch.setitem(step.WAYS, "other", (twice, free))
+    monkeypatch.setitem(step.WAYS, "other", (twice, rollout))
     with pytest.raises(ValueError, match="expected equal ones, of the same maths"):
         step.check_same_maths(trainer, batch, 0)
 
@@ -97,10 +97,10 @@ def test_every_stage_of_training_is_seen_and_none_changes_it(local_params):
     torch.manual_seed(1)
     ragged(8)
     for _ in range(2):
-        other.trajectory(batch)
+        other.train_on(batch)
     for a, b in zip(trainer.program.parameters(), other.program.parameters(), strict=True):
         assert torch.equal(a, b)
     whole, *parts = lines
     assert len({line.way for line in parts}) == 14 and all(line.value > 0 for line in parts)
     assert sum(line.ratio for line in parts) == pytest.approx(1) and whole.ratio == 1
-    assert Rollout.bound is BOUND and "predict" not in vars(trainer.model.core)  # nothing is watched any more
+    assert Rows.guided_loss is BOUND and "predict" not in vars(trainer.model.core)  # nothing is watched any more

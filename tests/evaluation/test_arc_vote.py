@@ -180,7 +180,7 @@ def test_the_paper_size_composes_and_takes_a_step(
     reduced = ["dim=32", "core.num_updates=1", "core.hidden=32", "core.num_layers=1", "train.batch_size=2",
                "train.num_segments=1", "train.precision=fp32", "compile=false"]  # fmt: skip
     trainer = build_learner(configuration(f"experiment=arc/{name}", *reduced), task, torch.device("cpu"))
-    record = trainer.trajectory(next(task.batches(2, torch.Generator().manual_seed(0))))
+    record = trainer.train_on(next(task.batches(2, torch.Generator().manual_seed(0))))
     assert trainer.updates == 1 and all(torch.isfinite(value).all() for value in record.values())
 
 

@@ -82,7 +82,7 @@ def test_heads_of_an_implicit_task_learn_from_its_rules(monkeypatch):
 
     monkeypatch.setattr(trainer_module, "heads_loss", heads_loss)
     model, guide = program()
-    settings = TrainSettings(updates=2, num_segments=2, batch_size=8, free_share=0.5, precision="fp32")
+    settings = TrainSettings(updates=2, num_segments=2, batch_size=8, rollout_share=0.5, precision="fp32")
     trainer = Trainer(model, guide, Heads(8), Balanced_ELBO(max_plate_nesting=1), settings, implicit=Anything())
     x, y = batch(8)
     x[:, 0], x[0, 0] = 0, 4
@@ -92,7 +92,7 @@ def test_heads_of_an_implicit_task_learn_from_its_rules(monkeypatch):
     monkeypatch.setattr(model.readout, "answer", lambda state, x: next(each))
     boards = SudokuBoards(n=4, num_train=3, num_test=1, max_clues=4, test_clues=(0,), cache=None)
     task_batch = next(boards.batches(8, torch.Generator()))
-    trainer.trajectory(task_batch._replace(x=x, y=y, solutions=y[:, None]))
+    trainer.train_on(task_batch._replace(x=x, y=y, solutions=y[:, None]))
     assert seen[0].tolist() == [[False, True, True, True], [False, True, False, True]]
 
 

@@ -8,7 +8,7 @@ from tiny import close
 
 from gram_pyro.evaluation.image_scores import (
     Classifier,
-    Reading,
+    Features,
     cached_classifier,
     class_score,
     frechet,
@@ -26,7 +26,7 @@ def files(tmp_path):
 
 def test_class_score_at_its_ends_and_in_between():
     def of(rows):
-        return class_score(Reading(torch.zeros(len(rows), 1), torch.tensor(rows).double())).item()
+        return class_score(Features(torch.zeros(len(rows), 1), torch.tensor(rows).double())).item()
 
     assert of([[1.0, 0, 0]] * 4) == pytest.approx(1.0)  # one class
     assert of([[1 / 3] * 3] * 4) == pytest.approx(1.0)  # no class
@@ -55,11 +55,11 @@ def test_frechet_in_closed_form():
 def test_jackknife_of_a_mean_is_its_standard_error():
     """With groups of one the jackknife of a mean is s / sqrt(n), exactly."""
     features = torch.randn(10, 1)
-    value, error = jackknife(lambda part: part.features.mean(), Reading(features, features))
+    value, error = jackknife(lambda part: part.features.mean(), Features(features, features))
     assert value == pytest.approx(features.mean().item())
     assert error == pytest.approx((features.std() / 10**0.5).item())
     with pytest.raises(ValueError, match="got 9 images; expected 10 or more"):
-        jackknife(lambda part: part.features.mean(), Reading(features[:9], features[:9]))
+        jackknife(lambda part: part.features.mean(), Features(features[:9], features[:9]))
 
 
 def test_the_classifier_learns_is_kept_and_depends_on_the_data(files, tmp_path):

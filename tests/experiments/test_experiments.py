@@ -273,8 +273,8 @@ def test_evaluate_names_the_row_of_a_bad_puzzle(smoke_run, tmp_path, row, senten
     ("name", "overrides", "sentence"),
     [
         ("svi_sudoku", ("experiment=smoke", "dimm=3"), "dimm"),
-        ("svi_sudoku", ("experiment=smoke", "train.free_share=1.5"), "free_share=1.5"),
-        ("svi_sudoku", ("experiment=smoke", "train.free_share=0.05"), "batch_size=8, which rounds to 0 free rows"),
+        ("svi_sudoku", ("experiment=smoke", "train.rollout_share=1.5"), "rollout_share=1.5"),
+        ("svi_sudoku", ("experiment=smoke", "train.rollout_share=0.05"), "batch_size=8, which rounds to 0"),
         ("svi_sudoku", ("experiment=smoke", "model.num_grad_steps=3"), "num_grad_steps=3"),
         ("svi_sudoku", ("experiment=smoke", "+task.train=missing.csv", "+task.test=missing.csv"), "missing.csv"),
         ("svi_sudoku", ("experiment=smoke", "dim=15"), "dim=15"),

@@ -68,7 +68,7 @@ def test_every_method_composes_and_takes_a_step(script, method, local_params, si
     assert config.get("baseline") or method not in BASELINES
     task = queens() if method == EXACT_COVER else board()
     learner = build_learner(config, task, CPU)
-    record = learner.trajectory(next(task.batches(size, torch.Generator().manual_seed(0))))
+    record = learner.train_on(next(task.batches(size, torch.Generator().manual_seed(0))))
     assert next(iter(record)) == "loss" and all(torch.isfinite(value).all() for value in record.values())
     assert learner.updates == (1 if method in BASELINES else config.train.num_segments)
     if method in BASELINES:

@@ -41,7 +41,7 @@ def test_delayed_is_the_prior_and_then_the_inner_guide():
 def test_delayed_knows_the_segment_in_training(local_params, objective):
     """DReG runs the program twice per segment and RWS asks the guide once more: a count of calls would be wrong."""
     model, guide = delayed(2)
-    settings = TrainSettings(updates=8, num_segments=4, batch_size=4, free_share=0.5, precision="fp32")
+    settings = TrainSettings(updates=8, num_segments=4, batch_size=4, rollout_share=0.5, precision="fp32")
     trainer = Trainer(model, guide, Heads(D), objective, settings)
     seen, posterior = [], guide.posterior_in
 
@@ -53,7 +53,7 @@ def test_delayed_knows_the_segment_in_training(local_params, objective):
     guide.posterior_in = watched
     x, y = batch(4)
     for _ in range(2):
-        record = trainer.trajectory(Batch(x, y, y[:, None], torch.ones(4, 1, dtype=torch.bool)))
+        record = trainer.train_on(Batch(x, y, y[:, None], torch.ones(4, 1, dtype=torch.bool)))
     per_segment = len(seen) // 8
     assert [s for s, _ in seen] == [s for _ in range(2) for s in range(4) for _ in range(per_segment)]
     assert all(is_prior == (segment < 2) for segment, is_prior in seen)

@@ -32,7 +32,7 @@ def new_trainer(seed):
     pyro.set_rng_seed(seed)
     model, guide = program(num_transitions=2, readout=CategoricalReadout, shaken=False)
     settings = TrainSettings(
-        updates=20, num_segments=2, batch_size=8, free_share=0.25, precision="fp32", warmup=2, ema=0.9
+        updates=20, num_segments=2, batch_size=8, rollout_share=0.25, precision="fp32", warmup=2, ema=0.9
     )
     return Trainer(model, guide, Heads(D, 6), Balanced_ELBO(), settings), torch.Generator().manual_seed(seed)
 
@@ -41,7 +41,7 @@ def train(trainer, generator, trajectories):
     for _ in range(trajectories):
         y = torch.randint(V, (8, L), generator=generator)
         x = y * (torch.rand(8, L, generator=generator) < 0.3)
-        trainer.trajectory(Batch(x, y, y[:, None], torch.ones(8, 1, dtype=torch.bool)))
+        trainer.train_on(Batch(x, y, y[:, None], torch.ones(8, 1, dtype=torch.bool)))
 
 
 def everything(trainer, generator):

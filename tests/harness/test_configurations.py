@@ -52,7 +52,7 @@ def test_every_configuration_composes_and_takes_a_step(group, choice, monkeypatc
             guide, heads = build_guide(config, model), build_heads(config)
             losses = instantiate(config.objective), TrainSettings(**config.train), instantiate(config.rollout_loss)
             trainer = Trainer(model, guide, heads, *losses)
-        record = trainer.trajectory(batch)
+        record = trainer.train_on(batch)
     finally:
         torch.set_default_dtype(torch.float64)
     assert all(torch.isfinite(value).all() for value in record.values()) and trainer.updates == 1
@@ -81,7 +81,7 @@ def test_what_is_ones_own_takes_a_place_in_every_group(group, single_precision, 
         config = compose("svi_sudoku", overrides=overrides)
     task = instantiate(config.task)
     learner = build_learner(config, task, torch.device("cpu"))
-    record = learner.trajectory(next(task.batches(config.train.batch_size, torch.Generator().manual_seed(0))))
+    record = learner.train_on(next(task.batches(config.train.batch_size, torch.Generator().manual_seed(0))))
     assert learner.updates > 0 and all(torch.isfinite(value).all() for value in record.values())
     whole = group in ("task", "baseline")
     made = {"task": task, "baseline": learner.program} if whole else vars(learner) | vars(learner.model)

@@ -107,7 +107,7 @@ def test_any_override_of_numbers_runs_or_is_refused(task, overrides):
                 task = instantiate(config.task)
             learner = build_learner(config, task, CPU)
             batches = task.batches(config.train.batch_size, torch.Generator().manual_seed(config.seed))
-            record = learner.trajectory(next(batches))
+            record = learner.train_on(next(batches))
             assert all(torch.isfinite(value).all() for value in record.values())
             x = task.train.x[:2]
             answers = learner.sample(x, 2, config.evaluate.num_segments, chunk=config.evaluate.chunk).answers

@@ -12,7 +12,7 @@ from gram_pyro.inference.particles import Cloud
 from gram_pyro.inference.sampler import sample
 from gram_pyro.inference.smc import smc
 from gram_pyro.networks.core import State
-from gram_pyro.networks.heads import Verdict
+from gram_pyro.networks.heads import HeadLogits
 
 N = 3
 
@@ -140,7 +140,7 @@ def test_a_trajectory_halts_above_the_threshold_and_not_at_it():
     model, x = problem()
 
     def level(logit):
-        return lambda state: Verdict(*torch.full((2, len(state.h)), logit))
+        return lambda state: HeadLogits(*torch.full((2, len(state.h)), logit))
 
     assert (sample(model, x, 2, N, heads=level(0.0), halt_at=0.5).depth == N).all()
     assert (sample(model, x, 2, N, heads=level(1e-9), halt_at=0.5).depth == 1).all()

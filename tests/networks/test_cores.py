@@ -128,7 +128,7 @@ def test_a_restored_run_continues_bit_for_bit(local_params, tmp_path, core):
     def start(seed):
         torch.manual_seed(seed)
         model = GRAM(TokenEmbedding(V, D), build(core), Gaussian(D, 6), CategoricalReadout(D, V), 2, 1)
-        settings = TrainSettings(20, num_segments=2, batch_size=8, free_share=0.25, precision="fp32", warmup=2, ema=0.9)
+        settings = TrainSettings(20, 2, batch_size=8, rollout_share=0.25, precision="fp32", warmup=2, ema=0.9)
         trainer = Trainer(model, Concat(model, D, 6), Heads(D, 6), Balanced_ELBO(), settings)
         return trainer, torch.Generator().manual_seed(seed)
 
@@ -136,7 +136,7 @@ def test_a_restored_run_continues_bit_for_bit(local_params, tmp_path, core):
         for _ in range(trajectories):
             y = torch.randint(V, (8, L), generator=generator)
             x = y * (torch.rand(8, L, generator=generator) < 0.3)
-            trainer.trajectory(Batch(x, y, y[:, None], torch.ones(8, 1, dtype=torch.bool)))
+            trainer.train_on(Batch(x, y, y[:, None], torch.ones(8, 1, dtype=torch.bool)))
         state = trainer.program.state_dict() | {f"average.{n}": v for n, v in trainer.ema.module.state_dict().items()}
         return {name: value.clone() for name, value in state.items()}
 

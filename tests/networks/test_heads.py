@@ -99,12 +99,12 @@ def watch_heads_loss(monkeypatch):
     return calls
 
 
-@pytest.mark.parametrize("free_share, rows", [(0.0, 1), (0.25, 2)])
-def test_the_trainer_fits_heads_to_prior_rollouts(local_params, monkeypatch, free_share, rows):
+@pytest.mark.parametrize("rollout_share, rows", [(0.0, 1), (0.25, 2)])
+def test_the_trainer_fits_heads_to_prior_rollouts(local_params, monkeypatch, rollout_share, rows):
     """N segments of `reason` from the initial state, judged by the solution sets of their own puzzles. The guide, which
     here leads every state far astray, has no part in them."""
     calls = watch_heads_loss(monkeypatch)
-    trainer = trainer_of(free_share, num_segments=3, learning_rate=0.0, objective=Trace_ELBO())
+    trainer = trainer_of(rollout_share, num_segments=3, learning_rate=0.0, objective=Trace_ELBO())
     model, data = trainer.model, ragged(8)
     shake(trainer.heads), shake(model)
     model.prior.forward = lambda u, t: dist.Normal(torch.zeros_like(u), 1e-9).to_event(2)  # too small to see
@@ -113,7 +113,7 @@ def test_the_trainer_fits_heads_to_prior_rollouts(local_params, monkeypatch, fre
         data.solutions[0, 1] = model.readout.answer(model.reason(data.x[:1]), data.x[:1])[0]
         data.solutions[1, 0] = model.readout.answer(model.reason(data.x[1:2]), data.x[1:2])[0]
         data.valid[1, 1] = False
-    record = trainer.trajectory(data)
+    record = trainer.train_on(data)
     (heads, states, right), *others = calls
     assert len(others) == 2 and all(a is b for other in others for a, b in zip(other, calls[0], strict=True))
     assert heads is trainer.heads and [s.h.shape for s in states] == [(rows, L, D)] * 3
@@ -143,18 +143,18 @@ def test_padding_is_no_solution():
     assert not is_solution(one_off, solutions[:, :1], valid[:, :1]).any()
 
 
-@pytest.mark.parametrize("free_share", [0.0, 0.25])
-def test_heads_do_not_change_what_the_model_learns(local_params, free_share):
+@pytest.mark.parametrize("rollout_share", [0.0, 0.25])
+def test_heads_do_not_change_what_the_model_learns(local_params, rollout_share):
     """Heads that are wholly wrong against heads that are nearly right: the model's clipped steps are the same, bit for
     bit."""
     programs = []
     for bias in (1e3, 3.0):
         torch.manual_seed(4)
-        trainer = trainer_of(free_share, clip=0.1, num_segments=3)
+        trainer = trainer_of(rollout_share, clip=0.1, num_segments=3)
         trainer.heads.bias.data[:] = bias
         data = ragged(8)
         for _ in range(2):
-            record = trainer.trajectory(data)
+            record = trainer.train_on(data)
         programs.append((trainer, record))
     (first, one), (second, other) = programs
     assert (one["heads_loss"] - other["heads_loss"]).abs() > 100 and torch.equal(one["loss"], other["loss"])
@@ -184,7 +184,7 @@ def test_heads_learn_after_a_trajectory_and_clip_by_themselves(local_params):
         return clip()
 
     trainer.descend, trainer.clip = watched, watched_clip
-    trainer.trajectory(ragged(8))
+    trainer.train_on(ragged(8))
     assert seen == [{"model", "guide"}] * 3 + [{"heads"}] * 3 and trainer.updates == 3
 
 
@@ -247,5 +247,5 @@ def test_heads_see_a_bounded_number_of_states_and_the_last(local_params, monkeyp
         return heads_loss(heads, states, right)
 
     monkeypatch.setattr(trainer_module, "heads_loss", watch)
-    trainer.trajectory(ragged(8))
+    trainer.train_on(ragged(8))
     assert torch.equal(given[0], torch.stack([ends[n - 1].h.detach() for n in seen]))

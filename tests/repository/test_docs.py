@@ -189,7 +189,7 @@ def test_what_one_adds_trains(page, tmp_path, monkeypatch):
         config = composed(which, overrides + SMALL)
         task = instantiate(config.task)
         learner = build_learner(config, task, torch.device("cpu"))
-        record = learner.trajectory(next(task.batches(8, torch.Generator().manual_seed(0))))
+        record = learner.train_on(next(task.batches(8, torch.Generator().manual_seed(0))))
     assert learner.updates > 0 and all(torch.isfinite(value).all() for value in record.values())
 
 

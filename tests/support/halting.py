@@ -9,7 +9,7 @@ from torch import nn
 from gram_pyro.inference.noise import hot_start
 from gram_pyro.inference.sampler import sample
 from gram_pyro.inference.smc import sir, smc
-from gram_pyro.networks.heads import Verdict
+from gram_pyro.networks.heads import HeadLogits
 
 SAMPLERS = {
     "ancestral": sample,
@@ -34,4 +34,4 @@ class Above(nn.Module):
         self.bar = bar
 
     def forward(self, state):
-        return Verdict(state.h[..., 0, 0] - self.bar, -state.h[..., 0, 0])
+        return HeadLogits(state.h[..., 0, 0] - self.bar, -state.h[..., 0, 0])

@@ -27,7 +27,8 @@ from gram_pyro.harness.resume import claim_folder
 CONF = Path(__file__).parents[2] / "experiments" / "conf"
 CPU = torch.device("cpu")
 OPTIONS = ["experiment=smoke", "model.num_transitions=1", "core.num_updates=1", "watch={every: 3, num_puzzles: 2}"]
-OPTIONS += ["train={updates: 90, num_segments: 1, free_share: 0.5}", "task.num_test=2", "baselines.deterministic=null"]
+OPTIONS += ["train={updates: 90, num_segments: 1, rollout_share: 0.5}", "task.num_test=2"]
+OPTIONS += ["baselines.deterministic=null"]
 OPTIONS += ["task_name=sudoku", "method_name=gram"]  # which only a started application knows
 
 

@@ -19,13 +19,13 @@ def ragged(size):
     return Batch(x, y, torch.stack([y, other], 1), torch.ones(size, 2, dtype=torch.bool))
 
 
-def trainer_of(free_share=0.25, mixer=relational, objective=None, size=8, rollout_loss=None, **options):
+def trainer_of(rollout_share=0.25, mixer=relational, objective=None, size=8, rollout_loss=None, **options):
     model, guide = program(mixer, num_transitions=2, readout=CategoricalReadout, shaken=False)
     settings = dict(
         updates=100,
         num_segments=2,
         batch_size=size,
-        free_share=free_share,
+        rollout_share=rollout_share,
         weight_decay=0.0,
         precision="fp32",
         warmup=1,

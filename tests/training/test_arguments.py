@@ -186,7 +186,7 @@ def test_a_program_built_with_parameters_of_its_own_trains_beside_another():
         with pyro.settings.context(module_local_params=True):
             model, guide = small()
         learner = Trainer(model, guide, Heads(D, 6), TraceMeanField_ELBO(), settings)
-        assert still(model, guide, lambda learner=learner: learner.trajectory(ragged(8))) == []
+        assert still(model, guide, lambda learner=learner: learner.train_on(ragged(8))) == []
 
 
 def test_frozen_parameters_are_not_missed():

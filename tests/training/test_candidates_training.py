@@ -61,7 +61,7 @@ def test_a_trajectory_trains_every_parameter(single_precision, precision, rollou
     before = {name: p.detach().clone() for name, p in learner.program.named_parameters()}
     assert all(p.dtype == torch.float32 for p in before.values())
     batches = batches_of(task_of())
-    records = [learner.trajectory(next(batches)) for _ in range(2)]
+    records = [learner.train_on(next(batches)) for _ in range(2)]
     assert [n for n, p in learner.program.named_parameters() if torch.equal(p, before[n])] == []
     for record in records:
         assert all(torch.isfinite(v).all() and v.dtype == torch.float32 for v in record.values())
@@ -74,7 +74,7 @@ def test_a_trajectory_trains_every_parameter(single_precision, precision, rollou
 def test_solutions_that_are_searched_for():
     task = SudokuBoards(n=4, num_train=8, num_test=1, max_clues=6, test_clues=(0,), cache=None)
     learner = learner_of("rollout_loss=multi_sample", "train.rollouts_per_puzzle=2", task=task)
-    record = learner.trajectory(next(batches_of(task)))
+    record = learner.train_on(next(batches_of(task)))
     assert learner.implicit is task and torch.isfinite(record["multi_sample_loss"])
     with pytest.raises(ValueError, match="got rollout_loss=Cover with the task SudokuBoards, which does not list its"):
         learner_of("rollout_loss=cover", "train.rollouts_per_puzzle=2", task=task)
@@ -89,7 +89,7 @@ def test_compiled_it_computes_the_same(monkeypatch):
     records = []
     for compiled in ("false", "true"):
         learner, task = learner_of(f"compile={compiled}"), task_of()
-        records.append(learner.trajectory(next(batches_of(task))))
+        records.append(learner.train_on(next(batches_of(task))))
         block = learner.model.core.low[0]
         assert hasattr(vars(block).get("forward"), "__wrapped__") == (compiled == "true")
     pyro.settings.set(validate_distributions_torch=validation)
@@ -103,7 +103,7 @@ def test_a_restored_run_continues_bit_for_bit_and_its_program_loads(tmp_path):
 
     def go(learner, batches, trajectories):
         for _ in range(trajectories):
-            learner.trajectory(next(batches))
+            learner.train_on(next(batches))
         return weights(learner)
 
     learner, data = learner_of(), torch.Generator().manual_seed(0)
@@ -127,7 +127,7 @@ def test_a_batch_in_parts_gives_the_same_numbers(rollout_loss):
         options = [f"rollout_loss={rollout_loss}", "train.rollouts_per_puzzle=2", "train.batch_size=24"]
         learner = learner_of(*options, f"train.accumulate={accumulate}", task=task)
         batches = batches_of(task, 24)
-        runs.append([learner.trajectory(next(batches)) for _ in range(2)])
+        runs.append([learner.train_on(next(batches)) for _ in range(2)])
     for one, two in zip(*runs, strict=True):
         for name in one:
             close(one[name], two[name], 1e-5)

@@ -100,23 +100,23 @@ def test_segments_are_chained_particle_by_particle(objective):
     close(segment_loss(objective(num_particles=4), model, guide, x, y, None)[0], loss / B)
 
 
-def trainer_of(objective, free_share=0.25, num_grad_steps=1):
+def trainer_of(objective, rollout_share=0.25, num_grad_steps=1):
     model, guide = program(num_transitions=2, num_grad_steps=num_grad_steps, readout=CategoricalReadout, shaken=False)
     settings = TrainSettings(
-        updates=100, num_segments=3, batch_size=8, free_share=free_share, precision="fp32", warmup=1, weight_decay=0.0
+        100, num_segments=3, batch_size=8, rollout_share=rollout_share, precision="fp32", warmup=1, weight_decay=0.0
     )
     return Trainer(model, guide, Heads(D, 6), objective, settings)
 
 
-@pytest.mark.parametrize("free_share", [0.0, 0.25])
+@pytest.mark.parametrize("rollout_share", [0.0, 0.25])
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_the_trainer_moves_every_parameter(local_params, objective, free_share):
-    trainer = trainer_of(objective(num_particles=3), free_share)
+def test_the_trainer_moves_every_parameter(local_params, objective, rollout_share):
+    trainer = trainer_of(objective(num_particles=3), rollout_share)
     named = parameters(trainer.model, trainer.guide, trainer.heads)
     before = {name: p.detach().clone() for name, p in named.items()}
-    record = trainer.trajectory(ragged(8))
+    record = trainer.train_on(ragged(8))
     assert [name for name, p in named.items() if torch.equal(p, before[name])] == []
-    assert trainer.updates == 3 and record["kl"].shape == (2,) and ("set_loss" in record) == (free_share > 0)
+    assert trainer.updates == 3 and record["kl"].shape == (2,) and ("set_loss" in record) == (rollout_share > 0)
     assert all(torch.isfinite(value).all() for value in record.values())
     assert len(pyro.get_param_store()) == 0
 
@@ -196,4 +196,4 @@ def test_a_solution_that_is_impossible_stops_training(local_params, objective):
     trainer.model.readout.logits.weight.data[:] = torch.nan
     y = torch.zeros(8, L, dtype=torch.long)
     with pytest.raises((FloatingPointError, ValueError), match="nan"):
-        trainer.trajectory(Batch(y, y, y[:, None], torch.ones(8, 1, dtype=torch.bool)))
+        trainer.train_on(Batch(y, y, y[:, None], torch.ones(8, 1, dtype=torch.bool)))

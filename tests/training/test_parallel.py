@@ -87,7 +87,7 @@ def test_every_row_has_the_noise_of_the_whole_batch(name, lead):
 
 
 @pytest.mark.parametrize(
-    ("free_share", "objective", "updates", "rollout_loss"),
+    ("rollout_share", "objective", "updates", "rollout_loss"),
     [
         (0.4, Balanced_ELBO(), 24, None),
         (0.4, Balanced_ELBO(), 8, Cover()),
@@ -96,14 +96,14 @@ def test_every_row_has_the_noise_of_the_whole_batch(name, lead):
         (0.4, IWAE(num_particles=2), 4, None),
     ],
 )
-def test_accumulation_changes_nothing(local_params, free_share, objective, updates, rollout_loss):
+def test_accumulation_changes_nothing(local_params, rollout_share, objective, updates, rollout_loss):
     """The batch at once against three parts, uneven where rows do not divide."""
     runs = []
     for accumulate in (1, 3):
         torch.manual_seed(1)
         options = {"accumulate": accumulate, "rollouts_per_puzzle": 1 if rollout_loss is None else 2}
-        trainer = trainer_of(free_share, objective=objective, size=24, rollout_loss=rollout_loss, **options)
-        runs.append([trainer.trajectory(ragged(24)) for _ in range(updates // 2)])
+        trainer = trainer_of(rollout_share, objective=objective, size=24, rollout_loss=rollout_loss, **options)
+        runs.append([trainer.train_on(ragged(24)) for _ in range(updates // 2)])
         assert trainer.updates == updates
     for one, two in zip(*runs, strict=True):
         assert one.keys() == two.keys()
@@ -119,7 +119,7 @@ def test_accumulation_of_a_baseline(local_params):
         torch.manual_seed(1)
         trainer = baseline_trainer(autoregressive(4, 3), accumulate=accumulate)
         generator = torch.Generator().manual_seed(1)
-        runs.append([trainer.trajectory(copies(generator))["loss"] for _ in range(3)])
+        runs.append([trainer.train_on(copies(generator))["loss"] for _ in range(3)])
     close(torch.stack(runs[0]), torch.stack(runs[1]), 1e-4)  # its logits are float32
     trainer, batch = baseline_trainer(diffusion(4, 3), accumulate=3), copies()
     torch.manual_seed(2)
@@ -129,7 +129,7 @@ def test_accumulation_of_a_baseline(local_params):
         with own_noise(part, torch.device("cpu")):
             expected += len(batch.x[rows]) / 16 * trainer.baseline.loss(batch.x[rows], batch.y[rows]).detach()
     torch.manual_seed(2)
-    close(trainer.trajectory(batch)["loss"], expected)
+    close(trainer.train_on(batch)["loss"], expected)
 
 
 def test_parts_have_noise_of_their_own():

@@ -51,5 +51,5 @@ def test_every_segment_is_trained_with_the_number_of_its_update(local_params, mo
     trainer = trainer_of(num_segments=2, beta=WORDS.format(4))
     for seed in range(3):
         torch.manual_seed(seed)
-        trainer.trajectory(ragged(8))
+        trainer.train_on(ragged(8))
     assert seen == [0.0, 0.25, 0.5, 0.75, 1.0, 1.0] and trainer.updates == 6

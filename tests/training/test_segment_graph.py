@@ -27,7 +27,7 @@ from gram_pyro.training.batch_parts import Part
 from gram_pyro.training.cuda_graph import WARM_UP, SegmentGraph, advance, begin, padded
 from gram_pyro.training.objectives import Balanced_ELBO, MeanField_ELBO
 from gram_pyro.training.rollout_losses import Cover, MultiSample, Set
-from gram_pyro.training.trainer import Rollout, Trainer, TrainSettings
+from gram_pyro.training.trainer import Rows, Trainer, TrainSettings
 from guides.concat import Concat
 from guides.delayed import Delayed
 
@@ -50,23 +50,23 @@ def test_a_trajectory_begins_where_it_would(local_params):
     trainer, batch = trainer_of(), ragged(8)
     losses = []
     for prepared in (False, True):
-        rollout = Rollout(trainer, batch, Part(0, 1))
+        rows = Rows(trainer, batch, Part(0, 1))
         if prepared:
-            begin(rollout)
+            begin(rows)
         pyro.set_rng_seed(3)
-        losses.append(rollout.advance(0).item())
+        losses.append(rows.advance(0).item())
     assert losses[0] == losses[1]
 
 
 class Played:
     """What a recording does, without a graph: the sequence that was recorded, and no other."""
 
-    def __init__(self, trainer, rollout, segment, *_):
-        self.trainer, self.segment, self.recorded = trainer, segment, rollout.free.valid.shape
+    def __init__(self, trainer, rows, segment, *_):
+        self.trainer, self.segment, self.recorded = trainer, segment, rows.rollouts.valid.shape
 
-    def replay(self, rollout):
-        assert self.recorded == rollout.free.valid.shape
-        return advance(self.trainer, rollout, self.segment)
+    def replay(self, rows):
+        assert self.recorded == rows.rollouts.valid.shape
+        return advance(self.trainer, rows, self.segment)
 
 
 def without_gpu(trainer):
@@ -86,7 +86,7 @@ def test_a_trainer_that_leaves_its_segments_to_a_graph_computes_the_same(
         pyro.set_rng_seed(0)
         trainer = trainer_of(num_segments=num_segments, rollouts_per_puzzle=2, rollout_loss=rollout_loss)
         trainer.graph = graph and graph(trainer)
-        records.append([trainer.trajectory(ragged(8)) for _ in range(2)])
+        records.append([trainer.train_on(ragged(8)) for _ in range(2)])
         assert trainer.updates == 2 * num_segments
     assert len(trainer.graph.recordings) == count
     for one, two in zip(*records, strict=True):
@@ -120,20 +120,20 @@ def program_with(part):
 
 @pytest.mark.parametrize("part", [*members(gram_pyro.priors, Prior), *members(guides, Guide)])
 def test_a_segment_looks_at_no_number_and_brings_none(part, local_params, monkeypatch):
-    settings = TrainSettings(100, num_segments=2, batch_size=8, free_share=0.25, precision="fp32", warmup=1)
+    settings = TrainSettings(100, num_segments=2, batch_size=8, rollout_share=0.25, precision="fp32", warmup=1)
     monkeypatch.setattr(torch.nn.functional, "one_hot", lambda x, n: torch.eye(n)[x])  # torch's looks on a CPU alone
     with pyro.validation_enabled(False):
         trainer = Trainer(*program_with(part), Heads(D, 6), MeanField_ELBO(), settings)
-        rollout = Rollout(trainer, ragged(8), Part(0, 1))
-        begin(rollout)
-        advance(trainer, rollout, 0)
+        rows = Rows(trainer, ragged(8), Part(0, 1))
+        begin(rows)
+        advance(trainer, rows, 0)
         monkeypatch.setattr(torch, "tensor", no_number)
         if part is StudentT:  # torch's chi-squared law does
             with pytest.raises(AssertionError, match="is brought to a device"), NoLook():
-                advance(trainer, rollout, 0)
+                advance(trainer, rows, 0)
         else:
             with NoLook():
-                advance(trainer, rollout, 0)
+                advance(trainer, rows, 0)
 
 
 def test_what_fails_while_it_is_recorded_is_told(monkeypatch, local_params):
@@ -181,12 +181,12 @@ def test_the_graph_computes_what_it_recorded(rollout_loss, local_params, single_
     for graphed in (False, True):
         pyro.set_rng_seed(0)
         model, guide = program(relational, num_transitions=2, readout=CategoricalReadout, shaken=False)
-        settings = TrainSettings(100, 5, 8, free_share=0.25, rollouts_per_puzzle=2, precision="fp32", warmup=1)
+        settings = TrainSettings(100, 5, 8, rollout_share=0.25, rollouts_per_puzzle=2, precision="fp32", warmup=1)
         parts = [part.cuda() for part in (model, guide, Heads(8, 6))]
         trainer = Trainer(*parts, Balanced_ELBO(), settings, rollout_loss)
         if graphed:
             trainer.graph = SegmentGraph(trainer)
         pyro.set_rng_seed(1)
-        records = [trainer.trajectory(ragged(8).to(torch.device("cuda"))) for _ in range(4)]
+        records = [trainer.train_on(ragged(8).to(torch.device("cuda"))) for _ in range(4)]
         histories.append(torch.stack([torch.stack([r[name] for name in sorted(r) if name != "kl"]) for r in records]))
     torch.testing.assert_close(*histories)

@@ -36,27 +36,27 @@ def test_stock_svi_moves_every_parameter(mixer, loss):
     assert len(pyro.get_param_store()) == len(named)  # nothing shared by name
 
 
-@pytest.mark.parametrize("free_share", [0.0, 0.25])
+@pytest.mark.parametrize("rollout_share", [0.0, 0.25])
 @pytest.mark.parametrize("mixer", MIXERS)
-def test_trainer_moves_every_parameter(local_params, mixer, free_share):
-    trainer = trainer_of(free_share, mixer, ema=0.5)
+def test_trainer_moves_every_parameter(local_params, mixer, rollout_share):
+    trainer = trainer_of(rollout_share, mixer, ema=0.5)
     named = parameters(trainer.model, trainer.guide, trainer.heads)
     average = parameters(trainer.averaged, trainer.ema.module["guide"], trainer.averaged_heads)
     assert named.keys() == average.keys() and len(list(trainer.program.parameters())) == len(named)
     before = {name: p.detach().clone() for name, p in named.items()}
-    records = [trainer.trajectory(ragged(8)) for _ in range(2)]
+    records = [trainer.train_on(ragged(8)) for _ in range(2)]
     assert unmoved(before, named) == [] and unmoved(before, average) == []
     assert trainer.updates == 4
     assert len(pyro.get_param_store()) == 0  # no name of a parameter leaves its module
     for record in records:
-        assert record["kl"].shape == (2,) and ("set_loss" in record) == (free_share > 0)
+        assert record["kl"].shape == (2,) and ("set_loss" in record) == (rollout_share > 0)
         assert all(torch.isfinite(value).all() for value in record.values())
 
 
 @pytest.mark.parametrize(("num_segments", "steps"), [(1, 1), (3, 3), (16, 8)])
 def test_the_heads_take_a_step_for_every_state_they_saw(local_params, num_segments, steps):
     trainer = trainer_of(num_segments=num_segments)
-    trainer.trajectory(ragged(8))
+    trainer.train_on(ragged(8))
     weights = {name: next(module.parameters()) for name, module in trainer.program.items()}
     taken = {name: int(trainer.optimiser.state[weight]["step"]) for name, weight in weights.items()}
     assert taken == {"model": num_segments, "guide": num_segments, "heads": steps}
@@ -72,7 +72,7 @@ def test_first_segment_of_the_trainer_is_the_weighted_loss(local_params, beta):
     seen = []
     trainer.step = lambda loss: seen.append(loss)
     torch.manual_seed(1)
-    record = trainer.trajectory(data)
+    record = trainer.train_on(data)
     torch.manual_seed(1)
     with torch.no_grad():
         trainer.guide(data.x[2:], data.y[2:], None)
@@ -89,7 +89,7 @@ def test_first_segment_of_the_trainer_is_the_weighted_loss(local_params, beta):
 
 
 def test_segments_are_chained_through_the_detached_state(local_params, monkeypatch):
-    """Guided and free rows start from the initial state, and later segments where their own last one ended."""
+    """Guided and rollout rows start from the initial state, and later segments where their own last one ended."""
     trainer = trainer_of(num_segments=3)
     starts, ends = {"guided": [], "free": []}, {"guided": [], "free": []}
 
@@ -104,7 +104,7 @@ def test_segments_are_chained_through_the_detached_state(local_params, monkeypat
 
     monkeypatch.setattr(trainer_module, "segment_loss", watch("guided", segment_loss, 5))
     monkeypatch.setattr(set_likelihood, "set_loss", watch("free", set_loss, 4))
-    trainer.trajectory(ragged(8))
+    trainer.train_on(ragged(8))
     for kind, rows in (("guided", 6), ("free", 2)):
         assert len(starts[kind]) == 3 and starts[kind][0] is None
         for end, start in zip(ends[kind], starts[kind][1:], strict=False):
@@ -114,7 +114,7 @@ def test_segments_are_chained_through_the_detached_state(local_params, monkeypat
 
 
 def test_rollouts_of_a_puzzle_cover_its_solutions_in_the_first_segment(local_params, monkeypatch):
-    trainer, calls = trainer_of(free_share=0.7, rollouts_per_puzzle=2, num_segments=3, rollout_loss=Cover()), []
+    trainer, calls = trainer_of(rollout_share=0.7, rollouts_per_puzzle=2, num_segments=3, rollout_loss=Cover()), []
 
     def watch(name, function):
         def watched(model, x, solutions, valid, state, *rest):
@@ -128,8 +128,8 @@ def test_rollouts_of_a_puzzle_cover_its_solutions_in_the_first_segment(local_par
     for name, function in (("cover", cover_loss), ("set", set_loss)):
         monkeypatch.setattr(f"gram_pyro.training.rollout_losses.cover.{name}_loss", watch(name, function))
     batch = ragged(8)
-    record = trainer.trajectory(batch)
-    assert trainer.settings.num_free == 6 == round(0.7 * 8)
+    record = trainer.train_on(batch)
+    assert trainer.settings.num_rollouts == 6 == round(0.7 * 8)
     names, losses = [call[0] for call in calls[::2]], calls[1::2]
     assert names == ["cover", "set", "set"] and [call[2] for call in calls[::2]] == [True, False, False]
     for _, x, _ in calls[::2]:
@@ -139,8 +139,8 @@ def test_rollouts_of_a_puzzle_cover_its_solutions_in_the_first_segment(local_par
 
 
 def test_covering_that_cannot_be(local_params):
-    with pytest.raises(ValueError, match="got rollouts_per_puzzle=5, and free_share=0.5 of"):
-        trainer_of(free_share=0.5, rollouts_per_puzzle=5)
+    with pytest.raises(ValueError, match="got rollouts_per_puzzle=5, and rollout_share=0.5 of"):
+        trainer_of(rollout_share=0.5, rollouts_per_puzzle=5)
     t = trainer_of()
     with pytest.raises(ValueError, match="got rollout_loss=Cover with the task SudokuBoards, which does not list its"):
         Trainer(t.model, t.guide, t.heads, t.objective, t.settings, Cover(), SudokuBoards())
@@ -152,7 +152,7 @@ def test_networks_run_in_the_precision_and_laws_in_full(local_params, precision,
     try:
         trainer = trainer_of(precision=precision)
         with products_of(trainer.model.core) as dtypes:
-            record = trainer.trajectory(ragged(8))
+            record = trainer.train_on(ragged(8))
         assert dtypes == {dtype} and {p.dtype for p in trainer.program.parameters()} == {torch.float32}
         assert all(torch.isfinite(value).all() and value.dtype == torch.float32 for value in record.values())
         site = trainer.guide.trace.nodes["z_1"]

@@ -3,7 +3,7 @@
     rules ~ family,   y = first solution in a random order of the candidates,   k ~ uniform{0 .. ceil(a L) - 1} cells
     given, none of a share b of the puzzles
 
-A batch is of one shape; its puzzles may have different rules. Solutions are not listed: a free row is trained on one
+A batch is of one shape; its puzzles may have different rules. Solutions are not listed: a rollout row is trained on one
 near to where it ended, see `Search.near`.  Source: ours.
 """
 

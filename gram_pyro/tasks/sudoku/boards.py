@@ -3,7 +3,7 @@
     k = 0 with probability blank_share, else k ~ uniform{0..max_clues};   x = k cells of a board, drawn uniformly
 
 The input of p(x) is the blank board (paper D.5). Boards with few clues have too many solutions to list (6x6: up to
-28,200,960), so a free row is trained on a solution near to where it ended, see `Sudoku.near`. Source: ours.
+28,200,960), so a rollout row is trained on a solution near to where it ended, see `Sudoku.near`. Source: ours.
 """
 
 from collections.abc import Iterator

@@ -29,7 +29,7 @@ class Cover(RolloutLoss):
 def cover_loss(
     model: GRAM, x: Tensor, solutions: Tensor, valid: Tensor, state: State | None, num_rollouts: int
 ) -> tuple[Tensor, State]:
-    """Run one free segment of M rollouts per puzzle that should together find every solution.
+    """Run one segment of M rollouts per puzzle that should together find every solution.
 
         mean_{y in S} log p(y | x, state) >= E_{z_1..z_M ~ prior} mean_{y in S} log 1/M sum_m p(y | h_T^m)
 

@@ -31,7 +31,7 @@ def multi_sample_loss(
     num_rollouts: int,
     near: Near | None = None,
 ) -> tuple[Tensor, State]:
-    """Run one free segment of M rollouts per puzzle, some of which should be right.
+    """Run one segment of M rollouts per puzzle, some of which should be right.
 
         log p(S | x, state_1..state_M) >= E_{z_1..z_M ~ prior} log 1/M sum_m sum_{y in S} p(y | h_T^m)
 

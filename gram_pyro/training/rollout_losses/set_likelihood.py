@@ -23,7 +23,7 @@ class Set(RolloutLoss):
 def set_loss(
     model: GRAM, x: Tensor, solutions: Tensor, valid: Tensor, state: State | None, near: Near | None = None
 ) -> tuple[Tensor, State]:
-    """Run one free segment: every latent is drawn from the prior, and any solution is right.
+    """Run one segment: every latent is drawn from the prior, and any solution is right.
 
         log p(S | x, state) >= E_{z ~ prior} log sum_{y in S} p(y | h_T)
 

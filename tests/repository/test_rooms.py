@@ -1,10 +1,12 @@
 """The order of the rooms: a module imports from its own room and those below. No import climbs, and none circles."""
 
-import ast
-from graphlib import TopologicalSorter
+import subprocess
+import sys
 
+from rooms import circles, imports, room, rooms
 from scripts import ROOT
 
+PACKAGE = ROOT / "gram_pyro"
 ROOMS = [  # from the ground up
     "storage",
     "tasks",
@@ -26,38 +28,31 @@ ROOMS = [  # from the ground up
 ]
 
 
-def imports():
-    """The modules that each module of the package imports, by their names below it."""
-    package = ROOT / "gram_pyro"
-    paths = {file: file.relative_to(package).with_suffix("").parts for file in package.rglob("*.py")}
-    names = {file: ".".join(parts).removesuffix(".__init__") for file, parts in paths.items() if len(parts) > 1}
-    names |= {file: parts[0] for file, parts in paths.items() if len(parts) == 1 and parts[0] != "__init__"}
-    known, found = set(names.values()), {}
-    for file, name in names.items():
-        nodes = [n for n in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(n, ast.ImportFrom)]
-        ours = [n for n in nodes if n.module and n.module.split(".")[0] == "gram_pyro"]
-        named = {f"{n.module}.{alias.name}".removeprefix("gram_pyro.") for n in ours for alias in n.names}
-        found[name] = {name if name in known else name.rpartition(".")[0] for name in named}
-    return found
-
-
-def room(module):
-    return module.split(".")[0]
-
-
 def test_every_module_has_a_room():
-    assert {room(module) for module in imports()} == set(ROOMS)
+    assert {room(module) for module in imports(PACKAGE)} == set(ROOMS)
 
 
 def test_no_import_climbs():
-    climbing = [
-        f"{module} imports {other}"
-        for module, others in imports().items()
-        for other in others
-        if ROOMS.index(room(other)) > ROOMS.index(room(module))
-    ]
+    climbing = [f"{a} imports {b}" for a, b in imports(PACKAGE).edges if ROOMS.index(room(a)) < ROOMS.index(room(b))]
     assert not climbing
 
 
 def test_there_is_no_circle():
-    assert list(TopologicalSorter(imports()).static_order())
+    assert circles(imports(PACKAGE)) == circles(rooms(imports(PACKAGE))) == 0
+
+
+def test_a_circle_and_a_climb_are_seen(tmp_path):
+    package = tmp_path / "gram_pyro"
+    for name, text in {
+        "tasks/a": "from gram_pyro.harness.b import f",
+        "harness/b": "from gram_pyro.tasks import a",
+        "model": "from gram_pyro.tasks.a import g",
+    }.items():
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / f"{name}.py").write_text(text)
+    assert set(imports(package).edges) == {("tasks.a", "harness.b"), ("harness.b", "tasks.a"), ("model", "tasks.a")}
+    assert circles(imports(package)) == circles(rooms(imports(package))) == 1
+    printed = subprocess.run(
+        [sys.executable, ROOT / "tests/support/rooms.py", tmp_path], capture_output=True, text=True, check=True
+    ).stdout
+    assert printed.split()[:3] == ["3", "rooms", "3"] and "1 circles of modules" in printed

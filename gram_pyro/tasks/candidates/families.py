@@ -1,6 +1,6 @@
-"""Rules to draw puzzles of: what a family of puzzles is before its clues.
+"""Families of puzzles without clues, from which training puzzles are drawn.
 
-Where the rules of a family are always the same, so is the puzzle that it returns.  Source: ours.
+A family with fixed rules always returns the same puzzle.  Source: ours.
 """
 
 from abc import ABC, abstractmethod
@@ -19,12 +19,12 @@ class Family(ABC):
 
     @abstractmethod
     def __call__(self, rng: Random) -> CandidatePuzzle:
-        """A puzzle without clues; what is drawn depends on `rng` alone."""
+        """A puzzle without clues. It depends on `rng` alone."""
 
 
 @dataclass(frozen=True)
 class Sudokus(Family):
-    """Rows, columns and boxes of n x n."""
+    """Sudoku on n x n cells: rows, columns and boxes."""
 
     n: int
 
@@ -34,7 +34,7 @@ class Sudokus(Family):
 
 @dataclass(frozen=True)
 class LatinSquares(Family):
-    """Rows and columns of n x n."""
+    """Latin squares of n x n cells."""
 
     n: int
 
@@ -54,7 +54,7 @@ class Queens(Family):
 
 @dataclass(frozen=True)
 class Graphs(Family):
-    """Random graphs on n vertices to colour; one may have no colouring."""
+    """Random graphs on n vertices. A graph may have no colouring."""
 
     n: int
     num_colours: int

@@ -1,11 +1,12 @@
-"""Puzzles of other formats as puzzles of candidates.
+"""Read other formats as puzzles of candidates.
 
     .yaml .yml .json                  one puzzle, see `gram_pyro.tasks.candidates.text`
     .g6 .s6 .col .edges               graphs to colour: graph6, sparse6, DIMACS, an edge list
     .tar .tar.gz .tgz                 queens with excluded diagonals, CSPLib prob079
     .sudoku .txt .sdk                 Sudokus as text
 
-each but the archives also as .gz or .xz. Boards of queens with given ones are `shorthands.queens`.  Source: ours.
+All but the archives may be compressed, as .gz or .xz. `shorthands.queens` makes boards with given queens.
+Source: ours.
 """
 
 import math

@@ -2,9 +2,9 @@
 
     x' = [roles of the candidates of x | the rules as groups],   y' = which candidates of y are in
 
-Puzzles, split and batches, and which answers are one, are those of the other task; only what a network reads and writes
-is another. A core of candidates knows the symmetries of the rules: to it a rotated board is the same board. So
-NQueens(split="input"), which has images of every test puzzle in train, is refused.
+Puzzles, split, batches and symmetry classes are those of the other task. Only what the network reads and writes
+differs. A core of candidates knows the symmetries of the rules, so a rotated board is the same board to it.
+NQueens(split="input") is refused, because its training set has images of every test puzzle.
 Source: ours.
 """
 
@@ -68,7 +68,7 @@ class ListedTask(Task, ABC):
         return batch
 
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """The batch as it is: a core of candidates knows no order to be freed of."""
+        """The batch itself: a core of candidates is equivariant already."""
         return batch
 
     def is_solved(self, x: Tensor, y: Tensor) -> Tensor:

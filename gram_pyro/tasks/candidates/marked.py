@@ -1,8 +1,7 @@
-"""YAML whose mistakes are named with their line: the nodes of a text, and what can be asked of them.
+"""Read YAML as nodes that know their line, so that every mistake is reported with it.
 
-Every scalar is taken as it is written (`no`, `1e3` and `09` are names like others), a key stands once. Aliases are
-refused, because a few lines of them can stand for more than fits into memory, and tags, because they mean nothing here.
-JSON is a subset.
+Every scalar is read as text: `no`, `1e3` and `09` are names like others. A key may stand once. Aliases are refused,
+because a few lines of them can expand to more than fits into memory. Tags are refused, because they mean nothing here.
 Source: ours, on PyYAML.
 """
 
@@ -13,7 +12,7 @@ DEEPEST = 20  # nodes within each other
 
 
 class Misplaced(ValueError):
-    """Something is wrong at a line of the text."""
+    """A mistake at a line of the text."""
 
     def __init__(self, line: int, problem: str) -> None:
         super().__init__(problem)
@@ -48,7 +47,7 @@ def parse(text: str) -> Node:
 
 
 def scalar(node: Node, what: str) -> str:
-    """What is written there.  Raises: Misplaced if that is a list or a mapping, or nothing."""
+    """The text of a node.  Raises: Misplaced if it is empty, a list or a mapping."""
     if not isinstance(node, ScalarNode) or not node.value.strip():
         raise at(node, f"got {kind(node)} for {what}; expected a word")
     return node.value.strip()

@@ -1,11 +1,11 @@
-"""Puzzles of candidates as rows of numbers: rules travel with the clues, so a batch holds puzzles of different rules.
+"""Puzzles of candidates as rows of numbers. Rules are a part of x, so the puzzles of a batch may have different rules.
 
     x = [roles of the N = L C candidates | group, group, .. | padding | L, C]
     group = FIRST + j for each of its candidates j, then EXACT or AT_MOST
 
-A row is as long as its longest neighbour needs; all of a batch have one L and one C. The groups of the cells are not
-written, for L and C tell them. Who is in which group is kept as two lists, by group and by candidate, so that sums cost
-what there are pairs (candidate, group), and their gradients too.
+Rows are padded to the longest of the batch, and all have the same L and C. The groups of the cells are not stored,
+because L and C determine them. Membership is kept as two lists, by group and by candidate, so that sums and their
+gradients cost as much as there are pairs (candidate, group).
 Source: ours; sums over ragged lists: torch's embedding_bag.
 """
 

@@ -3,8 +3,8 @@
     y solves it  <=>  one candidate of every cell is in;  of every group "exactly one of these", one is;  of every group
                       "at most one of these", no two are;  y_j = x_j for every candidate j with x_j != BLANK
 
-Candidate j = C i + c is symbol c in cell i. In x and y a candidate is 0, nothing is known of it, 1, out, or 2, in: the
-code of `gram_pyro.tasks.nqueens`. Sudoku and its variants, Latin squares, queens, colourings and timetables are of this
+Candidate j = C i + c is symbol c in cell i. In x and y a candidate has one of the roles 0, unknown; 1, out; 2, in, as
+in `gram_pyro.tasks.nqueens`. Sudoku and its variants, Latin squares, queens, colourings and timetables are of this
 kind: they are exact covers whose items are partly optional.
 Source: Knuth, Dancing Links (2000), for the form; cells apart from other groups: ours.
 """
@@ -17,7 +17,7 @@ MOST_CANDIDATES = 1_000_000  # of a puzzle: each takes memory
 
 
 class Contradiction(ValueError):
-    """Clues that break a rule, and the candidates they are of."""
+    """Clues that break a rule, and their candidates."""
 
     def __init__(self, candidates: Iterable[int], problem: str) -> None:
         super().__init__(problem)

@@ -1,10 +1,10 @@
-"""The exact referee: every solution of a puzzle of candidates, the nearest one, or that there is none.
+"""The exact referee: it finds every solution of a puzzle, the nearest one, or proves that there is none.
 
     count      |S|, up to a limit
     nearest    argmax_{y in S} sum_j score_j [candidate j is in y]
 
-Variables are candidates, and a group is a constraint of its own kind: CP-SAT knows both. It runs in one thread and with
-one seed, so equal questions get equal answers.
+Variables are candidates; each group is one CP-SAT constraint. The solver runs in one thread with a fixed seed, so equal
+questions get equal answers.
 Source: OR-tools CP-SAT, Perron and Didier; pip install "gram_pyro[exact]".
 """
 

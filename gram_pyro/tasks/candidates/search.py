@@ -3,9 +3,9 @@
     possible   candidates that may still be in, one bit each
     placed     those that are in; a group "exactly one" with one possible candidate has it placed
 
-`near` takes the most probable candidate that is open, and on a contradiction takes it back: the first solution in the
-lexicographic order of the ranking, as `Geometry.nearest` finds for Sudoku. The exact referee, `referee.py`, is for
-counting and for the best solution. Source: ours; the choice of the narrowest group: Knuth, Dancing Links (2000).
+`near` places the most probable open candidate and takes it back on a contradiction. So it finds the first solution in
+the lexicographic order of the ranking, as `Geometry.nearest` does for Sudoku. `referee.py` counts, and finds the best.
+Source: ours; the choice of the narrowest group: Knuth, Dancing Links (2000).
 """
 
 import math

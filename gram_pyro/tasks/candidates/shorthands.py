@@ -1,4 +1,4 @@
-"""Rules by their names: what `rows`, `boxes: 3x3` and their like mean on a grid, as sets of cells that differ.
+"""What the names of rules, such as `rows` or `boxes: 3x3`, mean on a grid: sets of cells that differ.
 
 Cells are numbered row by row and named as in a spreadsheet: column a, b, .., z, aa, ..; row 1, 2, .. from the top.
 Source: ours.

@@ -1,10 +1,10 @@
-"""Puzzles of candidates to train on, of one shape each, and a mixture of shapes and kinds.
+"""Tasks of candidates: puzzles of one family, and mixtures of families.
 
     rules ~ family,   y = first solution in a random order of the candidates,   k ~ uniform{0 .. ceil(a L) - 1} cells
     given, none of a share b of the puzzles
 
-A batch is of one shape; its puzzles may have different rules. Solutions are not listed: a rollout row is trained on one
-near to where it ended, see `Search.near`.  Source: ours.
+A batch has one shape, and its puzzles may have different rules. Solutions are not listed: a rollout row is trained on
+the solution near its end, see `Search.near`.  Source: ours.
 """
 
 import math
@@ -29,7 +29,7 @@ TRIES = 1000  # rules drawn for some that have a solution
 
 
 class Candidates(ImplicitTask):
-    """What every task of candidates does: rules, clues and shape are read from x, see `packed`."""
+    """The base of all tasks of candidates. Rules, clues and shape are read from x, see `packed`."""
 
     n = 0  # boards of no one side
     num_symbols = ROLES
@@ -44,7 +44,7 @@ class Candidates(ImplicitTask):
         return violations(x, y)
 
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """The batch as it is: a core of candidates knows no order to be freed of."""
+        """The batch itself: a core of candidates is equivariant already."""
         return batch
 
     def near(self, x: Tensor, log_prob: Tensor) -> tuple[Tensor, Tensor]:
@@ -72,7 +72,7 @@ def as_text(x: Tensor, y: Tensor | None = None) -> str:
 
 
 def search(rules: Tensor) -> Search:
-    """The search for what stands behind the roles of a packed puzzle."""
+    """The search for the rules of a packed puzzle."""
     return _search(rules.numpy().tobytes())
 
 
@@ -236,7 +236,7 @@ def listed(puzzles: Sequence[CandidatePuzzle]) -> Puzzles:
 
 
 def told_apart(sets: Mapping[str, Puzzles]) -> dict[str, Puzzles]:
-    """The same sets, padded so that rows of one length are of one shape."""
+    """The same sets, padded so that rows of equal length have equal shapes."""
     known: dict[int, tuple[int, int]] = {}
     found = {}
     for name, puzzles in sets.items():

@@ -1,4 +1,4 @@
-"""Kinds of puzzles to try weights on that were not trained on them: Sudoku variants, planted graphs, famous graphs.
+"""Kinds of puzzles that no weights are trained on: Sudoku variants, planted graphs, famous graphs.
 
 Source: ours; the graphs: DIMACS colouring instances (Mycielski, 1955; queens on n x n).
 """
@@ -61,7 +61,7 @@ def _grid(n: int, sets: list[list[int]]) -> CandidatePuzzle:
 
 
 def regions(n: int, rng: Random) -> list[list[int]]:
-    """n regions of n cells that hang together: boxes whose neighbours have swapped cells."""
+    """n connected regions of n cells: boxes that have swapped cells with their neighbours."""
     board = nx.grid_2d_graph(n, n)
     owner = {(c // n, c % n): i for i, box in enumerate(shorthands.boxes((n, n), Geometry(n).box)) for c in box}
 

@@ -1,4 +1,4 @@
-"""A puzzle that somebody wrote, as a task of its own: it knows its cells and symbols by their names, and shows them.
+"""One puzzle of a file as a task. It shows cells and symbols by their names.
 
 Source: ours.
 """
@@ -18,7 +18,7 @@ MOST_LINES = 40  # of a picture of cells without a grid
 
 
 class WrittenPuzzle(Candidates):
-    """One puzzle; there is nothing to train on, and nothing that is unseen."""
+    """One puzzle, without training or test sets."""
 
     test: dict[str, Puzzles] = {}
 
@@ -81,7 +81,7 @@ class WrittenPuzzle(Candidates):
 
 
 def borders(puzzle: CandidatePuzzle) -> list[tuple[list[float], list[float]]]:
-    """The lines around the grid and its regions, sets of cells that differ, hang together and are no row or column."""
+    """The lines around the grid and its regions, connected sets of cells that differ and are no row or column."""
     down, across = puzzle.grid
     regions = {tuple(sorted({c // len(puzzle.symbols) for c in g.candidates})) for g in puzzle.groups if g.exact}
     found = []
@@ -98,7 +98,7 @@ def borders(puzzle: CandidatePuzzle) -> list[tuple[list[float], list[float]]]:
 
 
 def _hang_together(places: set[tuple[int, int]]) -> bool:
-    """Whether one comes from every cell to every other by steps to neighbours."""
+    """Whether the cells are connected by steps between neighbours."""
     reached: set[tuple[int, int]] = set()
     open_: Sequence[tuple[int, int]] = [min(places)]
     while open_:

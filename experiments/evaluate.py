@@ -25,7 +25,7 @@ from torch import Tensor
 
 from gram_pyro.evaluation.evaluate import evaluate, selected
 from gram_pyro.evaluation.metrics import Tally, join, per_puzzle, report
-from gram_pyro.evaluation.tables import COLUMNS, counted, flat_rows, markdown
+from gram_pyro.evaluation.tables import COLUMNS, counted, flat_rows, markdown, with_error
 from gram_pyro.harness.build import build_sampler
 from gram_pyro.harness.load import weights_file
 from gram_pyro.harness.results import record, strict, write_json, write_rows
@@ -99,8 +99,8 @@ def main(study: Study) -> str:
         print(
             f"\n{counted(table['num_puzzles'], 'puzzle')} '{name}', {counted(config.num_segments, 'segment')} deep, "
             f"{table['segments']:.2f} run on average, {table['seconds']} s on {study.device}\n"
-            f"{markdown(table, widths)}\n\none answer of {max(widths)}: {row['accuracy']:.4f} ± "
-            f"{row['accuracy_se']:.4f} right; answered {row['answered']:.4f}{among}"
+            f"{markdown(table, widths)}\n\none answer of {max(widths)}: "
+            f"{with_error(row['accuracy'], row['accuracy_se'])} right; answered {row['answered']:.4f}{among}"
         )
         width_figure({method: result}, folder / f"width_{name}.png", f"{name}: {table['num_puzzles']} unseen puzzles")
         profile(task, puzzles, result, max(widths), folder, name)

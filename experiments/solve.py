@@ -10,9 +10,9 @@
 The number of solutions is printed if an exact solver can count them quickly; if it is 0, nothing is drawn. Only answers
 that obey the rules are shown; their confidence is the mean halt probability of the trajectories that agree. While no
 trajectory is right, `num_particles` others are drawn, up to `most`; then the puzzle is left unanswered, and the exit
-status is 1. For a file, the run folder receives solve.jsonl, a line per finished puzzle; at the end or when interrupted
-solve.csv and solve.json, a row per solution (an unanswered puzzle has one row without). The same command with that
-run_dir continues with the interrupted puzzle.
+status is 1. For several puzzles, the run folder receives solve.jsonl, a line per finished puzzle; at the end or when
+interrupted solve.csv and solve.json, a row per solution (an unanswered puzzle has one row without). The same command
+with that run_dir continues with the interrupted puzzle.
 """
 
 import shutil
@@ -26,7 +26,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from gram_pyro.app.puzzle import Board, Puzzle, as_text, check_puzzle, shipped_weights, with_rules
-from gram_pyro.app.reading import holds_one, is_file, read_puzzles
+from gram_pyro.app.reading import read_puzzles
 from gram_pyro.app.solution_count import count_solutions, in_words
 from gram_pyro.app.solver import Outcome, open_weights, solve, think
 from gram_pyro.evaluation.tables import counted, rows_markdown
@@ -177,7 +177,7 @@ def run(config: DictConfig) -> bool:
     start = time.monotonic()
     text, kind = asked(config)
     puzzles = read_puzzles(text, kind, config.colours)
-    several = len(puzzles) > 1 or (is_file(text) and not holds_one(text))
+    several = len(puzzles) > 1
     if several and config.save is not None:
         raise ValueError(f"got save={config.save} with several puzzles; expected one; write it in place of {text}")
     chosen, weights = open_for(puzzles, config.weights, config.trust)

@@ -38,11 +38,6 @@ def states_rules(text: str) -> bool:
     return bool(RULES.search(text))
 
 
-def holds_one(text: str) -> bool:
-    """Whether a text is the name of a file of one puzzle."""
-    return is_file(text) and kind_of(Path(text.removeprefix("@"))) in TEXTS
-
-
 def read_puzzles(text: str, kind: str | None = None, colours: int = COLOURS) -> list[Puzzle]:
     """The puzzles of a text or file.
 
@@ -85,7 +80,7 @@ def read_file(kind: str | None, path: str, colours: int = COLOURS) -> list[Puzzl
     try:
         file = locate(path)
     except FileNotFoundError:
-        raise FileNotFoundError(f"there is no file {path}; write @FILE, a text file of one puzzle a line") from None
+        raise FileNotFoundError(f"there is no file {path}; write the path of a file of puzzles") from None
     if kind_of(file) in TEXTS:
         return [of_rules(read_rules_file(file), file.name)]
     if is_graph_file(path) or (kind == "graph" and kind_of(file) == ".csv"):

@@ -41,7 +41,12 @@ def cell(table: Mapping[str, Mapping[int, float]], name: str, width: int) -> str
     if se == 0 and name in SHARES and mean in (0, 1) and "num_puzzles" in table:
         limit = rule_of_three(table["num_puzzles"])
         return f"{mean:.4f} ({f'> {1 - limit:.4f}' if mean else f'< {limit:.4f}'})"
-    return f"{mean:.4f}" + ("" if se is None else f" ± {se:.4f}")
+    return with_error(mean, se)
+
+
+def with_error(mean: float, se: float | None) -> str:
+    """Mean ± standard error; '-' if there is no mean, and no error if it is unknown, as for one puzzle."""
+    return "-" if math.isnan(mean) else f"{mean:.4f}" + ("" if se is None or math.isnan(se) else f" ± {se:.4f}")
 
 
 def overview(tests: Mapping[str, Mapping[str, Mapping]], width: int) -> str:
@@ -61,7 +66,7 @@ def overview(tests: Mapping[str, Mapping[str, Mapping]], width: int) -> str:
 def percent(table: Mapping[str, Mapping[int, float]], name: str, width: int, digits: int) -> str:
     """A share in per cent, with its error if it has one; '-' if it is NaN."""
     mean, se = table[name][width], table.get(f"{name}_se", {}).get(width)
-    shown = [value for value in (mean, se) if value is not None]
+    shown = [value for value in (mean, se) if value is not None and not math.isnan(value)]
     return "-" if math.isnan(mean) else " ± ".join(f"{100 * value:.{digits}f}" for value in shown) + " %"
 
 

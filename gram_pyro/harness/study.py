@@ -51,7 +51,8 @@ class Study(NamedTuple):
 
     def puzzles(self) -> dict[str, Puzzles]:
         """The unseen puzzles by test set, at most `num_puzzles` of each.  Raises: ValueError if there are none."""
-        return {name: subset(puzzles, self.config.num_puzzles) for name, puzzles in unseen(self.task).items()}
+        some = {name: subset(puzzles, self.config.num_puzzles) for name, puzzles in unseen(self.task).items()}
+        return {name: self.task.completed(puzzles) for name, puzzles in some.items()}
 
     def draw(self, sampler: Sampler, **options: object) -> Draw:
         """`sampler` of this program, as (x, num_particles, num_segments) -> trajectories.

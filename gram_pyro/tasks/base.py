@@ -224,6 +224,11 @@ class Task(ABC):
         """
         return y
 
+    def completed(self, puzzles: Puzzles) -> Puzzles:
+        """The puzzles of a test set with all their solutions, where a file lists one of several; by default as they
+        are."""
+        return puzzles
+
     @abstractmethod
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
         """Apply to every puzzle and all its solutions a symmetry of the rules, drawn uniformly and independently.

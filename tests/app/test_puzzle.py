@@ -106,7 +106,7 @@ def test_a_file_has_a_puzzle_on_every_line(tmp_path):
         with pytest.raises(ValueError, match=sentence):
             read_file("sudoku", str(path))
     for missing in (tmp_path, tmp_path / "nowhere.txt"):
-        with pytest.raises(FileNotFoundError, match=f"there is no file {missing}; write @FILE"):
+        with pytest.raises(FileNotFoundError, match=f"there is no file {missing}; write the path of a file"):
             read_file("queens", str(missing))
 
 
@@ -172,5 +172,5 @@ def test_a_kind_that_is_said_is_taken(tmp_path):
     assert [str(p) for p in read_puzzles(str(tmp_path / "a.txt"), "queens")] == ["8x8 board of queens"] * 2
     with pytest.raises(ValueError, match="got a board of 16 rows"):
         read_puzzles(SQUARE, "queens")
-    with pytest.raises(FileNotFoundError, match="there is no file a.csv; write @FILE"):
+    with pytest.raises(FileNotFoundError, match="there is no file a.csv; write the path of a file"):
         read_puzzles("a.csv")

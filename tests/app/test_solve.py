@@ -223,6 +223,18 @@ def json_rows(folder):
     return json.loads((folder / "solve.json").read_text())["rows"]
 
 
+@needs("sudoku_6x6")
+def test_a_file_of_one_puzzle_is_shown_as_a_typed_one(tmp_path, capsys):
+    grid = "\n".join(" ".join(TWENTY_ONE[i : i + 6]) for i in range(0, 36, 6))
+    (tmp_path / "mine.txt").write_text(grid)
+    outputs = []
+    for text in (str(tmp_path / "mine.txt"), TWENTY_ONE):
+        with configured(f"puzzle={text}", "num_particles=4", f"run_dir={tmp_path / 'run'}") as config:
+            assert experiment("solve").run(config)
+        outputs.append(capsys.readouterr().out.rpartition(",")[0])  # the time is left out
+    assert outputs[0] == outputs[1] and "+-------+-------+" in outputs[0] and not (tmp_path / "run").exists()
+
+
 @needs("nqueens_8")
 def test_a_board_is_solved_and_animated(tmp_path, capsys):
     small = ("num_particles=4", "num_segments=6", f"save={tmp_path / 'thinking.gif'}")
@@ -247,7 +259,7 @@ def test_a_board_is_solved_and_animated(tmp_path, capsys):
         ((), "write one of puzzle=..., queens=... and graph=..."),
         (("puzzle=" + "." * 36, "queens=........"), "write one of puzzle=..."),
         (("puzzle=123434122143432.", "weights=sudoku_6x6"), "got a 4x4 Sudoku; expected a puzzle of these weights"),
-        (("puzzle=@puzzles.txt", "save=a.gif"), "there is no file puzzles.txt; write @FILE"),
+        (("puzzle=@puzzles.txt", "save=a.gif"), "there is no file puzzles.txt; write the path of a file"),
     ],
 )
 def test_what_cannot_be_solved_gets_one_sentence(overrides, sentence):
@@ -256,7 +268,7 @@ def test_what_cannot_be_solved_gets_one_sentence(overrides, sentence):
 
 
 def test_an_animation_is_of_one_puzzle(tmp_path):
-    (tmp_path / "puzzles.txt").write_text(TWENTY_ONE)
+    (tmp_path / "puzzles.txt").write_text(f"{TWENTY_ONE}\n{TWENTY_ONE}\n")
     with configured(f"puzzle=@{tmp_path / 'puzzles.txt'}", "save=a.gif") as config:
         with pytest.raises(ValueError, match="got save=a.gif with several puzzles; .*; write it in place of @"):
             experiment("solve").run(config)

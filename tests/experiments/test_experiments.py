@@ -182,6 +182,14 @@ def test_evaluate_prints_one_json_object_last(smoke_run, tmp_path):
     assert (tmp_path / "results.csv").is_file() and (tmp_path / "width_boards.jsonl.png").is_file()
 
 
+def test_evaluate_finds_the_other_solutions_of_a_puzzle_with_one_answer(smoke_run, tmp_path):
+    (tmp_path / "mine.csv").write_text("question,answer\n..3....2....4..3,1234341223414123\n")
+    arguments = (f"checkpoint={smoke_run[0] / 'GRAM.safetensors'}", f"task.test={tmp_path / 'mine.csv'}")
+    said = script("evaluate", *arguments, "widths=[1]", "num_segments=1", f"run_dir={tmp_path / 'run'}").stdout
+    (row,) = csv.DictReader((tmp_path / "run" / "puzzles_mine.csv.csv").read_text().splitlines())
+    assert row["solutions"] == "4" and "nan" not in said.lower()
+
+
 def test_every_sampler_and_selection_is_a_choice_of_evaluate(smoke_run):
     """All on one command line each would take a minute; composed, each is built and run here."""
     torch.set_default_dtype(torch.float32)

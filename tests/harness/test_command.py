@@ -70,7 +70,7 @@ def test_what_is_quoted_null_or_swept_stays():
         ("svi_sudoku", "train={a: 1}", "error: Could not override 'train'. To append to your config use +train={a: 1}"),
         ("evaluate", "sampler=smcc", "error: In 'evaluate': Could not find 'sampler/smcc' Available options"),
         ("evaluate", "widths=[1,", "error: got widths=[1,, which cannot be read (no viable alternative"),
-        ("solve", "puzzle=@Größe(2)=a.txt", "error: there is no file Größe(2)=a.txt; write @FILE"),
+        ("solve", "puzzle=@Größe(2)=a.txt", "error: there is no file Größe(2)=a.txt; write the path of a file"),
         ("evaluate", "checkpoint=ü=1.safetensors", "error: there is no checkpoint at ü=1.safetensors"),
     ],
 )

@@ -164,6 +164,23 @@ def test_argument_errors(make, message):
         make()
 
 
+def test_an_answer_that_is_one_of_several_is_completed_before_an_evaluation(tmp_path):
+    """`answer` is a column for one solution. Taken for all of them, coverage would pass 1."""
+    several, alone = "..3....2....4..3", PUZZLE4
+    every = {tuple(board) for board in Geometry(4).solve(parse(several), 99)}
+    one = "".join(map(str, max(every)))
+    (tmp_path / "a.csv").write_text(f"question,answer\n{several},{one}\n{alone},{FULL4}\n")
+    task = Sudoku(n=4, test=tmp_path / "a.csv")
+    puzzles = task.test["a.csv"]
+    assert puzzles.num_solutions.tolist() == [1, 1] and len(every) == 4
+    completed = task.completed(puzzles)
+    assert completed.num_solutions.tolist() == [4, 1] and completed.x.equal(puzzles.x)
+    assert {tuple(y) for y in completed.solutions_of(0).tolist()} == every
+    assert completed.solutions_of(1).tolist() == [parse(FULL4)]
+    generated = Sudoku(n=4, num_train=4, num_test=4, max_solutions=12, cache=None)
+    assert generated.completed(generated.test["several"]) is generated.test["several"]  # these lists are complete
+
+
 @pytest.mark.skipif(not DATA.is_dir(), reason="GRAM_DATA is not set and ../shared/data is not there")
 @pytest.mark.parametrize(
     "file, count",

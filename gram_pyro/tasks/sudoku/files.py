@@ -1,6 +1,7 @@
 """Sudoku puzzles with their solutions, from files.
 
-    .csv        columns question,answer (one solution); for a row without an answer all solutions are searched for
+    .csv        columns question,answer (one solution); for a row without an answer all solutions are searched for,
+                and before an evaluation (`complete`) also those beside the answer
     .jsonl      {"question": ..., "solutions": [...]}, one puzzle per line, with the complete list
     any other   text: one puzzle per line, or one grid per paragraph (see `gram_pyro.tasks.tidy`), without solutions
 
@@ -8,8 +9,8 @@ All may be compressed (.xz, .gz); '-' is text from the standard input. Columns a
 quizzes or quiz, and answers, solution or solutions. A board is written row by row; '.' or '0' is a blank, digits from
 10 on are A, B, ... Given answers are checked against the rules.
 
-Not noticed: an incomplete list of answers; a clue that was dropped or, without an answer, changed, if the puzzle still
-has a solution; a line of text that became a comment.
+Not noticed: an incomplete list of two answers or more; a clue that was dropped or, without an answer, changed, if the
+puzzle still has a solution; a line of text that became a comment.
 Source: ours.
 """
 
@@ -90,6 +91,18 @@ def read_puzzles(path: str | Path, geometry: Geometry | None = None, max_solutio
     puzzles = Puzzles.from_lists(clues, solutions)
     _check(path, geometry, puzzles, places)
     return puzzles
+
+
+def complete(puzzles: Puzzles, geometry: Geometry, max_solutions: int = 10_000) -> Puzzles:
+    """The puzzles with all solutions where one is listed and there are others, as a column `answer` has it.
+
+    Raises: ValueError if a puzzle has more than `max_solutions`.
+    """
+    lists = [part.tolist() for part in puzzles.solutions.split(puzzles.num_solutions.tolist())]
+    for row, clues in enumerate(puzzles.x.tolist()):
+        if len(lists[row]) == 1 and len(geometry.solve(clues, 2)) > 1:
+            lists[row] = _search(geometry, clues, max_solutions)
+    return Puzzles.from_lists(puzzles.x.tolist(), lists)
 
 
 def _search(geometry: Geometry, clues: list[int], max_solutions: int) -> list[list[int]]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from gram_pyro.tasks.base import Batch, Puzzles, Task, concatenate
 from gram_pyro.tasks.cache import AUTO, cached
 from gram_pyro.tasks.files import locate
-from gram_pyro.tasks.sudoku.files import read_puzzles
+from gram_pyro.tasks.sudoku.files import complete, read_puzzles
 from gram_pyro.tasks.sudoku.generator import LARGEST_THIN, generate_split, symmetry_hash
 from gram_pyro.tasks.sudoku.neighbours import guesses
 from gram_pyro.tasks.sudoku.rules import Geometry
@@ -115,6 +115,9 @@ class Sudoku(Task):
     def difficulty(self, x: Tensor) -> tuple[str, Tensor]:
         """The number of guesses of the solver, at most 1000."""
         return "guesses", torch.tensor([guesses(self.geometry, clues, 1000) for clues in x.tolist()])
+
+    def completed(self, puzzles: Puzzles) -> Puzzles:
+        return puzzles if self._files is None else complete(puzzles, self.geometry)
 
     def near(self, x: Tensor, log_prob: Tensor) -> tuple[Tensor, Tensor]:
         """The board that `Geometry.nearest` finds within `search_limit` choices, M = 1.

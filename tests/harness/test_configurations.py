@@ -137,7 +137,7 @@ def test_smoke_makes_every_method_small_and_it_takes_a_step(name, single_precisi
     assert sizes == (16, 8, 2, 8, 1) and config.evaluate.num_segments == 2
     task = instantiate(config.task)
     learner = build_learner(config, task, torch.device("cpu"))
-    learner.trajectory(next(task.batches(8, torch.Generator().manual_seed(0))))
+    learner.train_on(next(task.batches(8, torch.Generator().manual_seed(0))))
     assert learner.updates > 0
 
 

@@ -73,7 +73,7 @@ export function heat(spec, clues, entropy, most) {
     const share = Math.min(1, Math.max(0, entropy[cell] / most));
     element.style.setProperty("--heat", `${Math.round(100 * share)}%`);
     element.classList.toggle("hot", share > 0.62);
-    element.textContent = clues[cell] === "0" ? entropy[cell].toFixed(2) : "";
+    element.textContent = clues[cell] === "0" && entropy[cell] >= 0.005 ? entropy[cell].toFixed(2) : "";
     if (clues[cell] !== "0") element.append(clue(spec, clues[cell]));
     element.title = `${place(spec, cell)}: ${entropy[cell].toFixed(2)} nats`;
     return element;

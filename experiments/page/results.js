@@ -28,11 +28,11 @@ export function showOutcome(outcome, spec) {
   at("found").classList.toggle("of-rules", spec.kind === "rules");
   showSolutions(outcome, spec, width);
   showEntropy(outcome, spec);
-  if (matchMedia("(max-width: 56rem)").matches) at("results").scrollIntoView(); // below the form there
   player?.pause();
   player = new Player(outcome, spec);
   if (matchMedia("(prefers-reduced-motion: reduce)").matches) player.show(player.last);
   else player.play();
+  if (matchMedia("(max-width: 56rem)").matches) at("results").scrollIntoView(); // below the form there, all of it drawn
 }
 
 /** Mark the outcome shown as that of another puzzle or other settings than those of the form, or not. */

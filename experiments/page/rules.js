@@ -37,7 +37,7 @@ export function picture(spec, clues) {
 /** The entropy of every cell as colour and number; `most` nats are the full colour. */
 export function heat(spec, clues, entropy, most) {
   const element = layOut(spec, (cell) => {
-    const one = word("cell", clues[cell] === "0" ? entropy[cell].toFixed(2) : "");
+    const one = word("cell", clues[cell] === "0" && entropy[cell] >= 0.005 ? entropy[cell].toFixed(2) : "");
     const share = Math.min(1, Math.max(0, entropy[cell] / most));
     one.style.setProperty("--heat", `${Math.round(100 * share)}%`);
     one.classList.toggle("hot", share > 0.62);

@@ -12,7 +12,7 @@ WHICH  := import sys; print(sys.base_prefix, sys.version)
 .PHONY: sudoku setup demo notebooks test lint clean
 
 sudoku: $(READY)
-	$(RUN) experiments/svi_sudoku.py method=candidates
+	$(RUN) experiments/svi_sudoku.py method=candidates processes=$$($(RUN) -c "import os; print(min(2, os.cpu_count()))")
 
 setup: $(READY)
 

@@ -77,7 +77,7 @@ class Bench:
         for precision in PRECISIONS:
             for compiled in (False, True):
                 trainer = self.trainer(train={"precision": precision, "num_segments": 1}, compile=compiled)
-                ways[precision + compiled * ", compiled"] = partial(trainer.trajectory, batch)
+                ways[precision + compiled * ", compiled"] = partial(trainer.train_on, batch)
         return milliseconds("precision", take_turns(ways, **part, device=self.device))
 
     def sampling(self, part: DictConfig) -> list[Line]:

@@ -1,7 +1,7 @@
 """Update stored configurations of older versions, so that old checkpoints and run folders keep working.
 
 A configuration names classes by their module. `MOVED` has the present place of every moved module. `CONSTANTS` has
-groups that did not exist when a checkpoint was saved, with what the code did then. `KEYS` has the present names of
+keys that did not exist when a checkpoint was saved, with what the code did then. `KEYS` has the present names of
 keys.
 """
 
@@ -42,6 +42,7 @@ KEYS = {"rivals": "baselines", "peer": "baseline"}
 TRAIN_KEYS = {"covering": "rollouts_per_puzzle", "free_share": "rollout_share"}  # of the group train
 CONSTANTS = {
     "baseline": None,
+    "processes": 1,
     "embed": {"_target_": "gram_pyro.networks.embed.TokenEmbedding", "_partial_": True},
     "readout": {"_target_": "gram_pyro.networks.readout.CategoricalReadout", "_partial_": True},
     "rollout_loss": {"_target_": "gram_pyro.training.rollout_losses.Set"},

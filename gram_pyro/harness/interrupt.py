@@ -16,8 +16,10 @@ class StopRequest:
         self.asked = False
 
     def __bool__(self) -> bool:
-        self.asked = on_any(self.asked)
-        return self.asked
+        found = on_any(self.asked)
+        if found:  # only ever set: a signal may have come while the ranks were asked
+            self.asked = True
+        return found
 
 
 @contextmanager
@@ -30,6 +32,7 @@ def stop_on_signal() -> Iterator[StopRequest]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     with handling(note):
+        on_any(False)  # no rank goes on before all hear signals
         yield request
 
 

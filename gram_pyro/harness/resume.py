@@ -22,7 +22,7 @@ from gram_pyro.harness.check_config import leaves
 from gram_pyro.harness.former import complete
 from gram_pyro.storage.atomic import write_atomically
 
-CHANGEABLE = ("device", "compile", "cuda_graph", "watch", "evaluate", "train.updates")
+CHANGEABLE = ("device", "processes", "compile", "cuda_graph", "watch", "evaluate", "train.updates")
 JUDGED = ("evaluate", "train.updates")  # what results depend on
 NAMED = 6  # keys that a sentence names at most
 

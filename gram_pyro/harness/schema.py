@@ -78,6 +78,7 @@ SCHEMA = by_key(
         COUNT: "dim num_transitions num_grad_steps updates num_segments batch_size accumulate rollouts_per_puzzle "
         "every chunk num_particles num_boards num_images num_inpainted inpainting_depth smc_particles at_once most "
         "num_views num_weights iwae_width evidence_puzzles repeats width depth products.size batch count swapped queue "
+        "processes "
         "colours limits.segments limits.particles start.segments start.particles solve/num_hot hard_puzzles/n",
         NATURAL: "seed warmup guesses",
         REAL: "rollout_share learning_rate weight_decay accuracy coverage degree",

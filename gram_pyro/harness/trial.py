@@ -30,6 +30,7 @@ from gram_pyro.harness.command import command_line, plain_errors, script_of
 from gram_pyro.harness.commit import commit
 from gram_pyro.harness.fit import fit
 from gram_pyro.harness.journal import identity, journal_of, keep_draws_of
+from gram_pyro.harness.launch import is_launched, launch, stop_with_parent
 from gram_pyro.harness.load import weights_file
 from gram_pyro.harness.loggers import open_logger
 from gram_pyro.harness.programs import programs
@@ -144,6 +145,10 @@ def run_trial(config: DictConfig, script: str, work: Callable[[DictConfig], None
             config = resumed(config)
             check_settings(config)
             check_programs(config)
+            if is_launched():
+                stop_with_parent()
+            elif config.processes > 1:
+                sys.exit(launch(config.processes))
             if is_first():
                 run_folder.settle(config)
             with joined(config.run_dir) as config.run_dir:

@@ -110,7 +110,7 @@ def joined(folder: str) -> Iterator[str]:
 @contextmanager
 def silent() -> Iterator[None]:
     """A context without output: no prints, no log, no progress bars."""
-    logging.disable(logging.INFO)
+    logging.disable(logging.WARNING)
     try:
         with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
             yield

@@ -237,9 +237,9 @@ def test_training_on_several_sizes_goes_on_bit_for_bit(tmp_path, single):
         torch.manual_seed(0)
         task = sizes(four=1, six=1, eight=1)
         learner = build_learner(config, task, CPU)
-        run = learner.trajectory
+        run = learner.train_on
         if stop_at:
-            learner.trajectory = lambda batch: run(batch) if learner.updates < stop_at else 1 / 0
+            learner.train_on = lambda batch: run(batch) if learner.updates < stop_at else 1 / 0
         try:
             fit(learner, task, by_size(task.test.values()), path, {}, CPU, 0, 4)
         except ZeroDivisionError:

@@ -19,7 +19,7 @@ export function showOutcome(outcome, spec) {
   const right = outcome.right.at(-1).filter(Boolean).length;
   at("status").textContent = outcome.solutions.length
     ? `${count(outcome.solutions.length, outcome.solutions.length === 1 ? "solution" : "different solution")} found: ${right} of ${count(width, "guess", "es")} ` +
-      `obey the rules. ${outcome.seconds.toFixed(1)} s`
+      `${right === 1 ? "obeys" : "obey"} the rules. ${outcome.seconds.toFixed(1)} s`
     : `No solution found: none of ${count(width, "guess", "es")} obeys the rules. ${outcome.seconds.toFixed(1)} s`;
   at("empty").hidden = true;
   at("found").hidden = false;

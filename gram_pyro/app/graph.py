@@ -1,7 +1,7 @@
 """Graphs to colour, as text.
 
     G?zTb_                   graph6, or sparse6
-    1-2,2-3,1-3              its edges; vertices are counted from 1, up to the largest number
+    1-2,2-3,1-3              its edges, also one per line; vertices are counted from 1, up to the largest number
     FILE                     .g6, .s6, .col (DIMACS), .edges (one edge per line) or .csv with a column graph6
 Source: ours.
 """
@@ -18,8 +18,11 @@ from gram_pyro.app.puzzle import Puzzle
 from gram_pyro.tasks.colouring.files import MAX_VERTICES, decode, graphs_in
 from gram_pyro.tasks.colouring.task import EDGE
 from gram_pyro.tasks.files import kind_of
+from gram_pyro.tasks.sudoku.rules import DEFAULT_BOXES
+from gram_pyro.tasks.tidy import tidy
 
 EDGES = re.compile(r"\d+-\d+(\s*,\s*\d+-\d+)*")
+SPACED_EDGES = re.compile(r"\d+-\d+(\s+\d+-\d+)+")
 MOST = 100  # vertices of a typed graph: its pairs are cells, and every cell attends to every other
 FILES = {".g6", ".s6", ".col", ".edges"}  # suffixes of graph files
 
@@ -28,6 +31,8 @@ def is_graph(text: str) -> bool:
     """Whether a text is a graph, and no other kind of puzzle."""
     if EDGES.fullmatch(text.strip()):
         return True
+    if SPACED_EDGES.fullmatch(text.strip()):
+        return len(tidy(text)) not in {n * n for n in DEFAULT_BOXES}  # else a Sudoku with - for a blank
     with suppress(ValueError):
         return len(decode("graph", text.strip())) > 1
     return False
@@ -40,6 +45,8 @@ def is_graph_file(path: str) -> bool:
 def read_graph(text: str, colours: int) -> Puzzle:
     """The graph of a text.  Raises: ValueError unless it has 2 to MOST vertices, and colours are 1 to 35."""
     text = text.strip()
+    if SPACED_EDGES.fullmatch(text):
+        text = ",".join(text.split())
     if not EDGES.fullmatch(text):
         return as_puzzle(decode("graph", text), colours)
     edges = [tuple(map(int, edge.split("-"))) for edge in text.split(",")]

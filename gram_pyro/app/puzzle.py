@@ -1,16 +1,17 @@
 """Puzzles as text, in both directions.
 
     sudoku   5..3.6..3...    row by row, '.' or 0 for a blank, A, B, ... from 10 on; the length gives the size
-    queens   3.......        for every row the column of its queen, from 0, or '.'
+    queens   3.......        for every row the column of its queen, from 0, or '.'; or the board, drawn with Q
     graph    see `gram_pyro.app.graph`
     rules    YAML, which states its own rules, see `gram_pyro.tasks.candidates.text`
 
-Spaces, bars, rules and line breaks between the symbols do not matter, and '_', '*', 'x' and '-' are blanks too, see
-`gram_pyro.tasks.tidy`.  Source: ours.
+Spaces, bars, rules, brackets and line breaks between the symbols do not matter, '_', '*', 'x' and '-' are blanks too,
+and a list of numbers as in [[5, 3, 0], ..] is read, see `gram_pyro.tasks.tidy`.  Source: ours.
 """
 
 from collections.abc import Callable, Iterable
 from itertools import combinations
+from math import isqrt
 from typing import NamedTuple
 
 import networkx as nx
@@ -105,6 +106,8 @@ def read_queens(text: str) -> Puzzle:
     Raises: ValueError on a wrong number of rows, a column outside the board, or queens that attack each other.
     """
     text = tidy(text)
+    if "Q" in text:
+        text = columns_of(text)
     n = len(text)
     if not 4 <= n <= len(COLUMNS):
         raise ValueError(
@@ -123,6 +126,23 @@ def read_queens(text: str) -> Puzzle:
     for row, column in queens:
         cells[row * n + column] = QUEEN
     return Puzzle("queens", n, tensor(cells))
+
+
+def is_drawn(text: str) -> bool:
+    """Whether a text is a board drawn with Q for a queen."""
+    return set(tidy(text)) in ({"Q"}, {"Q", "."})
+
+
+def columns_of(squares: str) -> str:
+    """The column of the queen of every row of a drawn board.  Raises: ValueError unless each row has at most one."""
+    n = isqrt(len(squares))
+    if n * n != len(squares) or not set(squares) <= {"Q", "."}:
+        raise ValueError(f"got a board of {len(squares)} squares; write n rows of n, Q for a queen and '.' for none")
+    rows = [squares[start : start + n] for start in range(0, n * n, n)]
+    for number, row in enumerate(rows, 1):
+        if row.count("Q") > 1:
+            raise ValueError(f"row {number} of the board has {row.count('Q')} queens; leave one")
+    return "".join(str(row.index("Q")) if "Q" in row else "." for row in rows)
 
 
 def read_rules(text: str) -> Puzzle:

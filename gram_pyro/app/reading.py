@@ -1,6 +1,7 @@
 """The puzzles of a command line.
 
-    PUZZLE            its symbols tell the kind: a graph; a board of queens has at most 10 symbols, a Sudoku more
+    PUZZLE            its symbols tell the kind: a graph; a board of queens has at most 10 symbols, or Q
+                      for a queen; a Sudoku more
     PUZZLE;PUZZLE     several
     FILE, @FILE, -    all puzzles of a file, or of the standard input
     FOLDER            all puzzles of the files in it
@@ -14,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from gram_pyro.app.graph import is_graph, is_graph_file, read_graph, read_graph_file
-from gram_pyro.app.puzzle import COLOURS, COLUMNS, READERS, Puzzle, of_rules
+from gram_pyro.app.puzzle import COLOURS, COLUMNS, READERS, Puzzle, is_drawn, of_rules
 from gram_pyro.tasks.candidates.importers import TEXTS
 from gram_pyro.tasks.candidates.text import KEYS
 from gram_pyro.tasks.candidates.text import read_file as read_rules_file
@@ -59,7 +60,8 @@ def reader(kind: str | None, text: str, colours: int) -> Callable[[str], Puzzle]
         return READERS["rules"]
     if kind == "graph" or (kind is None and is_graph(text)):
         return partial(read_graph, colours=colours)
-    return READERS[kind or ("queens" if 0 < len(tidy(text)) <= len(COLUMNS) else "sudoku")]
+    of_queens = 0 < len(tidy(text)) <= len(COLUMNS) or is_drawn(text)
+    return READERS[kind or ("queens" if of_queens else "sudoku")]
 
 
 def read_folder(kind: str | None, folder: Path, colours: int) -> list[Puzzle]:

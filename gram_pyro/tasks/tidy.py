@@ -6,8 +6,9 @@
     2 _ | _ _
     _ _ | _ 1
 
-Spaces, bars, rules and line breaks are removed. '.', '_', '*', 'x' and '-' are blanks and become '.'. '0' stays: it is
-a blank of a Sudoku, and a column of a board of queens. Small letters become capitals.
+Spaces, bars, rules, brackets, quotes and line breaks are removed. '.', '_', '*', 'x' and '-' are blanks and become '.'.
+'0' stays: it is a blank of a Sudoku, and a column of a board of queens. Small letters become capitals. Between commas
+or tabs, as in [[5, 3, 0], ..] or copied from a spreadsheet, nothing is a blank and 10 is A.
 Source: ours.
 """
 
@@ -19,9 +20,12 @@ from string import ascii_lowercase, ascii_uppercase
 
 SYMBOLS = {symbol: value for value, symbol in enumerate("0123456789" + ascii_uppercase)} | {".": 0}
 TABLE = str.maketrans(ascii_lowercase + "x_*-", ascii_uppercase + "....")
-BETWEEN = re.compile(r"[\s|\u2500-\u257f]+")  # spaces, bars and box-drawing characters
+BETWEEN = re.compile(r"""[\s|()"'\[\]\u2500-\u257f]+""")  # spaces, bars, brackets, quotes, box-drawing characters
+END_OF_LIST = re.compile(r"\]\s*,\s*$")  # of a list that goes on in the next line
+FIELDS = re.compile(r"[,\t]")
 RULE = re.compile(r"[-\s|:]*[+=\u2500-\u257f][-+=\s|:\u2500-\u257f]*")
 PERHAPS_A_RULE = re.compile(r"[-\s|:.'*]*--[-\s|:.'*]*")  # or a row of blanks
+VALUES = {str(value): symbol for symbol, value in SYMBOLS.items() if value > 9}  # numbers as symbols
 SHORTEST = 16  # a text of fewer symbols is a row of a board, not a board
 
 
@@ -58,9 +62,17 @@ def _split(paragraph: Sequence[tuple[int, str]]) -> Iterator[tuple[int, str]]:
 def _rows(lines: Sequence[str]) -> list[str]:
     """The symbols of every line that is not a rule.  '------' is a row of blanks, unless there are too many rows."""
     lines = [line for line in lines if line.strip() and not RULE.fullmatch(line)]
-    rows = [BETWEEN.sub("", line).translate(TABLE) for line in lines]
+    rows = [BETWEEN.sub("", _fields(line)).translate(TABLE) for line in lines]
     fewer = [row for row, line in zip(rows, lines, strict=True) if not PERHAPS_A_RULE.fullmatch(line)]
     return fewer if fewer and _is_square(fewer) and not _is_square(rows) else rows
+
+
+def _fields(line: str) -> str:
+    """A line of fields, each of one symbol or number, as symbols; any other line as it is."""
+    fields = [BETWEEN.sub("", field) for field in FIELDS.split(END_OF_LIST.sub("]", line))]
+    if len(fields) == 1 or max(map(len, fields)) > 2:
+        return line
+    return "".join(VALUES.get(field, field or ".") for field in fields)
 
 
 def _is_square(rows: Sequence[str]) -> bool:

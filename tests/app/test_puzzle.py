@@ -66,6 +66,33 @@ def test_what_is_no_board_of_queens_is_refused(text, sentence):
         read_queens(text)
 
 
+FRAMED = "+---------+\n| - - - q |\n| - - - - |\n| - - - - |\n| - - Q - |\n+---------+"  # as answers are printed
+
+
+@pytest.mark.parametrize("drawn", ["- - - Q\n- - - -\n- - - -\n- - Q -", "...Q\n....\n....\n..Q.", FRAMED])
+def test_a_drawn_board_of_queens_is_read(drawn):
+    (puzzle,) = read_puzzles(drawn)
+    assert puzzle.kind == "queens" and as_text(puzzle, puzzle.x) == "3..2"
+
+
+@pytest.mark.parametrize(
+    ("drawn", "sentence"),
+    [
+        ("Q.Q.\n" + "....\n" * 3, "row 1 of the board has 2 queens; leave one"),
+        ("Q....\n" + "......\n" * 2, "got a board of 17 squares; write n rows of n, Q for a queen"),
+    ],
+)
+def test_what_is_no_drawn_board_is_refused(drawn, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        read_puzzles(drawn)
+
+
+def test_edges_may_stand_on_lines_of_their_own():
+    lines, commas = read_puzzles("1-2\n2-3\n3-1")[0], read_puzzles("1-2,2-3,3-1")[0]
+    assert lines.kind == "graph" and lines.n == 3 and lines.x.equal(commas.x)
+    assert read_puzzles("12-4\n3-12\n2-43\n43-1")[0].kind == "sudoku"  # its blanks are '-'
+
+
 def test_clues_and_weights_must_fit():
     check_puzzle(read_sudoku(SQUARE), Sudoku(n=4))
     check_puzzle(read_queens("2..1"), NQueens(n=4, removed=[1]))

@@ -193,6 +193,11 @@ def test_what_one_adds_trains(page, tmp_path, monkeypatch):
     assert learner.updates > 0 and all(torch.isfinite(value).all() for value in record.values())
 
 
+def test_every_shipped_weights_are_named():
+    listed = prose(ROOT / "docs" / "commands.md").partition("Shipped weights, for")[2].partition("Each has")[0]
+    assert sorted(re.findall(r"`(\w+)`", listed)) == sorted(released())
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_link_leads_somewhere(page):
     for link in links(page):

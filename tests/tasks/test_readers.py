@@ -52,6 +52,12 @@ TEXTS = {
     "boxes": ("┌───┬───┐\n│1 .│3 .│\n│. 4│. .│\n├───┼───┤\n│2 .│. .│\n│. .│. 1│\n└───┴───┘\n", 1),
     "one a line": (f"{CLUES}\n" * 4, 4),
     "sixteen a line": (f"{CLUES}\n" * 16, 16),
+    "a list of lists": ("[[1,0,3,0],[0,4,0,0],[2,0,0,0],[0,0,0,1]]", 1),
+    "a list over lines": ("[\n  [1, 0, 3, 0],\n  [0, 4, 0, 0],\n  [2, 0, 0, 0],\n  [0, 0, 0, 1],\n]\n", 1),
+    "a list of characters": ('[["1",".","3","."],[".","4",".","."],["2",".",".","."],[".",".",".","1"]]', 1),
+    "commas": ("1,0,3,0\n0,4,0,0\n2,0,0,0\n0,0,0,1\n", 1),
+    "commas around nothing": ("1,,3,\n,4,,\n2,,,\n,,,1\n", 1),
+    "a spreadsheet": ("1\t\t3\t\n\t4\t\t\n2\t\t\t\n\t\t\t1\n", 1),
     "no line end": (CLUES.replace(".", "*"), 1),
 }
 
@@ -88,6 +94,13 @@ def test_texts_are_boards_however_they_are_pasted(tmp_path, name):
         assert read_puzzles(path).x.tolist() == [parse(CLUES)] * count  # as a training file, too
     if count == 1:
         assert as_text(*(read_sudoku(text), read_sudoku(text).x)) == CLUES  # on the command line and on the page, too
+
+
+def test_numbers_of_a_list_are_symbols():
+    rows = [[(i + j) % 16 + 1 for j in range(16)] for i in range(16)]
+    assert parse(str(rows)) == sum(rows, []) and parse(str(rows).replace("], [", "],\n[")) == sum(rows, [])
+    with pytest.raises(ValueError, match="got a board of 33 symbols"):  # a question and an answer are no fields
+        parse(f"{CLUES},{BOARD}")
 
 
 def test_grids_of_several_sizes_stand_in_one_file(tmp_path):

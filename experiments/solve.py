@@ -108,8 +108,16 @@ def show(task: Task, puzzle: Puzzle, outcome: Outcome, exist: int | None, second
         print(ABSTENTION + (" (it may have none)" if exist is None else ""))
 
 
+def check_picture(path: Path) -> None:
+    """Raises: ValueError unless a picture can be written there."""
+    if path.suffix not in (".png", ".gif"):
+        raise ValueError(f"got save={path}; write a name that ends in .png, or in .gif for an animation")
+    if not path.parent.is_dir():
+        raise ValueError(f"got save={path}, and there is no folder {path.parent}; make it, or write another name")
+
+
 def draw(task: Task, puzzle: Puzzle, outcome: Outcome, path: Path) -> None:
-    """Write a picture of every solution.  Raises: ValueError as `answers_figure`."""
+    """Write a picture of every solution.  Raises: OSError if it cannot be written."""
     from gram_pyro.plots.answers import answers_figure
 
     titles = [f"{s.votes} of {len(outcome.answers)} agree" for s in outcome.solutions]
@@ -180,6 +188,8 @@ def run(config: DictConfig) -> bool:
     several = len(puzzles) > 1
     if several and config.save is not None:
         raise ValueError(f"got save={config.save} with several puzzles; expected one; write it in place of {text}")
+    if config.save is not None:
+        check_picture(Path(config.save))
     chosen, weights = open_for(puzzles, config.weights, config.trust)
     hot = {"temperature": config.temperature, "num_hot": config.num_hot, "halt_at": config.halt_at}
     size = (partial(hot_start, **hot), config.num_particles, config.num_segments)
@@ -191,15 +201,16 @@ def run(config: DictConfig) -> bool:
             print("\nthis puzzle has no solution")
             return False
         if config.save is not None and Path(config.save).suffix == ".gif":
+            outcome, thoughts = think(task, program, puzzle.x, *size, seed=config.seed)
+        else:
+            outcome, thoughts = solve(task, program, puzzle.x, *size, most=config.most, seed=config.seed), None
+        show(task, puzzle, outcome, exist, time.monotonic() - start)
+        if thoughts is not None:
             from gram_pyro.plots.animation import animate  # pyplot takes a fifth of the start-up time
 
-            outcome, thoughts = think(task, program, puzzle.x, *size, seed=config.seed)
             animate(task, puzzle.x, thoughts.answers, Path(config.save))
-        else:
-            outcome = solve(task, program, puzzle.x, *size, most=config.most, seed=config.seed)
-            if config.save is not None:
-                draw(task, puzzle, outcome, Path(config.save))
-        show(task, puzzle, outcome, exist, time.monotonic() - start)
+        elif config.save is not None:
+            draw(task, puzzle, outcome, Path(config.save))
         return bool(outcome.solutions)
     return solve_all(chosen, weights, size, config)
 

@@ -103,10 +103,15 @@ def refuse(sentence: str) -> NoReturn:
     sys.exit(f"error: {sentence}")
 
 
+def is_option(word: str) -> bool:
+    """Whether a word is KEY=VALUE, ~KEY or a flag, and not the name of a file, as a=b.txt is."""
+    return bool(OPTION.fullmatch(word)) and not os.path.isfile(word)
+
+
 def translate(name: str, rest: list[str]) -> tuple[str, list[str]]:
     """The script that `gram-pyro NAME REST` runs, and its arguments.  Exits with one sentence on wrong words."""
     command = find(name)
-    words = [word for word in rest if not OPTION.fullmatch(word)]
+    words = [word for word in rest if not is_option(word)]
     script = command.script
     if "{}" in script:
         if not words or words[0] not in TASKS:
@@ -117,7 +122,7 @@ def translate(name: str, rest: list[str]) -> tuple[str, list[str]]:
     if len(words) > len(command.keys):
         refuse(f"got {words[len(command.keys)]!r} too; write gram-pyro {name} {command.words} KEY=VALUE ...")
     given = [f"{key}={word}" for key, word in zip(command.keys, words, strict=False)]
-    return script, [*given, *(word for word in rest if OPTION.fullmatch(word))]
+    return script, [*given, *(word for word in rest if is_option(word))]
 
 
 def main() -> None:

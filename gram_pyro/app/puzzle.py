@@ -105,19 +105,19 @@ def read_queens(text: str) -> Puzzle:
 
     Raises: ValueError on a wrong number of rows, a column outside the board, or queens that attack each other.
     """
-    text = tidy(text)
-    if "Q" in text:
-        text = columns_of(text)
-    n = len(text)
+    rows = tidy(text)
+    if "Q" in rows:
+        rows = columns_of(rows)
+    n = len(rows)
     if not 4 <= n <= len(COLUMNS):
         raise ValueError(
-            f"got a board of {n} rows; write 4 to {len(COLUMNS)} characters, for every row the column of its queen, "
-            "from 0, or '.'"
+            f"got {text[:40]!r}, a board of {n} rows; write 4 to {len(COLUMNS)} characters, for every row the column "
+            "of its queen, from 0, or '.'"
         )
-    for row, character in enumerate(text):
+    for row, character in enumerate(rows):
         if character not in "." + COLUMNS[:n]:
             raise ValueError(f"row {row + 1} of the board is {character!r}; write a column, 0 to {n - 1}, or '.'")
-    queens = [(row, int(c)) for row, c in enumerate(text) if c != "."]
+    queens = [(row, int(c)) for row, c in enumerate(rows) if c != "."]
     for (row, column), (below, other) in combinations(queens, 2):
         if abs(column - other) in (0, below - row):
             line = "column" if column == other else "diagonal"

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from gram_pyro.guide import Guide
+from gram_pyro.inference.finite import check_landed
 from gram_pyro.inference.particle_filter import ParticleFilter
 from gram_pyro.inference.particles import Cloud, Propose
 from gram_pyro.inference.resampling import Scheme, systematic
@@ -63,7 +64,9 @@ def guided_filter(
         return model.readout(state, rows[index]).log_prob(targets[index])
 
     for segment in range(num_segments):
-        particles.weigh(cloud.advance(), cloud.read(likelihood))
+        weights = {"z": cloud.advance(), "y": cloud.read(likelihood)}
+        check_landed(weights, cloud.depth, cloud.puzzles)
+        particles.weigh(*weights.values())
         if segment < num_segments - 1:
             particles.steer()
     return particles

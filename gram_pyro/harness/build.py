@@ -11,6 +11,8 @@ from torch import nn
 
 from gram_pyro.baselines.train import BaselineTrainer
 from gram_pyro.guide import Guide
+from gram_pyro.harness.calls import check_call
+from gram_pyro.harness.check_config import component
 from gram_pyro.harness.own_guides import is_own, own_guides
 from gram_pyro.inference.sampler import Sampler
 from gram_pyro.model import GRAM
@@ -74,9 +76,13 @@ def build_task(trained: DictConfig, changes: Mapping[str, object]) -> Task:
     """The task a checkpoint was trained on, with `changes` of its arguments (null: no change).
 
     If `changes` has a `_target_`, it describes the whole task.
+    Raises: ValueError if the task takes no argument of a name in `changes`.
     """
     changes = {key: value for key, value in changes.items() if value is not None}
-    return instantiate(changes) if "_target_" in changes else instantiate(trained.task, **changes)
+    if "_target_" in changes:
+        return instantiate(changes)
+    check_call("task", component("task._target_", trained.task._target_), {**trained.task, **changes})
+    return instantiate(trained.task, **changes)
 
 
 def build_learner(config: DictConfig, task: Task, device: torch.device) -> Learner:

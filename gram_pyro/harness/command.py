@@ -6,6 +6,7 @@ plain_arguments   before Hydra reads them: text is taken letter by letter, an un
 plain_errors      while the work runs: an error is one sentence
 """
 
+import logging
 import os
 import re
 import sys
@@ -71,12 +72,15 @@ def plain_errors() -> Iterator[None]:
     """Exit with one sentence on a bad value, a file that cannot be read or written, a number that is not finite, or
     Ctrl-C.
 
-    The place of a ValueError from another package is added. Characters that the terminal cannot show are escaped.
+    The place of a ValueError from another package is added. Characters that the terminal cannot show are escaped, and
+    messages that cannot be shown at all (a full disk, a closed pipe) are dropped.
     HYDRA_FULL_ERROR=1 shows the traceback instead.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    told = logging.raiseExceptions
+    logging.raiseExceptions = False
     try:
         yield
     except (ValueError, OSError, FloatingPointError, InstantiationException) as error:
@@ -86,6 +90,8 @@ def plain_errors() -> Iterator[None]:
         sys.exit(f"error: {' '.join(str(cause).split())}{'' if isinstance(cause, OSError) else place_of(cause)}")
     except KeyboardInterrupt:
         sys.exit("interrupted; what was written before is kept")
+    finally:
+        logging.raiseExceptions = told
 
 
 def place_of(error: BaseException) -> str:

@@ -18,7 +18,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from gram_pyro.harness import run_folder, trusted
-from gram_pyro.harness.check_config import leaves
+from gram_pyro.harness.check_config import leaves, refers
 from gram_pyro.harness.former import complete
 from gram_pyro.storage.atomic import write_atomically
 
@@ -45,6 +45,9 @@ def claim_folder(config: DictConfig) -> Path:
     Raises: ValueError if the folder has a run of another configuration, or another process holds it; OSError if it
     cannot be written to.
     """
+    for place, _, value in leaves(OmegaConf.to_container(config, resolve=True)):
+        if refers(value):
+            raise ValueError(f"got {place}={value}; expected no '${{', in files a reference; write another name")
     folder, text = Path(config.run_dir), OmegaConf.to_yaml(config, resolve=True)
     run_folder.claim(folder, text)
     differ = differences(complete(run_folder.read_config(folder / run_folder.CONFIG)), config)

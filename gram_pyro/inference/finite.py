@@ -48,13 +48,13 @@ def finite_rows(value: Tensor, event_dim: int) -> Tensor:
     return rows.isfinite().flatten(0, -2).all(0) if rows.ndim > 1 else rows.isfinite()
 
 
-def check_landed(values: dict[str, Tensor | None], depth: Tensor, puzzles: Tensor) -> None:
-    """Check values of finished rows, named by their origin.  Shapes: each [R] or None, depth, puzzles [R].
+def check_landed(values: dict[str, Tensor], depth: Tensor, puzzles: Tensor) -> None:
+    """Check values of rows after a segment, named by their origin.  Shapes: each [R], depth, puzzles [R].
 
     Raises: FloatingPointError if one is NaN or +inf.
     """
     for name, value in values.items():
-        if value is not None and (bad := torch.isnan(value) | (value == torch.inf)).any():
+        if (bad := torch.isnan(value) | (value == torch.inf)).any():
             row = bad.int().argmax()
             refuse(name, f"segment {int(depth[row])} of puzzle {int(puzzles[row])}, counted from 0")
 

@@ -40,7 +40,8 @@ class Tempered(Prior):
             mean = law.mean
         except NotImplementedError:
             mean = u.new_full((), torch.nan)
-        if law.support.is_discrete or (~torch.isfinite(mean) & torch.isfinite(u)).all():
+        absent = (~torch.isfinite(mean) & torch.isfinite(u)).all()
+        if law.support.is_discrete or (absent and law().isfinite().all()):  # else its parameters are not finite
             raise ValueError(f"got the law {law}; expected continuous latents with a finite mean, to temper them")
         if self.temperature == 0:
             return dist.Delta(mean).to_event(2)

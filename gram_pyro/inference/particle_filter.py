@@ -21,11 +21,12 @@ from gram_pyro.inference.weights import check, ess, log_mean_exp
 class ParticleFilter:
     """Weights and resampling of a cloud of K x B rows (particles first), segment by segment.
 
-    Attributes: log_weights [K, B], nats; weights and ancestors, the history.
+    Attributes: log_weights [K, B], nats; weights and ancestors, the history; first, the number of the first puzzle.
     """
 
     def __init__(self, cloud: Cloud, num_particles: int, resample: Scheme, threshold: float) -> None:
         self.cloud, self.resample, self.threshold = cloud, resample, threshold
+        self.first = int(cloud.puzzles[0])
         self.shape = (num_particles, len(cloud.depth) // num_particles)
         self.anchor = cloud.change.new_zeros(self.shape, dtype=torch.float64)  # log G at the last resampling - log p/q
         self.log_weights = torch.zeros_like(self.anchor)
@@ -50,7 +51,7 @@ class ParticleFilter:
         """
         if self.threshold == 0:  # then intermediate weights do not matter, even if all are zero
             return
-        low = ess(self.log_weights) < self.threshold * self.shape[0]
+        low = ess(self.log_weights, self.first) < self.threshold * self.shape[0]
         if not low.any():
             return
         parents = self._identity()

@@ -142,11 +142,12 @@ def land(cloud: Cloud, model: GRAM, x: Tensor, heads: Heads | None, num_particle
         "log_likelihood": cloud.read(likelihood),
         "depth": cloud.depth,
         "change": cloud.change,
-        "halt": None if heads is None else cloud.read(lambda index, state: heads(state).halt.sigmoid()),
-        "value": None if heads is None else cloud.read(lambda index, state: heads(state).value.sigmoid()),
+        "halt": None if heads is None else cloud.read(lambda index, state: heads(state).halt),
+        "value": None if heads is None else cloud.read(lambda index, state: heads(state).value),
     }
-    noted = {"y": flat["log_likelihood"], "halt head": flat["halt"], "value head": flat["value"]}
-    check_landed(noted, cloud.depth, cloud.puzzles)
+    logits = {f"{name} head": flat[name].abs() for name in ("halt", "value") if heads is not None}
+    check_landed({"y": flat["log_likelihood"]} | logits, cloud.depth, cloud.puzzles)
+    flat |= {name: flat[name].sigmoid() for name in ("halt", "value") if heads is not None}
     num_puzzles = len(cloud.depth) // num_particles
     shaped = {n: f if f is None else f.unflatten(0, (num_particles, num_puzzles)) for n, f in flat.items()}
     return Trajectories(log_evidence=cloud.change.new_zeros(num_puzzles), **shaped)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gram_pyro.inference.chunks import in_chunks, in_segments
+from gram_pyro.inference.finite import check_landed
 from gram_pyro.inference.kept import kept
 from gram_pyro.inference.particle_filter import ParticleFilter
 from gram_pyro.inference.particles import Cloud, from_prior
@@ -42,8 +43,8 @@ def smc(
 
     Puzzles are run in groups of about `chunk` rows; the K states of one puzzle are in the same group. A group ends when
     all its trajectories have halted.
-    Raises: ValueError as `check_puzzles`, if log G is NaN or +inf, or all K particles of a puzzle have weight zero;
-    FloatingPointError if a number is not finite.
+    Raises: ValueError as `check_puzzles`, or if all K particles of a puzzle have weight zero; FloatingPointError if a
+    number is not finite, or log G is NaN or +inf.
     """
     check_sizes(num_particles, num_segments)
     check_puzzles(model, x)
@@ -63,12 +64,14 @@ def smc(
         for segment in in_segments(range(num_segments), num_segments):
             log_ratio = cloud.advance()
             halt(cloud, heads, halt_at)
-            particles.weigh(log_ratio, cloud.read(log_g))
+            potentials = cloud.read(log_g)
+            check_landed({"potential": potentials}, cloud.depth, cloud.puzzles)
+            particles.weigh(log_ratio, potentials)
             if segment < num_segments - 1:
                 particles.steer()
             if cloud.halted.all():
                 break
-        normalise(particles.log_weights)  # raises
+        normalise(particles.log_weights, particles.first)  # raises
         landed = land(cloud, model, rows, heads, num_particles)
         dtype = landed.log_weights.dtype
         return landed._replace(

@@ -28,22 +28,23 @@ def log_mean_exp(log_weights: Tensor) -> Tensor:
     return log_weights.logsumexp(0) - math.log(len(log_weights))
 
 
-def normalise(log_weights: Tensor) -> Tensor:
-    """w_k / sum_j w_j.  Shapes: [K, B] -> [K, B].
+def normalise(log_weights: Tensor, first: int = 0) -> Tensor:
+    """w_k / sum_j w_j.  Shapes: [K, B] -> [K, B].  Args: first, the number of the first puzzle, for messages.
 
     Raises: ValueError if a weight is not a number, or all weights of a puzzle are zero.
     """
     if (empty := (check(log_weights) == -torch.inf).all(0)).any():
+        puzzle = first + empty.nonzero()[0].item()
         raise ValueError(
-            f"got weight zero for all {len(log_weights)} particles of puzzle {empty.nonzero()[0].item()}; expected one "
-            "above zero; use a potential that is finite, or more particles"
+            f"got weight zero for all {len(log_weights)} particles of puzzle {puzzle}; expected one above zero; use a "
+            "potential that is finite, or more particles"
         )
     return log_weights.softmax(0)
 
 
-def ess(log_weights: Tensor) -> Tensor:
+def ess(log_weights: Tensor, first: int = 0) -> Tensor:
     """Effective sample size, between 1 and K.  Shapes: [K, B] -> [B].  Raises: as `normalise`."""
-    return 1 / normalise(log_weights).square().sum(0)
+    return 1 / normalise(log_weights, first).square().sum(0)
 
 
 def pareto_k(log_weights: Tensor) -> Tensor:

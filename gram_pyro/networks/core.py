@@ -53,10 +53,19 @@ class Blocks(nn.Sequential):
         self, dim: int, num_cells: int, relations: Tensor | None, mixer: Mixer, num_layers: int, hidden: int | None
     ) -> None:
         super().__init__(*(Block(dim, hidden or dim, mixer(dim, num_cells, relations)) for _ in range(num_layers)))
+        self.num_cells = num_cells
 
     def forward(self, x: Tensor) -> Tensor:
         """Under autocast the residual stream between the blocks has half precision too, which halves the memory
-        traffic. Double precision is kept, because autocast does not cast double weights."""
+        traffic. Double precision is kept, because autocast does not cast double weights.
+
+        Raises: ValueError if x has another number of cells.
+        """
+        if x.shape[-2] != self.num_cells:
+            raise ValueError(
+                f"got puzzles of {x.shape[-2]} cells; expected {self.num_cells}, for which the core was built; write "
+                "puzzles of its task"
+            )
         kind = x.device.type
         halved = torch.is_autocast_enabled(kind) and x.dtype != torch.float64
         y = x.to(torch.get_autocast_dtype(kind)) if halved else x

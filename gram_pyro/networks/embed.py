@@ -39,7 +39,8 @@ class Embedding(nn.Module, ABC):
 class TokenEmbedding(Embedding):
     """One vector per symbol.  Shapes: [..., L] int -> [..., L, D], unit variance per channel at the start.
 
-    Raises: ValueError if the task has boards of several sizes, hence several numbers of symbols.
+    Raises: ValueError if the task has boards of several sizes, hence several numbers of symbols; forward, on a symbol
+    that has no vector.
     """
 
     def __init__(self, num_symbols: int, dim: int) -> None:
@@ -58,4 +59,10 @@ class TokenEmbedding(Embedding):
         return TokenEmbedding(self.num_symbols, self.table.embedding_dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.scale * self.table(x)
+        try:
+            return self.scale * self.table(x)
+        except IndexError:
+            raise ValueError(
+                f"got symbols from {int(x.min())} to {int(x.max())}; expected 0 to {self.num_symbols - 1}, of which "
+                "embed=tokens has vectors; write puzzles of the task of this program, or another embed"
+            ) from None

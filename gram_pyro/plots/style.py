@@ -1,9 +1,10 @@
 """The backend and colours of all figures: the Okabe-Ito palette, which colour-blind readers can distinguish. Curves
-also differ in line style."""
+also differ in line style. LaTeX is not used, even if the user's matplotlibrc asks for it: it may be absent."""
 
 import matplotlib
 
 matplotlib.use("Agg")
+matplotlib.rcParams["text.usetex"] = False
 import matplotlib.pyplot as plt  # noqa: E402 - the backend must be chosen first
 from matplotlib.axes import Axes  # noqa: E402
 

@@ -24,14 +24,15 @@ SIDES = ("top", "bottom", "left", "right")
 
 def read_images(path: str | Path, num_pixels: int) -> Tensor:
     """Images [N, L] of BLACK and WHITE (from 128 on) from an IDX file of three dimensions of bytes, or from a file of
-    packed bits; either may be compressed (.xz, .gz).
+    packed bits; either may be compressed (.xz, .gz). A file with 'idx' in its name is IDX.
 
     A packed image has ceil(L / 8) bytes; the first pixel is the highest bit, and bits after the last pixel are 0.
-    Without compression a changed pixel is not noticed.
+    Not noticed without compression: a changed pixel; under another name, IDX of small images whose first four bytes are
+    damaged, which is taken for packed bits.
     Raises: FileNotFoundError; PuzzleFileError if it is damaged, of another size, or has bits after the last pixel.
     """
     width, content = -(-num_pixels // 8), read_bytes(path)
-    if content[:4] == IDX_OF_IMAGES:
+    if content[:4] == IDX_OF_IMAGES or "idx" in Path(path).name:
         return torch.from_numpy(idx_images(path, content, num_pixels) >= 128).long() + BLACK
     data = np.frombuffer(content, np.uint8)
     if not len(data) or len(data) % width:
@@ -50,8 +51,11 @@ def read_images(path: str | Path, num_pixels: int) -> Tensor:
 
 
 def idx_images(path: str | Path, content: bytes, num_pixels: int) -> np.ndarray:
-    """Images [N, L] of bytes, from IDX.  Raises: PuzzleFileError if they are of another size, or not all there."""
+    """Images [N, L] of bytes, from IDX.  Raises: PuzzleFileError on another kind, size or length."""
     count, rows, columns = (int.from_bytes(content[start : start + 4], "big") for start in (4, 8, 12))
+    if content[:4] != IDX_OF_IMAGES:
+        begins, expected = content[:4].hex(" "), IDX_OF_IMAGES.hex(" ")
+        raise PuzzleFileError(f"{path} begins with {begins}; write {expected}, IDX of images")
     if rows * columns != num_pixels or len(content) != 16 + count * num_pixels or not count:
         raise PuzzleFileError(
             f"{path} declares {count} images of {rows} x {columns} pixels and holds {max(0, len(content) - 16)} bytes "

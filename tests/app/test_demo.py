@@ -242,7 +242,7 @@ def test_fifty_who_ask_at_once_get_what_each_would_get_alone(server):
         ({"text": "11" + "." * 34}, "clues contradict: 1 stands at row 1, column 1 and at row 1, column 2, in one row"),
         ({"kind": "queens", "text": "....."}, "there are no weights for a 5x5 board of queens, but for: "),
         ({"kind": "queens", "text": "0......0"}, "the queens of rows 1 and 8 stand on one column"),
-        ({"kind": "queens", "text": FOUR}, "got a board of 36 rows"),
+        ({"kind": "queens", "text": FOUR}, "a board of 36 rows"),
     ],
 )
 def test_a_wrong_request_gets_a_sentence(server, wish, sentence):
@@ -293,9 +293,7 @@ def test_an_address_that_cannot_be_had_gets_one_sentence(server):
         ):
             experiment("demo").listen(host, number)
     for number in (70000, -1, "http", True):
-        with pytest.raises(
-            ValueError, match=f"got port={number}; write a whole number from 0, any free one, to 65535"
-        ):
+        with pytest.raises(ValueError, match=f"got port={number}; write a whole number from 0, any free one, to 65535"):
             experiment("demo").listen("127.0.0.1", number)
     door = experiment("demo").listen("127.0.0.1", 0)
     with door:

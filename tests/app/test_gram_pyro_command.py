@@ -57,6 +57,14 @@ def test_words_are_the_keys_of_a_script(monkeypatch, words, script, arguments):
     assert called == [(str(COMMAND.EXPERIMENTS / f"{script}.py"), arguments)]
 
 
+def test_a_file_with_an_equals_sign_in_its_name_is_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert COMMAND.translate("solve", ["a=b.txt"]) == ("solve", ["a=b.txt"])
+    (tmp_path / "a=b.txt").touch()
+    assert COMMAND.translate("solve", ["a=b.txt", "most=4"]) == ("solve", ["puzzle=a=b.txt", "most=4"])
+    assert COMMAND.translate("solve", ["puzzle=" + 5000 * "."]) == ("solve", ["puzzle=" + 5000 * "."])
+
+
 @pytest.mark.parametrize(
     "words, sentence",
     [

@@ -52,8 +52,8 @@ def test_what_is_no_sudoku_is_refused(text, sentence):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("...", "got a board of 3 rows; write 4 to 10 characters"),
-        ("." * 11, "got a board of 11 rows"),
+        ("...", "got '...', a board of 3 rows; write 4 to 10 characters"),
+        ("." * 11, "a board of 11 rows"),
         (".4..", "row 2 of the board is '4'; write a column, 0 to 3, or '.'"),
         ("y...", "row 1 of the board is 'Y'"),
         ("1..1", "the queens of rows 1 and 4 stand on one column; move one of them"),
@@ -197,7 +197,7 @@ def test_the_symbols_tell_the_kind(tmp_path, text, boards):
 def test_a_kind_that_is_said_is_taken(tmp_path):
     (tmp_path / "a.txt").write_text("2.1.....\n........\n")
     assert [str(p) for p in read_puzzles(str(tmp_path / "a.txt"), "queens")] == ["8x8 board of queens"] * 2
-    with pytest.raises(ValueError, match="got a board of 16 rows"):
+    with pytest.raises(ValueError, match="a board of 16 rows"):
         read_puzzles(SQUARE, "queens")
     with pytest.raises(FileNotFoundError, match="there is no file a.csv; write the path of a file"):
         read_puzzles("a.csv")

@@ -129,9 +129,7 @@ def test_others_are_drawn_as_long_as_none_is_right(right_after, wanted):
 
 @pytest.mark.parametrize("size", [(0, N), (K, 0)])
 def test_nothing_is_not_run(size):
-    with pytest.raises(
-        ValueError, match=f"got num_particles={size[0]}, num_segments={size[1]}; expected 1 or more"
-    ):
+    with pytest.raises(ValueError, match=f"got num_particles={size[0]}, num_segments={size[1]}; expected 1 or more"):
         solve(AnyBoard, small(), X, sample, *size)
 
 
@@ -260,6 +258,9 @@ def test_a_board_is_solved_and_animated(tmp_path, capsys):
         (("puzzle=" + "." * 36, "queens=........"), "write one of puzzle=..."),
         (("puzzle=123434122143432.", "weights=sudoku_6x6"), "got a 4x4 Sudoku; expected a puzzle of these weights"),
         (("puzzle=@puzzles.txt", "save=a.gif"), "there is no file puzzles.txt; write the path of a file"),
+        (("puzzle=abc",), "got 'abc', a board of 3 rows; write 4 to 10 characters"),
+        (("puzzle=........", "save=a.xyz"), "got save=a.xyz; write a name that ends in .png, or in .gif"),
+        (("puzzle=........", "save=nowhere/a.png"), "got save=nowhere/a.png, and there is no folder nowhere; make it"),
     ],
 )
 def test_what_cannot_be_solved_gets_one_sentence(overrides, sentence):

@@ -280,6 +280,7 @@ def test_evaluate_names_the_row_of_a_bad_puzzle(smoke_run, tmp_path, row, senten
 @pytest.mark.parametrize(
     ("name", "overrides", "sentence"),
     [
+        ("evaluate", ("checkpoint=nqueens_8", "task.test=a.csv"), "got task.test, and NQueens takes no such argument"),
         ("svi_sudoku", ("experiment=smoke", "dimm=3"), "dimm"),
         ("svi_sudoku", ("experiment=smoke", "train.rollout_share=1.5"), "rollout_share=1.5"),
         ("svi_sudoku", ("experiment=smoke", "train.rollout_share=0.05"), "batch_size=8, which rounds to 0"),

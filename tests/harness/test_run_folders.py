@@ -1,6 +1,8 @@
 """Run folders: each is one run's, what is in it goes on, and numbers are in it before they are shown."""
 
 import json
+import logging
+import runpy
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
@@ -15,7 +17,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
-from scripts import script
+from scripts import ROOT, script
 from solving import stamped
 
 from gram_pyro.harness import checkpoint, run_folder, trial
@@ -47,6 +49,13 @@ def test_folders_of_one_second_are_told_apart(tmp_path):
         folders = set(pool.map(settle, range(30)))
     first = min(folders, key=len)
     assert folders == {first, *(f"{first}_{n}" for n in range(2, 31))} == set(map(str, tmp_path.iterdir()))
+
+
+def test_what_a_stored_configuration_would_take_for_a_reference_is_refused(tmp_path):
+    config = OmegaConf.create({"run_dir": str(tmp_path), "puzzle": ["a", r"\${x}.txt"]})
+    with pytest.raises(ValueError, match=r"got puzzle=\${x}.txt; expected no '\${', in files a reference; write ano"):
+        open_folder(config)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_was_asked_for_is_that_one(tmp_path):
@@ -203,6 +212,22 @@ def test_numbers_are_kept_where_they_cannot_be_shown(config, tmp_path, broken):
         trial.run(config, Claim)
     assert set(results(tmp_path / "run")["tests"]["several"]["any"]) == set(map(str, expected))
     assert (tmp_path / "run" / "results.csv").stat().st_size > 0
+
+
+def test_figures_do_without_latex():
+    with matplotlib.rc_context({"text.usetex": True}):
+        runpy.run_path(str(ROOT / "gram_pyro" / "plots" / "style.py"))
+        assert not matplotlib.rcParams["text.usetex"]
+
+
+def test_a_message_that_cannot_be_shown_is_no_traceback(capsys):
+    """As `gram-pyro train ... | head -1` closes the pipe."""
+    log, handler = logging.getLogger("shown"), logging.StreamHandler(Full())
+    log.addHandler(handler)
+    with plain_errors():
+        log.warning("a sentence")
+    log.removeHandler(handler)
+    assert capsys.readouterr().err == "" and logging.raiseExceptions
 
 
 def test_a_terminal_without_the_letter_is_told_which(monkeypatch):

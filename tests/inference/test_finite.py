@@ -137,6 +137,48 @@ def test_one_weight_that_is_not_a_number(part, name):
             sample(model, x, K, N, heads=heads)
 
 
+@pytest.mark.parametrize("name", ["tempered", "hot_start"])
+def test_a_prior_that_returns_nothing_finite_is_no_law_without_a_mean(name):
+    model, _, x = problem()
+    with torch.no_grad():
+        for weight in model.prior.parameters():
+            weight.fill_(torch.nan)
+    with pytest.raises(FloatingPointError, match="at site 'z_0' of segment 1 of puzzle 0,.*what the prior or guide"):
+        partial(SAMPLERS[name], temperature=2.0)(model, x, K, N)
+
+
+@pytest.mark.parametrize("value", [torch.inf, -torch.inf])
+@pytest.mark.parametrize("head", ["halt", "value"])
+def test_a_head_that_is_not_finite_is_not_taken_for_certain(head, value):
+    """The sigmoid of it would be a probability like any other."""
+    model, _, x = problem()
+    heads = lambda state: Heads(D, 6)(state)._replace(**{head: state.h.new_full((len(state.h),), value)})  # noqa: E731
+    with pytest.raises(FloatingPointError, match=f"at site '{head} head' of segment {N} of puzzle 0,"):
+        sample(model, x, K, N, heads=heads)
+
+
+@pytest.mark.parametrize("chunk", [K, 1024])
+@pytest.mark.parametrize("evidence", [log_weights, smc_evidence])
+def test_a_prior_that_has_no_density_is_named_in_evidence(evidence, chunk):
+    """The guide draws, so that every state is finite."""
+    model, guide, x = problem()
+    prior = model.prior.forward
+    guide.posterior = lambda u, y, law, t: prior(u, t)
+
+    def law(u, t):
+        rows = torch.arange(u.shape[-3])
+        found = prior(u, t)
+        found.base_dist.scale = torch.where(u[..., :1, :1].isnan() | (now["x"] == 4)[rows, None, None], torch.nan, 1.0)
+        return found
+
+    now = {}
+    embed = model.embed.forward
+    model.embed.forward = lambda x: (now.update(x=x[:, 0]), embed(x))[1]
+    model.prior.forward = law
+    with pytest.raises(FloatingPointError, match=f"at site 'z' of segment 1 of puzzle {BAD},.*the prior or guide ret"):
+        evidence(model, guide, x, x.clamp(min=1), K, N, chunk=chunk)
+
+
 def test_answers_are_not_drawn_from_what_is_no_law():
     model, _, x = problem()
     with torch.no_grad():

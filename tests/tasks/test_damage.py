@@ -1,6 +1,7 @@
 """Every single-byte damage of every kind of file: refused, read as the same data, or beyond what the format can tell.
 
-What a format cannot tell is listed by each test; the docstrings of the readers say the same.
+What a format cannot tell is listed by each test; the docstrings of the readers say the same. Tried are some values at
+some places, and all values at all places under the marker slow.
 """
 
 import gzip
@@ -10,6 +11,7 @@ import lzma
 import tarfile
 from io import BytesIO
 
+import damage
 import networkx as nx
 import numpy as np
 import pytest
@@ -33,6 +35,13 @@ from gram_pyro.tasks.sudoku.files import read_puzzles
 BOARD = "1234341221434321"
 CLUES = "1.3..4..2......1"
 UTF16 = f"question,answer\n{CLUES},{BOARD}\n".encode("utf-16")
+
+
+@pytest.fixture(params=["some", pytest.param("all", marks=pytest.mark.slow)], autouse=True)
+def number_of_damages(request, monkeypatch):
+    if request.param == "all":
+        monkeypatch.setattr(damage, "VALUES", range(256))
+        monkeypatch.setattr(damage, "MOST", 10_000)
 
 
 def lists(puzzles):
@@ -104,6 +113,13 @@ def test_dimacs(tmp_path):
         assert chr(content[place]).isdigit()
 
 
+def test_tables_of_graphs(tmp_path):
+    """Not told: as graph6; a header in another case, or with quotes."""
+    content = b"graph6,name\n" + CYCLE + b",a\n" + PATH + b",b\n"
+    for place, byte in survivors(tmp_path / "a.csv", content, graphs, PuzzleFileError):
+        assert 63 <= content[place] <= 126 and 63 <= byte <= 126 and content[place - 1] != ord("\n")
+
+
 def test_edges(tmp_path):
     """Not told: a name that became another one, or two; what became a comment, or a vertex of its own."""
     content = b"1 2\n2 3\n3 4 # a square\n4 1\n"
@@ -173,6 +189,17 @@ def test_images(tmp_path):
     assert all(place % 2 == 0 or byte & 0b1111 == 0 for place, byte in found)
     packed = lzma.compress(content)
     assert survivors(tmp_path / "a.xz", packed, lambda path: read_images(path, 12).tolist(), PuzzleFileError) == []
+
+
+@pytest.mark.parametrize("pixels", [(2, 2), (3, 4)])  # packed, their 16 bytes before the pixels are images too
+def test_images_in_idx(tmp_path, pixels):
+    """Not told: a pixel."""
+    content = b"\0\0\x08\3" + b"".join(n.to_bytes(4, "big") for n in (4, *pixels)) + bytes(range(0, 256, 16)) * 3
+    content = content[: 16 + 4 * pixels[0] * pixels[1]]
+    read = lambda path: read_images(path, pixels[0] * pixels[1]).tolist()  # noqa: E731
+    assert all(place >= 16 for place, _ in survivors(tmp_path / "a-idx3-ubyte", content, read, PuzzleFileError))
+    packed = gzip.compress(content, mtime=0)
+    assert survivors(tmp_path / "a-idx3-ubyte.gz", packed, read, PuzzleFileError) == []
 
 
 def test_arc(tmp_path):

@@ -6,8 +6,8 @@
     .edges  one graph: a line "u v" for every edge, where vertices are any words; a single word is a vertex; '#' comment
 
 All may be compressed (.xz, .gz). Checked are the bytes, length and padding of graph6, and the declared vertices and
-edges of DIMACS. Not noticed: an edge of DIMACS that became another one, and a line of graph6 that became the line of
-another graph.
+edges of DIMACS. Not noticed: an edge of DIMACS that became another one; a line of graph6 that became the line of
+another graph; in .edges, a name that became another one, two vertices that became one, or a line that became a comment.
 Source: formats: McKay (graph6, sparse6), DIMACS challenge (1993).
 """
 

@@ -54,7 +54,7 @@ def complete(config: dict | DictConfig) -> DictConfig:
     """A stored configuration with present names and keys. Groups that did not exist when it was saved are filled in."""
     config = OmegaConf.create(config)
     rename(config)
-    covering = OmegaConf.select(config, "train.covering", default=1) != 1
+    covering = OmegaConf.is_dict(train := config.get("train")) and train.get("covering", 1) != 1
     rename_keys(config)
     if "train" in config:
         config = OmegaConf.merge({key: value for key, value in CONSTANTS.items() if key not in config}, config)

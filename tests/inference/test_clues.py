@@ -9,6 +9,7 @@ import torch
 from small_candidates import D, boards, candidates
 from tiny import close, mixing, relational, shake
 
+from gram_pyro.app.solver import open_weights
 from gram_pyro.app.watch import Watch
 from gram_pyro.baselines.autoregressive import Autoregressive
 from gram_pyro.baselines.base import sample_baseline
@@ -16,7 +17,7 @@ from gram_pyro.baselines.d3pm import D3PM
 from gram_pyro.baselines.masked_diffusion import MaskedDiffusion
 from gram_pyro.baselines.vae import VAE
 from gram_pyro.evaluation.evidence import log_weights
-from gram_pyro.harness.load import Program
+from gram_pyro.harness.load import Program, released
 from gram_pyro.inference import noise, smc
 from gram_pyro.inference.potentials import value
 from gram_pyro.inference.sampler import sample
@@ -72,6 +73,16 @@ def test_no_answer_of_a_sampler_changes_a_clue(name, program):
     assert not kept(x, draw(free).answers)  # these weights know of no clue: it is the readout that keeps it
     if program == "candidates":
         assert found.answers.min() >= 1  # a blank is no candidate
+
+
+@pytest.mark.parametrize("name", released())
+def test_no_shipped_weights_change_a_clue(name, single_precision):
+    """Of puzzles that contradict themselves, which the network would like to correct."""
+    task, (model, _, heads) = open_weights(name)
+    x = torch.randint(task.num_symbols, (3, task.num_cells))
+    for draw in (sample, partial(noise.hot_start, temperature=3.0), noise.drawn_answers):
+        answers = draw(model, x, 2, 1, heads=heads).answers
+        assert kept(x, answers) and not kept(x, sample(model, x * 0, 2, 1).answers)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

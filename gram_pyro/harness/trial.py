@@ -107,7 +107,8 @@ def evaluations(config: DictConfig, folder: Path) -> Iterator[Callable[[str], Ab
 
 def run(config: DictConfig, kind: type[Judge]) -> None:
     """The whole trial, judged by `kind`; nothing is done where its folder holds results."""
-    folder, device = claim_folder(config), choose_device(config.device)
+    device = choose_device(config.device)  # refused before the folder takes it
+    folder = claim_folder(config)
     if run_folder.is_finished(folder):
         return
     judge = kind(config, folder, device)

@@ -143,11 +143,14 @@ def test_a_run_moves_to_another_device_and_ends_in_the_same_bits(finished, tmp_p
         ("seed=3", "got seed=3 with resume="),
         ("~evaluate.widths", "got ~evaluate.widths with resume="),
         ("train={updates: 9}", "got train={updates: 9} with resume="),
+        ("device=nowhere", "got device=nowhere, which cannot be used here"),
     ],
 )
-def test_what_makes_another_run_of_it_is_refused(run, override, sentence):
+def test_what_makes_another_run_of_it_is_refused_and_not_kept(run, override, sentence):
+    held = (run / "config.yaml").read_text()
     said = script("svi_sudoku", f"resume={run}", override, check=False)
     assert said.returncode == 1 and sentence in said.stderr and "Traceback" not in said.stderr
+    assert (run / "config.yaml").read_text() == held
 
 
 def test_a_key_is_below_another_only_at_a_dot():

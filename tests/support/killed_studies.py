@@ -29,7 +29,7 @@ OPTIONS = {
     "solve": ("num_particles=3", "most=6", "num_segments=2"),
     "evaluate": (*SMALL, "widths=[1,5]", "sampler=smc", "potential=value"),
     "scaling": ("device=cpu", "chunk=8", "depths=[1]", "widths=[1,3]", *(f"~strategies.{name}" for name in LEFT_OUT)),
-    "search": (*SMALL, "at_once=2", "most=4"),
+    "search": ("device=cpu", "num_segments=2", "chunk=1", "halt_at=0.6", "at_once=2", "most=8"),  # of 8 rows a line
     "svi_sudoku": (
         "experiment=smoke",
         "model.num_transitions=1",

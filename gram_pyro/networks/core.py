@@ -59,17 +59,20 @@ class Blocks(nn.Sequential):
         """Under autocast the residual stream between the blocks has half precision too, which halves the memory
         traffic. Double precision is kept, because autocast does not cast double weights.
 
-        Raises: ValueError if x has another number of cells.
+        Raises: ValueError if the blocks fail on another number of cells; some serve every number.
         """
-        if x.shape[-2] != self.num_cells:
-            raise ValueError(
-                f"got puzzles of {x.shape[-2]} cells; expected {self.num_cells}, for which the core was built; write "
-                "puzzles of its task"
-            )
         kind = x.device.type
         halved = torch.is_autocast_enabled(kind) and x.dtype != torch.float64
         y = x.to(torch.get_autocast_dtype(kind)) if halved else x
-        return super().forward(y).to(x.dtype)
+        try:
+            return super().forward(y).to(x.dtype)
+        except (RuntimeError, AttributeError):  # a product of other shapes; no constraints of this size
+            if x.shape[-2] == self.num_cells:
+                raise
+            raise ValueError(
+                f"got puzzles of {x.shape[-2]} cells; expected {self.num_cells}, for which the core was built; write "
+                "puzzles of its task"
+            ) from None
 
 
 class Hierarchical(Core):

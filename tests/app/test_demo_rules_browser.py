@@ -22,6 +22,7 @@ def page(tmp_path_factory):
     weights = f"weights=[{folder / 'any.safetensors'}]"
     with running(folder / "log", weights, *FEW, "start.segments=2") as address, browsing(folder) as browser:
         browser.driver.get(address)
+        browser.until(lambda: browser.every("#board option"))  # the script has run
         yield browser
 
 

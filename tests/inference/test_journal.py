@@ -187,7 +187,7 @@ def test_an_interrupted_study_says_how_to_go_on(tmp_path, single_precision):
 
 @needs("sudoku_6x6")
 def test_two_files_in_one_second_are_two_results(tmp_path):
-    (tmp_path / "a.txt").write_text(TWENTY_ONE)
+    (tmp_path / "a.txt").write_text(f"{TWENTY_ONE}\n{TWENTY_ONE}\n")
     for _ in range(2):
         with configured(f"puzzle=@{tmp_path / 'a.txt'}", "num_particles=2", "most=2", "num_segments=1") as config:
             own = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
@@ -198,7 +198,7 @@ def test_two_files_in_one_second_are_two_results(tmp_path):
 
 @needs("sudoku_6x6")
 def test_a_folder_that_cannot_be_written_to_is_found_before_anything_is_solved(tmp_path, monkeypatch):
-    (tmp_path / "a.txt").write_text(TWENTY_ONE)
+    (tmp_path / "a.txt").write_text(f"{TWENTY_ONE}\n{TWENTY_ONE}\n")
     monkeypatch.setattr(solver, "draw", lambda *args, **options: pytest.fail("it was drawn"))
     done = script("solve", f"puzzle=@{tmp_path / 'a.txt'}", f"run_dir={tmp_path / 'a.txt' / 'run'}", check=False)
     assert done.returncode == 1 and "cannot hold a run (Not a directory); write a run_dir" in done.stderr

@@ -56,7 +56,7 @@ def test_the_numbers_of_the_readme_are_those_of_the_json(pages):
         "N-Queens 8x8": (runs.glob("nqueens_8_input/gram_hot_1.5/*/results.json"), "completions"),
         "N-Queens 10x10": (runs.glob("nqueens_10_input/covering_16_hot_2/*/results.json"), "completions"),
         "shortest plans": (runs.glob("planning_6/gram_hot_2/*/results.json"), "maps"),
-        "6x6 Sudoku": ((RESULTS / "sudoku_6x6").glob("heads_seed*.json"), "several"),
+        "6x6 Sudoku": ((RESULTS / "sudoku_candidates").glob("make_seed*.json"), "several"),
     }
     rows = {row[0].strip("[").partition(",")[0].partition(" (")[0].partition("]")[0]: row
             for row in table_rows(README.read_text(encoding="utf-8"))}  # fmt: skip

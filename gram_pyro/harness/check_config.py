@@ -65,7 +65,8 @@ def check_values(values: Mapping, script: str, place: str = "", dim: object = No
 def check_part(values: Mapping, script: str, place: str, dim: object) -> None:
     """Raises: as `check_settings`, for a part and the parts in it."""
     part = component(f"{place}._target_", values["_target_"])
-    check_kind(place, part), check_call(place, part, values)
+    check_kind(place, part)
+    check_call(place, part, values)
     kinds = kinds_of(part)
     for key, value in values.items():
         where = f"{place}.{key}"

@@ -66,13 +66,13 @@ class Blocks(nn.Sequential):
         y = x.to(torch.get_autocast_dtype(kind)) if halved else x
         try:
             return super().forward(y).to(x.dtype)
-        except (RuntimeError, AttributeError):  # a product of other shapes; no constraints of this size
-            if x.shape[-2] == self.num_cells:
+        except (RuntimeError, AttributeError) as problem:  # a product of other shapes; no constraints of this size
+            if x.shape[-2] == self.num_cells or isinstance(problem, torch.OutOfMemoryError):
                 raise
             raise ValueError(
                 f"got puzzles of {x.shape[-2]} cells; expected {self.num_cells}, for which the core was built; write "
                 "puzzles of its task"
-            ) from None
+            ) from problem
 
 
 class Hierarchical(Core):

@@ -11,6 +11,7 @@ from gram_pyro.model import GRAM
 from gram_pyro.networks.core import Blocks, DirectPrediction, Flat, Hierarchical, State, tiny
 from gram_pyro.networks.embed import TokenEmbedding
 from gram_pyro.networks.heads import Heads
+from gram_pyro.networks.layers import TokenMixing
 from gram_pyro.networks.readout import CategoricalReadout
 from gram_pyro.priors.gaussian import Gaussian
 from gram_pyro.tasks.base import Batch
@@ -165,3 +166,17 @@ def test_a_restored_run_continues_bit_for_bit(local_params, tmp_path, core):
             low = checkpoint.part_of(tensors, f"{part}.core.low.")
             high = checkpoint.part_of(tensors, f"{part}.core.high.")
             assert low.keys() == high.keys() and all(torch.equal(low[n], high[n]) for n in low) and low
+
+
+def test_memory_that_is_full_is_not_taken_for_another_size(monkeypatch):
+    """Blocks that serve every number of cells may fail for another reason."""
+    blocks = Blocks(8, 4, None, TokenMixing, 1, 8)
+    with pytest.raises(ValueError, match="got puzzles of 5 cells; expected 4"):
+        blocks(torch.zeros(2, 5, 8))
+
+    def full(x):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(blocks[0], "forward", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        blocks(torch.zeros(2, 5, 8))

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from gram_pyro.benchmark.clock import Line, milliseconds, take_turns
 from gram_pyro.benchmark.figure import benchmark_figure
 from gram_pyro.benchmark.memory import measure_memory
-from gram_pyro.benchmark.products import measure_products
+from gram_pyro.benchmark.products import measure_boards, measure_products
 from gram_pyro.benchmark.sampling import measure_smc, measure_throughput
 from gram_pyro.benchmark.stages import measure_stages
 from gram_pyro.benchmark.step import measure_step
@@ -31,6 +31,7 @@ from gram_pyro.harness.load import Program, load
 from gram_pyro.harness.results import write_table
 from gram_pyro.harness.resume import open_folder
 from gram_pyro.inference.sampler import sample
+from gram_pyro.networks.core import Core
 from gram_pyro.tasks.base import Batch, Task
 from gram_pyro.training.precision import PRECISIONS, autocast
 from gram_pyro.training.trainer import Trainer
@@ -118,8 +119,17 @@ class Bench:
 
         return measure_products(core, **part, device=self.device, compiled=self.config.compile)
 
+    def by_size(self, part: DictConfig) -> list[Line]:
+        def board(n: int) -> tuple[Core, Tensor]:
+            model = load(part.weights, trust=self.config.trust, n=n)[1].model
+            return model.core, model.embed(torch.zeros(max(1, part.tokens // n**3), n * n, dtype=torch.long))
 
-PARTS = ("memory", "step", "stages", "precision", "sampling", "smc", "products")  # memory first: others fill it
+        sizes = {"size": part.size, "warmup": part.warmup, "repeats": part.repeats}
+        boards = {f"{n}x{n}": board(n) for n in part.sizes}
+        return measure_boards(boards, **sizes, device=self.device, compiled=self.config.compile)
+
+
+PARTS = ("memory", "step", "stages", "precision", "sampling", "smc", "products", "by_size")  # memory first: others fill it
 
 
 def markdown(lines: list[Line]) -> str:

@@ -77,8 +77,8 @@ SCHEMA = by_key(
     {
         COUNT: "dim num_transitions num_grad_steps updates num_segments batch_size accumulate rollouts_per_puzzle "
         "every chunk num_particles num_boards num_images num_inpainted inpainting_depth smc_particles at_once most "
-        "num_views num_weights iwae_width evidence_puzzles repeats width depth products.size batch count swapped queue "
-        "processes "
+        "num_views num_weights iwae_width evidence_puzzles repeats width depth products.size by_size.size tokens batch "
+        "count swapped queue processes "
         "colours limits.segments limits.particles start.segments start.particles solve/num_hot hard_puzzles/n",
         NATURAL: "seed warmup guesses",
         REAL: "rollout_share learning_rate weight_decay accuracy coverage degree",
@@ -92,12 +92,13 @@ SCHEMA = by_key(
         or_null(NATURAL, "for those it was trained with"): "num_test",
         or_null(PROBABILITY, "to run to full depth"): "halt_at",
         or_null(listed(POSITIVE, 0), "for no baseline"): "baseline_deviations",
-        COUNTS: "widths depths augmentations frontier/num_hot memory.num_segments batch_sizes dims lengths boards.*",
+        COUNTS: "widths depths augmentations frontier/num_hot memory.num_segments batch_sizes dims lengths sizes "
+        "boards.*",
         listed(COUNT, 0): "sudokus graphs",
         listed(NATURAL, 0): "seeds given",
         listed(POSITIVE): "temperatures",
         TEXT: "run_dir checkpoint device precision task_name method_name sampler_name puzzles host out name folder "
-        "output about.* examples.*.* companions.*.* table/runs benchmark/weights kinds/weights table "
+        "output about.* examples.*.* companions.*.* table/runs benchmark/weights by_size.weights kinds/weights table "
         "start.board logger.project referees/weights.*",
         TEXT_OR_NULL: "start resume save puzzle queens graph weights of test task._target_ classifier_cache "
         "logger.name models/name",
@@ -112,7 +113,7 @@ SCHEMA = by_key(
         or_null(SECTION, "for none"): "baselines",
         CHANGES: "baselines.*",
         ANY: "baselines.*.*",  # the program they make is checked as a whole
-        SECTION_OR_NULL: "release/task step stages benchmark/precision sampling smc memory products",
+        SECTION_OR_NULL: "release/task step stages benchmark/precision sampling smc memory products by_size",
         TASK: "task",
         PART: "embed core prior readout guide objective rollout_loss family file",
         or_null(PART, "for GRAM"): "baseline",

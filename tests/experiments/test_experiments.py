@@ -138,6 +138,7 @@ def test_benchmark_measures_its_parts(tmp_path):
         "memory={num_segments:[1,2],batch_sizes:[4,8],dims:[8,16],widths:[1,2]}",
         "products={dim:16,lengths:[4],batch:2,size:32,warmup:0,repeats:1}",
         "stages={warmup:0,repeats:1}",
+        "by_size={weights:sudoku,sizes:[4,6],tokens:64,size:32,warmup:0,repeats:1}",
     )
     done = script("benchmark", "experiment=smoke", *few, *parts, f"run_dir={tmp_path}")
     result = json.loads((tmp_path / "benchmark.json").read_text())
@@ -147,7 +148,9 @@ def test_benchmark_measures_its_parts(tmp_path):
         assert row["value"] > 0 and row["ratio"] > 0
     ways = {group: [row["way"] for row in rows] for group, rows in groups.items()}
     assert ways["training step"] == ["by hand", "Pyro"] and ways["guide"] == ["one pass", "two passes"]
-    assert ways["SMC"] == ["ancestral", "sir", "smc"] and len(ways["sampling"]) == 8 and len(groups) == 12
+    assert ways["SMC"] == ["ancestral", "sir", "smc"] and len(ways["sampling"]) == 8 and len(groups) == 14
+    of_boards = [f"{board}, {way}" for board in ("4x4", "6x6") for way in ("forward", "with its gradient")]
+    assert ways["core by size of board"] == ["products", *of_boards] and ways["cost of a token"] == of_boards
     assert {"all stages", "core", "backward", "optimiser"} < set(ways["a trajectory, uncompiled"])
     assert all(rows[0]["ratio"] == 1 for rows in groups.values())
     assert (tmp_path / "benchmark.png").stat().st_size > 0 and "| training step | by hand |" in done.stdout

@@ -58,10 +58,12 @@ class WrittenPuzzle(Candidates):
         colour = BLUE if y is None or not violations(x, y) else RED
         names, clues = self.symbols(x if y is None else y), self.symbols(x)
         if self.puzzle.grid is None:
-            lines = [f"{cell}: {name}" for cell, name in zip(self.puzzle.cells, names, strict=True)]
-            shown = lines if len(lines) <= MOST_LINES else [*lines[: MOST_LINES - 1], "..."]
+            lines = list(zip(self.puzzle.cells, names, clues, strict=True))
+            shown = lines if len(lines) <= MOST_LINES else [*lines[: MOST_LINES - 1], ("..", "..", ".")]
             size = max(3.0, min(9.0, 110 / len(shown)))
-            axes.text(0.5, 0.5, "\n".join(shown), ha="center", va="center", fontsize=size, color=colour)
+            for place, (cell, name, clue) in enumerate(shown):
+                look = {"color": colour if clue == "." else BLACK, "fontsize": size, "ha": "center", "va": "center"}
+                axes.text(0.5, 1 - (place + 0.5) / (len(shown) + 1), f"{cell}: {name}", **look)
             axes.axis("off")
             return
         down, across = self.puzzle.grid

@@ -129,7 +129,8 @@ class Bench:
         return measure_boards(boards, **sizes, device=self.device, compiled=self.config.compile)
 
 
-PARTS = ("memory", "step", "stages", "precision", "sampling", "smc", "products", "by_size")  # memory first: others fill it
+# memory first: others fill it
+PARTS = ("memory", "step", "stages", "precision", "sampling", "smc", "products", "by_size")
 
 
 def markdown(lines: list[Line]) -> str:

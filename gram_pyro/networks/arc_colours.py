@@ -26,7 +26,6 @@ from gram_pyro.networks.layers import Linear, RelationalAttention
 from gram_pyro.networks.readout import CategoricalReadout, Readout
 from gram_pyro.tasks.arc.canvas import FIRST, NUM_SYMMETRIES
 from gram_pyro.tasks.arc.task import COLOURS, NAME_CELLS, SYMMETRY, TASK
-from gram_pyro.tasks.base import Task
 
 KINDS = FIRST + 2  # pad, eos, colour 0, and the colours 1 .. 9, which are alike
 
@@ -119,8 +118,8 @@ class ColourMixer(nn.Module):
         self.num_places = relations.shape[-1]
         if num_tokens % self.num_places or num_tokens == self.num_places:
             raise ValueError(
-                f"got core=colours with {num_tokens} tokens of {self.num_places} places; expected a token per symbol and "
-                "place; write embed=colours readout=colours"
+                f"got core=colours with {num_tokens} tokens of {self.num_places} places; expected a token per symbol "
+                "and place; write embed=colours readout=colours"
             )
         self.symbols = Linear(dim, dim)
 

@@ -184,10 +184,11 @@ def test_the_paper_size_composes_and_takes_a_step(
     assert trainer.updates == 1 and all(torch.isfinite(value).all() for value in record.values())
 
 
-def test_the_experiment_runs_end_to_end(tmp_path, capsys, local_params, single_precision):
+@pytest.mark.parametrize(("method", "prefix"), [("gram", 11), ("colours", 2)])
+def test_the_experiment_runs_end_to_end(method, prefix, tmp_path, capsys, local_params, single_precision):
     file = make_file(tmp_path, "asked", {"copy": np.copy, "turn": np.flipud}, tests=2)
-    files = ["task.shown=[]", f"task.asked=[{file}]", "task.side=4", "task.num_names=2", "embed.num_prefix=11"]
-    config = configuration("experiment=arc/smoke", *files)
+    files = ["task.shown=[]", f"task.asked=[{file}]", "task.side=4", "task.num_names=2", f"embed.num_prefix={prefix}"]
+    config = configuration(f"method={method}", "experiment=arc/smoke", *files)
     OmegaConf.update(config, "run_dir", str(tmp_path / "run"))
     work("svi_arc")(config)
     folder = tmp_path / "run"

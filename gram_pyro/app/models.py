@@ -7,6 +7,7 @@ from gram_pyro.app.puzzle import describe
 from gram_pyro.harness.build import build_task
 from gram_pyro.harness.load import released, serves_every_size, stored_config, weights_file
 from gram_pyro.storage.tensors import read
+from gram_pyro.tasks.candidates.task import Candidates
 
 
 def table() -> str:
@@ -14,8 +15,10 @@ def table() -> str:
     lines = [f"{'name':20}{'for':36}{'parameters':>10}  size"]
     for name in released():
         config = stored_config(name)
+        task = build_task(config, {})
         _, description = read(weights_file(name))
-        what = describe(build_task(config, {})) + (", and every other size" if serves_every_size(config) else "")
+        every = serves_every_size(config) and not isinstance(task, Candidates)
+        what = describe(task) + (", and every other size" if every else "")
         size = weights_file(name).stat().st_size / 2**20
         lines.append(f"{name:20}{what:36}{description['parameters']['model']:>10}  {size:.1f} MiB")
     return "\n".join([*lines, "", f"they lie in {weights_file(released()[0]).parent}"])

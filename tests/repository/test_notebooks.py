@@ -22,6 +22,7 @@ NUM_FIGURES = {
     "04_looking_inside": 4,
     "05_your_own_checkpoint": 2,
     "06_add_a_task": 2,
+    "07_your_own_puzzle": 2,
 }
 
 

@@ -87,6 +87,7 @@ def measure(name: str, chosen: DictConfig, program: Program, config: DictConfig)
         if count:
             shares.append(len(distinct) / count / ceiling(torch.tensor(count), config.width).item())
     one, some = right.double().mean(0), right.any(0).double()
+    errors = [standard_error(each) if len(found) > 1 else None for each in (one, some)]
     return {
         "table": chosen.table,
         "kind": name,
@@ -94,9 +95,9 @@ def measure(name: str, chosen: DictConfig, program: Program, config: DictConfig)
         "cells": len(found[0].cells),
         "symbols": len(found[0].symbols),
         "right": one.mean().item(),
-        "right_se": standard_error(one),
+        "right_se": errors[0],
         "any": some.mean().item(),
-        "any_se": standard_error(some),
+        "any_se": errors[1],
         "share": sum(shares) / len(shares) if shares else None,
         "seconds": seconds / right.numel(),
         "cp_sat_ms": milliseconds / len(found),

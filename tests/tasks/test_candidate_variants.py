@@ -8,9 +8,10 @@ import pytest
 from plain_sudoku import units_of
 
 from gram_pyro.tasks.candidates.families import LatinSquares, Sudokus
-from gram_pyro.tasks.candidates.puzzle import IN
+from gram_pyro.tasks.candidates.puzzle import IN, OUT
+from gram_pyro.tasks.candidates.referee import Referee
 from gram_pyro.tasks.candidates.task import draw
-from gram_pyro.tasks.candidates.variants import Famous, PlantedGraphs, Variant, regions
+from gram_pyro.tasks.candidates.variants import ExcludedDiagonals, Famous, PlantedGraphs, Variant, regions
 
 
 def grid(y, n):
@@ -92,3 +93,19 @@ def test_mistakes():
         with pytest.raises(ValueError, match=f"got kind={kind}, n={n}; expected one of x, windoku, anti_knight"):
             Variant(kind, n)
     assert len(Sudokus(9)(Random()).groups) + 9 * 4 == len(Variant("windoku")(Random()).groups)
+
+
+def test_queens_keep_off_excluded_diagonals():
+    """Excluded squares are whole diagonals, as many as 4 of them, and every drawn solution keeps off them."""
+    diagonals = [[(r, c) for r in range(6) for c in range(6) if r - s * c == d] for s in (1, -1) for d in range(-5, 11)]
+    diagonals = [set(line) for line in diagonals if line]
+    rng, counts = Random(0), set()
+    for _ in range(30):
+        puzzle, y = draw(ExcludedDiagonals(6, 4), rng)
+        out = {divmod(square, 6) for square, role in enumerate(puzzle.roles) if role == OUT}
+        barred = [line for line in diagonals if line <= out]
+        assert out == set().union(*barred) and IN not in puzzle.roles
+        counts.add(len(barred))
+        assert not out & {divmod(square, 6) for square, role in enumerate(y) if role == IN}
+        assert y in Referee(puzzle).solutions(1000)
+    assert {0, 1, 2, 3, 4} <= counts

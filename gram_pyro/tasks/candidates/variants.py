@@ -1,18 +1,18 @@
-"""Kinds of puzzles that no weights are trained on: Sudoku variants, planted graphs, famous graphs.
+"""Kinds of puzzles that no weights are trained on: Sudoku variants, queens with excluded diagonals, graphs.
 
 Source: ours; the graphs: DIMACS colouring instances (Mycielski, 1955; queens on n x n).
 """
 
 from dataclasses import dataclass
 from functools import cache
-from itertools import combinations
+from itertools import combinations, product
 from random import Random
 
 import networkx as nx
 
 from gram_pyro.tasks.candidates import importers, shorthands
 from gram_pyro.tasks.candidates.families import Family
-from gram_pyro.tasks.candidates.puzzle import CandidatePuzzle, different, make_puzzle
+from gram_pyro.tasks.candidates.puzzle import OUT, CandidatePuzzle, Contradiction, different, make_puzzle
 from gram_pyro.tasks.sudoku.rules import Geometry
 
 SWAPS = 60  # of cells between neighbouring regions
@@ -82,6 +82,29 @@ def regions(n: int, rng: Random) -> list[list[int]]:
         else:
             owner[a], owner[b] = mine, other
     return [[row * n + column for (row, column), i in owner.items() if i == region] for region in range(n)]
+
+
+@dataclass(frozen=True)
+class ExcludedDiagonals(Family):
+    """n queens, none of them on k diagonals, k uniform from 0 to `most`. A board may have no solution.
+
+    Source: CSPLib prob079.
+    """
+
+    n: int
+    most: int
+
+    def __call__(self, rng: Random) -> CandidatePuzzle:
+        squares = list(product(range(self.n), repeat=2))
+        lines = [(slope, row - slope * column) for slope in (1, -1) for row, column in squares]
+        lines = sorted(set(lines))
+        while True:
+            barred = set(rng.sample(lines, rng.randint(0, self.most)))
+            roles = [OUT * any((s, row - s * column) in barred for s in (1, -1)) for row, column in squares]
+            try:
+                return shorthands.queens(self.n, roles)
+            except Contradiction:  # a row or a column has no square left
+                continue
 
 
 @dataclass(frozen=True)

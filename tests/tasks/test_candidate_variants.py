@@ -108,4 +108,4 @@ def test_queens_keep_off_excluded_diagonals():
         counts.add(len(barred))
         assert not out & {divmod(square, 6) for square, role in enumerate(y) if role == IN}
         assert y in Referee(puzzle).solutions(1000)
-    assert {0, 1, 2, 3, 4} <= counts
+    assert {0, 1, 2} <= counts  # of 6 queens there are 4 solutions: few keep off more

@@ -75,7 +75,9 @@ def test_the_page_offers_what_is_shipped_within_limits(server):
     sides = CONFIG.boards.sudoku if "sudoku" in released() else (4, 6, 9)
     shipped = {("sudoku", n) for n in sides if {"sudoku", f"sudoku_{n}x{n}"} & set(released())}
     graphs = {("graph", n) for n in CONFIG.boards.graph if "colouring_8" in released()}
-    assert set(boards) == shipped | graphs | {("queens", n) for n in range(4, 11) if f"nqueens_{n}" in released()}
+    rules = {("rules", 0) for name in released() if name == "constraints"}
+    queens = {("queens", n) for n in range(4, 11) if f"nqueens_{n}" in released()}
+    assert set(boards) == shipped | graphs | queens | rules
     assert boards["sudoku", 6]["box"] == [2, 3] and offer["boards"][0]["kind"] == "sudoku"
     assert [sampler["name"] for sampler in offer["samplers"]] == list(CONFIG.about)
     assert {s["name"] for s in offer["samplers"] if s["temperature"] is not None} == set(TEMPERED)

@@ -22,7 +22,7 @@ from gram_pyro.tasks.candidates.listed import ListedQueens
 from gram_pyro.tasks.nqueens.task import NQueens
 from gram_pyro.tasks.sudoku.task import Sudoku
 
-METHODS = sorted(f.stem for f in (CONF / "method").glob("*.yaml"))
+METHODS = sorted(f.stem for f in (CONF / "method").glob("*.yaml") if f.stem != "colours")  # of ARC
 COVERING, CANDIDATES, EXACT_COVER = "covering_16", "candidates", "exact_cover"
 OURS = (COVERING, CANDIDATES, EXACT_COVER)
 IN_PAPER = [m for m in METHODS if m not in OURS and not m.startswith("ablation_")]

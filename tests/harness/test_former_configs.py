@@ -43,7 +43,7 @@ def test_a_configuration_of_today_stays_as_it_is():
 
 
 def test_weights_that_are_shipped_say_how_they_were_trained():
-    known = {"nqueens_10_covering": ("Cover", 16), "sudoku": ("MultiSample", 4)}
+    known = {"nqueens_10_covering": ("Cover", 16)} | dict.fromkeys(("sudoku", "constraints"), ("MultiSample", 4))
     for name in released():
         config, (loss, each) = stored_config(RELEASED / f"{name}.safetensors"), known.get(name, ("Set", 1))
         assert config.rollout_loss._target_ == f"gram_pyro.training.rollout_losses.{loss}"

@@ -14,16 +14,15 @@ the task and one its symmetry.
 Source: ours; an axis of symbols with shared weights on ARC: SE-RRM (arXiv:2603.02193).
 """
 
-import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gram_pyro.networks.arc_tokens import table
+from gram_pyro.networks.arc_tokens import ContentReadout, table
 from gram_pyro.networks.core import State
 from gram_pyro.networks.embed import Embedding
 from gram_pyro.networks.layers import Linear, RelationalAttention
-from gram_pyro.networks.readout import CategoricalReadout, Readout
+from gram_pyro.networks.readout import CategoricalReadout
 from gram_pyro.tasks.arc.canvas import FIRST, NUM_SYMMETRIES
 from gram_pyro.tasks.arc.task import COLOURS, NAME_CELLS, SYMMETRY, TASK
 
@@ -128,29 +127,18 @@ class ColourMixer(nn.Module):
         return (self.places(places) + self.symbols(places.mean(-3, keepdim=True))).flatten(-3, -2)
 
 
-class ColourReadout(Readout):
-    """One logit per (symbol, cell), a softmax over the symbols. No cell of the puzzle is kept, as in `ContentReadout`.
+class ColourReadout(ContentReadout):
+    """One logit per (symbol, cell), a softmax over the symbols.
 
     Shapes: h [..., V S, D] -> batch [...], event [L], V symbols.
     """
 
     def __init__(self, num_symbols: int, dim: int, num_prefix: int) -> None:
-        super().__init__()
-        self.num_prefix = num_prefix
+        super().__init__(num_symbols, dim, num_prefix)
         self.cells = SymbolReadout(num_symbols, dim)
 
     def content(self, state: State) -> State:
-        symbols = (stream.unflatten(-2, (self.cells.num_symbols, -1)) for stream in state)
-        return State(*(stream[..., self.num_prefix :, :] for stream in symbols))
-
-    def forward(self, state: State, x: Tensor | None = None) -> dist.TorchDistribution:
-        return self.cells(self.content(state))
-
-    def answer(self, state: State, x: Tensor | None = None) -> Tensor:
-        return self.cells.answer(self.content(state))
-
-    def log_prob_each(self, state: State, x: Tensor | None, solutions: Tensor) -> Tensor:
-        return self.cells.log_prob_each(self.content(state), None, solutions)
+        return super().content(State(*(stream.unflatten(-2, (self.cells.num_symbols, -1)) for stream in state)))
 
 
 class SymbolReadout(CategoricalReadout):

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from gram_pyro.harness.former import tensor_of_today
 from gram_pyro.harness.random_state import random_state, set_random_state
+from gram_pyro.networks.grow import grown
 from gram_pyro.storage.tensors import read as read_tensors
 from gram_pyro.storage.tensors import write
 from gram_pyro.training.learner import Learner
@@ -69,16 +70,16 @@ def device_of(trainer: Learner) -> torch.device:
 
 
 def start_from(path: Path, trainer: Learner) -> dict:
-    """Start a run from the averaged weights of another run, of an easier task or a smaller board.
+    """Start a run from the averaged weights of another run, of an easier task, a smaller board or a smaller network.
 
-    Weights of another shape (a larger alphabet) keep their random values, and a warning names them.
+    A network with more hidden units computes the same at the start, see `networks.grow`. Other weights of another shape (a larger alphabet) keep their random values, and a warning names them.
     Returns: updates and seconds of training of the weights, including earlier runs.
     Raises: FileNotFoundError, ValueError if `path` is no checkpoint, or one of a different program.
     """
     tensors, description = read(path)
     averages, others = trainer.ema.module, []
     for name, module in trainer.program.items():
-        found = part_of(tensors, f"average.{name}.")
+        found = grown(averages[name], part_of(tensors, f"average.{name}."))
         own = {key: value for key, value in averages[name].state_dict().items() if differs(value, found.get(key))}
         fill(averages[name], found | own, path)
         module.load_state_dict(averages[name].state_dict())

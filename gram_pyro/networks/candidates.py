@@ -14,7 +14,7 @@ Shapes: [..., L, C, D] inside a mixer, [..., L C, D] elsewhere; C symbols, the b
 Source: ours; an axis of digits with shared weights: DEC, SE-RRM (arXiv:2603.02193).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from gram_pyro.networks.core import State
 from gram_pyro.networks.embed import Embedding
-from gram_pyro.networks.layers import Linear
+from gram_pyro.networks.layers import Linear, SwiGLU
 from gram_pyro.networks.readout import CategoricalReadout
 from gram_pyro.tasks.base import Constraints, Task
 
@@ -72,16 +72,38 @@ class CandidateEmbedding(Embedding):
         return self.table(role.flatten(-2))
 
 
+class GroupNetwork(Linear):
+    """What a group says, W s + SwiGLU(s): a network of the sum over its candidates.  Shapes: [..., D] -> [..., D].
+
+    A linear message adds up over groups, and a candidate has to tell them apart again. This one can be silent until
+    a group has something to say: that one candidate is left in it, or none.  Args: dim D; hidden D_h of the SwiGLU.
+    """
+
+    def __init__(self, dim_in: int, dim_out: int, hidden: int) -> None:
+        super().__init__(dim_in, dim_out)
+        self.net = SwiGLU(dim_in, hidden, dim_out)
+
+    def forward(self, sums: Tensor) -> Tensor:
+        return super().forward(sums) + self.net(sums)
+
+
 class ConstraintMixer(nn.Module):
     """Messages between candidates that share a constraint.  Shapes: [..., L C, D] -> [..., L C, D].
 
-    Sums run over groups, not over pairs of cells. The linear maps are applied to the sums, of which there are fewer.
-    Args: dim D; constraints of every size of board, with different numbers of candidates.
+    Sums run over groups, not over pairs of cells. The messages are made of the sums, of which there are fewer.
+    Args: dim D; constraints of every size of board, with different numbers of candidates; message(D, D), the map of a
+    sum to what its group says.
     Raises: ValueError if `constraints` is no tuple of constraints, if boards have different numbers of families, or if
     two boards have the same number of candidates.
     """
 
-    def __init__(self, dim: int, num_tokens: int, constraints: tuple[Constraints, ...]) -> None:
+    def __init__(
+        self,
+        dim: int,
+        num_tokens: int,
+        constraints: tuple[Constraints, ...],
+        message: Callable[[int, int], nn.Module] = Linear,
+    ) -> None:
         super().__init__()
         if not isinstance(constraints, tuple):
             raise ValueError(
@@ -91,8 +113,8 @@ class ConstraintMixer(nn.Module):
         num_families = {len(board.families) for board in constraints}
         if len(num_families) > 1:
             raise ValueError(f"got boards with {sorted(num_families)} families of constraints; expected one number")
-        self.families = nn.ModuleList(Linear(dim, dim) for _ in range(num_families.pop()))
-        self.cell = Linear(dim, dim)
+        self.families = nn.ModuleList(message(dim, dim) for _ in range(num_families.pop()))
+        self.cell = message(dim, dim)
         self.sizes = {board.num_candidates: [len(groups) for groups in board.families] for board in constraints}
         if len(self.sizes) < len(constraints):
             raise ValueError(
@@ -100,7 +122,7 @@ class ConstraintMixer(nn.Module):
                 "numbers, by which boards are told apart"
             )
         for board in constraints:  # looked up by the number of candidates
-            groups = torch.cat(board.families).to(self.cell.weight.detach())
+            groups = torch.cat(board.families).to(next(self.cell.parameters()).detach())
             self.register_buffer(f"groups_{board.num_candidates}", groups, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -72,7 +72,8 @@ def device_of(trainer: Learner) -> torch.device:
 def start_from(path: Path, trainer: Learner) -> dict:
     """Start a run from the averaged weights of another run, of an easier task, a smaller board or a smaller network.
 
-    A network with more hidden units computes the same at the start, see `networks.grow`. Other weights of another shape (a larger alphabet) keep their random values, and a warning names them.
+    A network with more hidden units computes the same at the start, see `networks.grow`. Other weights of another
+    shape (a larger alphabet) keep their random values, and a warning names them.
     Returns: updates and seconds of training of the weights, including earlier runs.
     Raises: FileNotFoundError, ValueError if `path` is no checkpoint, or one of a different program.
     """

@@ -1,6 +1,7 @@
 """A larger network that computes what a smaller one computes, to go on training from its weights.
 
-    down' (silu(gate' x) * up' x) = down (silu(gate x) * up x),   down' = [down, 0],  gate' = [gate; any],  up' = [up; any]
+    down' (silu(gate' x) * up' x) = down (silu(gate x) * up x)
+    down' = [down, 0],   gate' = [gate; any],   up' = [up; any]
 
 New hidden units have their weights of the start, and nothing of what they say is heard until training says so. A SwiGLU
 that the smaller network lacks is one that had no hidden units.
@@ -21,7 +22,7 @@ def grown(network: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
     larger = dict(weights)
     for name, module in network.named_modules(remove_duplicate=False):
         if isinstance(module, SwiGLU):
-            larger |= widened(module, f"{name}.", weights)
+            larger |= widened(module, f"{name}." if name else "", weights)
     return larger
 
 

@@ -14,7 +14,7 @@ from torch.distributions import kl_divergence
 from gram_pyro.inference.noise import hot_start
 from gram_pyro.inference.sampler import sample
 from gram_pyro.inference.smc import smc
-from gram_pyro.networks.candidates import CandidateEmbedding, CandidateReadout, ConstraintMixer
+from gram_pyro.networks.candidates import CandidateEmbedding, CandidateReadout, ConstraintMixer, GroupNetwork
 from gram_pyro.networks.core import Hierarchical, State, tiny
 from gram_pyro.tasks.sudoku.rules import Geometry
 from gram_pyro.training.importance import IWAE
@@ -53,6 +53,29 @@ def test_a_mixer_by_hand(geometry):
             for weigh, groups in zip(mixer.families, units, strict=True):
                 (group,) = [group for group in groups if cell in group]
                 expected[:, cell, symbol] += x[:, group, symbol].sum(1) / 3 @ weigh.weight.T
+    close(mixer(x.flatten(1, 2)), expected.flatten(1, 2))
+
+
+@SIZES
+def test_a_group_that_thinks_by_hand(geometry):
+    """The same sums as above, and what a group says of its sum is W s + SwiGLU(s)."""
+    n, num_cells = geometry.n, geometry.num_cells
+    mixer = shake(ConstraintMixer(D, num_cells * n, (geometry.constraints,), partial(GroupNetwork, hidden=5)))
+
+    def says(network, total):
+        gate, up = (total @ network.net.gate_up.weight.T).split(5, -1)
+        return total @ network.weight.T + (gate / (1 + (-gate).exp()) * up) @ network.net.down.weight.T
+
+    x = torch.randn(2, num_cells, n, D)
+    units = [list(units_of(n))[kind::3] for kind in range(3)]
+    expected = torch.zeros_like(x)
+    for cell in range(num_cells):
+        own = says(mixer.cell, x[:, cell].sum(1) / 3)
+        for symbol in range(n):
+            expected[:, cell, symbol] = own
+            for network, groups in zip(mixer.families, units, strict=True):
+                (group,) = [group for group in groups if cell in group]
+                expected[:, cell, symbol] += says(network, x[:, group, symbol].sum(1) / 3)
     close(mixer(x.flatten(1, 2)), expected.flatten(1, 2))
 
 

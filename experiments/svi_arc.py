@@ -5,8 +5,9 @@
     python experiments/svi_arc.py experiment=arc/paper         30x30, the paper's size: needs GPUs
 
 The run folder receives config.yaml; per program a checkpoint, a metrics table and arc_PROGRAM.png with its guesses;
-training.png, results.csv and results.json. A test input gets two guesses, by a vote over A augmented copies of it with
-K trajectories each. The rows "shown" are training pairs without copies.
+training.png, results.csv and results.json; width.png, what is right among all answers and by vote. A test input gets
+two guesses, by a vote over A augmented copies of it with K trajectories each. The rows "shown" are training pairs
+without copies.
 """
 
 from functools import partial
@@ -18,7 +19,7 @@ from omegaconf import DictConfig
 from gram_pyro.evaluation.arc_vote import Answers, answer_copies, score, score_all, vote
 from gram_pyro.evaluation.tables import rows_markdown
 from gram_pyro.harness.trial import Judge, run, trial
-from gram_pyro.plots.arc import guesses_figure
+from gram_pyro.plots.arc import guesses_figure, width_figure
 from gram_pyro.tasks.arc.task import TASK, Arc
 from gram_pyro.tasks.base import Puzzles, concatenate, subset
 from gram_pyro.training.learner import Learner
@@ -76,6 +77,7 @@ class Guesses(Judge):
 
     def show(self) -> None:
         print(f"\n{rows_markdown(self.rows)}")
+        width_figure(self.rows, self.folder / "width.png")
         for name, (puzzles, answers) in self.guessed.items():
             draw_guesses(self.task, puzzles, answers, self.folder / f"arc_{name}.png")
 

@@ -4,7 +4,8 @@
 
 A test input is hit if one of its two guesses has the right size and every cell right. A task is solved if all its
 inputs are hit. Ties in votes go to the grid of larger mean log p(y_ak | h). Copy 0 is the input itself, so A = 1 is no
-augmentation.  Source: TRM (arXiv:2510.04871); the rule for ties is ours.
+augmentation. A guess is what a vote picks; `any` is what there was to pick: the share of inputs with a right grid among
+all A K answers.  Source: TRM (arXiv:2510.04871); the rule for ties is ours.
 """
 
 from collections.abc import Callable, Sequence
@@ -139,7 +140,16 @@ def score_all(
 ) -> list[dict[str, float]]:
     """A row for every number of copies A and trajectories K."""
     return [
-        {"A": copies, "K": width} | score(task, puzzles, vote(answers.few(copies, width))).summary()
+        {"A": copies, "K": width} | score(task, puzzles, vote(some)).summary() | variety(task, puzzles, some)
         for copies in num_copies
         for width in widths
+        for some in [answers.few(copies, width)]
     ]
+
+
+def variety(task: Arc, puzzles: Puzzles, answers: Answers) -> dict[str, float]:
+    """The share of inputs with a right grid among the A K answers, and the mean number of different answers."""
+    boards = answers.boards.flatten(0, 1).transpose(0, 1)  # [B, A K, L]
+    any_right = task.is_solved(puzzles.x[:, None], boards.long()).any(-1)
+    distinct = [len(each.unique(dim=0)) for each in boards]
+    return {"any": any_right.double().mean().item(), "distinct": sum(distinct) / len(distinct)}

@@ -1,6 +1,6 @@
 """Figures of ARC: demonstrations, test inputs and guesses."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
 from gram_pyro.evaluation.arc_vote import Guesses
-from gram_pyro.plots.style import GREEN, RED, plt
+from gram_pyro.plots.style import BLUE, GREEN, RED, plt
 from gram_pyro.tasks.arc.files import Grid
 from gram_pyro.tasks.arc.task import NAME_CELLS, Arc
 from gram_pyro.tasks.base import Puzzles
@@ -33,6 +33,31 @@ def draw_grid(axes: Axes, grid: Grid, title: str, frame: str = "#BBBBBB") -> Non
     rows, columns = len(grid), len(grid[0])
     axes.vlines([c + 0.5 for c in range(columns - 1)], -0.5, rows - 0.5, color="#777777", lw=0.5)
     axes.hlines([r + 0.5 for r in range(rows - 1)], -0.5, columns - 0.5, color="#777777", lw=0.5)
+
+
+def width_figure(rows: Sequence[Mapping], path: Path) -> None:
+    """The share of test inputs with a right grid among all answers, and in two guesses by vote, against their number.
+
+    rows: as `score_all` gives them, with "program" and "puzzles". A panel per set of puzzles, a colour per program;
+    only the largest number A of copies.
+    """
+    sets, programs = (list(dict.fromkeys(row[key] for row in rows)) for key in ("puzzles", "program"))
+    figure, axes = plt.subplots(
+        1, len(sets), figsize=(3.6 * len(sets), 3.2), layout="constrained", squeeze=False, sharey=True
+    )
+    for axis, name in zip(axes[0], sets, strict=True):
+        for program, colour in zip(programs, [BLUE, RED, GREEN], strict=False):
+            mine = [row for row in rows if (row["puzzles"], row["program"]) == (name, program)]
+            most = max(row["A"] for row in mine)
+            points = sorted((row["A"] * row["K"], row["any"], row["inputs_hit"]) for row in mine if row["A"] == most)
+            number, any_right, hit = zip(*points, strict=True)
+            axis.plot(number, any_right, "o-", color=colour, label=f"{program}: any answer")
+            axis.plot(number, hit, "s--", color=colour, label=f"{program}: two guesses by vote")
+        axis.set(title=f"{name} (copies of an input: {most})", xlabel="answers to an input", xscale="log")
+    axes[0, 0].set(ylabel="share of inputs", ylim=(0, None))
+    axes[0, 0].legend(fontsize=6)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
 
 
 def guesses_figure(

@@ -16,7 +16,7 @@ from scripts import CONF, work
 from tiny import close
 
 from gram_pyro.evaluation import arc_vote
-from gram_pyro.evaluation.arc_vote import Answers, Guesses, answer_copies, draw_copies, score, score_all, vote
+from gram_pyro.evaluation.arc_vote import Answers, Guesses, answer_copies, draw_copies, score, score_all, variety, vote
 from gram_pyro.harness.build import build_guide, build_learner, build_model
 from gram_pyro.inference.trajectories import Trajectories
 from gram_pyro.plots.arc import COLOURS as PALETTE
@@ -133,6 +133,22 @@ def test_copies_begin_with_the_input_and_share_out_the_symmetries():
     assert len(recolouring.unique(dim=0)) == 24
 
 
+def test_what_there_was_to_pick_is_at_least_what_was_picked(small):
+    """Of three answers to each of four inputs: none, one or all are right, and 3, 2, 1 and 3 of them differ."""
+    puzzles = small.test["asked"]
+    right, others = puzzles.solutions, [small.canvas.place(((c,) * 3,)).expand(4, -1) for c in (3, 4, 5)]
+    first, second, third = (other.clone() for other in others)
+    third[1] = right[1]  # of input 1 the last answer is right, and the others are alike
+    second[1] = first[1]
+    first[2] = second[2] = third[2] = right[2]
+    boards = torch.stack([first, second, third])[None].byte()  # [A, K, B, L]
+    answers = Answers(boards, torch.zeros(boards.shape[:-1]))
+    assert variety(small, puzzles, answers) == {"any": 0.5, "distinct": (3 + 2 + 1 + 3) / 4}
+    few, all_of_them = score_all(small, puzzles, answers, [1], [1, 3])
+    assert (few["any"], few["inputs_hit"], few["distinct"]) == (0.25, 0.25, 1)
+    assert (all_of_them["any"], all_of_them["inputs_hit"]) == (0.5, 0.5)
+
+
 # ---- figures, configurations, the experiment
 
 
@@ -192,7 +208,7 @@ def test_the_experiment_runs_end_to_end(method, prefix, tmp_path, capsys, local_
     OmegaConf.update(config, "run_dir", str(tmp_path / "run"))
     work("svi_arc")(config)
     folder = tmp_path / "run"
-    for name in ("config.yaml", "results.csv", "training.png", "arc_GRAM.png", "arc_deterministic.png"):
+    for name in ("config.yaml", "results.csv", "training.png", "width.png", "arc_GRAM.png", "arc_deterministic.png"):
         assert (folder / name).stat().st_size > 0
     rows = json.loads((folder / "results.json").read_text())["rows"]
     found = {(r["program"], r["puzzles"], r["A"], r["K"]) for r in rows}

@@ -102,7 +102,7 @@ SCHEMA = by_key(
         "start.board logger.project referees/weights.*",
         TEXT_OR_NULL: "start resume save puzzle queens graph weights of test task._target_ classifier_cache "
         "logger.name models/name",
-        listed(TEXT, 0): "guides priors hosts selections verdict/baselines demo/weights",
+        listed(TEXT, 0): "guides priors hosts selections beside verdict/baselines demo/weights",
         listed(TEXT): "verdict/runs datasets sets",
         listed(SECTION): "files",
         or_null(listed(TEXT), "for all"): "only",

@@ -234,6 +234,31 @@ def test_inference_experiments_leave_a_table_and_figures(smoke_run, tmp_path, na
     json.loads((tmp_path / files[0]).read_text(), parse_constant=pytest.fail)  # strict JSON: no NaN
 
 
+def test_predictors_of_several_seeds_are_means_over_seeds(smoke_run, tmp_path):
+    small = (f"checkpoint={smoke_run[0] / 'GRAM.safetensors'}", "num_particles=3", "num_views=1", "device=cpu")
+    made = {
+        "test": "minimal", "solutions": 1.0, "valid": 0.2, "predictor": "vote", "auroc": 0.9, "auroc_se": 0.1,
+        "within": None, "within_se": None, "mixed_puzzles": 0,
+    }  # fmt: skip
+    for name, auroc in (("a", 0.9), ("b", 0.6)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "predictors.json").write_text(json.dumps({"rows": [made | {"auroc": auroc}]}))
+    others = f"beside=[{tmp_path / 'a'},{tmp_path / 'b'}]"
+    script("predictors", *small, others, f"run_dir={tmp_path / 'c'}")
+    own, seeds = (json.loads((tmp_path / "c" / f"{name}.json").read_text())["rows"] for name in ("predictors", "seeds"))
+    (vote,) = [row for row in seeds if (row["test"], row["predictor"]) == ("minimal", "vote")]
+    (mine,) = [row for row in own if (row["test"], row["predictor"]) == ("minimal", "vote")]
+    assert vote["seeds"] == 3 and vote["within"] is None
+    assert vote["valid"] == pytest.approx((mine["valid"] + 0.4) / 3)
+    if mine["auroc"] is None:
+        assert vote["auroc"] is None
+    else:
+        assert vote["auroc"] == pytest.approx((mine["auroc"] + 1.5) / 3)
+    assert (tmp_path / "c" / "seeds.png").stat().st_size > 0
+    failed = script("predictors", *small, "beside=[nowhere]", f"run_dir={tmp_path / 'd'}", check=False)
+    assert "there is no nowhere/predictors.json; write beside=[...]" in failed.stderr
+
+
 def check_search(folder, names, at_once, most):
     """What experiments/search.py left is one account of the same puzzles."""
     for name in names:

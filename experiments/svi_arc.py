@@ -6,8 +6,8 @@
 
 The run folder receives config.yaml; per program a checkpoint, a metrics table and arc_PROGRAM.png with its guesses;
 training.png, results.csv and results.json; width.png, what is right among all answers and by vote. A test input gets
-two guesses, by a vote over A augmented copies of it with K trajectories each. The rows "shown" are training pairs
-without copies.
+two guesses, by a vote over A augmented copies of it with K trajectories each; those of the largest A and K are in
+submission_PROGRAM.json, in the format of the ARC Prize. The rows "shown" are training pairs without copies.
 """
 
 from functools import partial
@@ -16,10 +16,12 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
-from gram_pyro.evaluation.arc_vote import Answers, answer_copies, score, score_all, vote
+from gram_pyro.evaluation.arc_vote import Answers, Guesses, answer_copies, score, score_all, vote
 from gram_pyro.evaluation.tables import rows_markdown
+from gram_pyro.harness.results import write_json
 from gram_pyro.harness.trial import Judge, run, trial
 from gram_pyro.plots.arc import guesses_figure, width_figure
+from gram_pyro.tasks.arc.submission import submission
 from gram_pyro.tasks.arc.task import TASK, Arc
 from gram_pyro.tasks.base import Puzzles, concatenate, subset
 from gram_pyro.training.learner import Learner
@@ -27,16 +29,15 @@ from gram_pyro.training.learner import Learner
 MOST_INPUTS = 6  # in a figure
 
 
-def draw_guesses(task: Arc, puzzles: Puzzles, answers: Answers, path: Path) -> None:
+def draw_guesses(task: Arc, puzzles: Puzzles, guesses: Guesses, num_votes: int, path: Path) -> None:
     """Draw tasks whose first input is hit in the upper half of the figure, and others in the lower half."""
-    guesses = vote(answers)
     hit = score(task, puzzles, guesses).hit.tolist()
     numbers = puzzles.x[:, TASK].tolist()
     first = [b for b, number in enumerate(numbers) if number not in numbers[:b]]
     hits, misses = ([b for b in first if hit[b] == wanted] for wanted in (True, False))
     chosen = spread(hits, max(MOST_INPUTS // 2, MOST_INPUTS - len(misses)))
     chosen += spread(misses, MOST_INPUTS - len(chosen))
-    guesses_figure(task, puzzles, guesses, chosen, answers.log_likelihood[..., 0].numel(), path)
+    guesses_figure(task, puzzles, guesses, chosen, num_votes, path)
 
 
 def spread(items: list[int], most: int) -> list[int]:
@@ -45,7 +46,7 @@ def spread(items: list[int], most: int) -> list[int]:
     return [items[i * len(items) // num] for i in range(num)]
 
 
-class Guesses(Judge):
+class TwoGuesses(Judge):
     """Guesses on the test inputs, and on training pairs as they are."""
 
     def begin(self) -> None:
@@ -79,7 +80,9 @@ class Guesses(Judge):
         print(f"\n{rows_markdown(self.rows)}")
         width_figure(self.rows, self.folder / "width.png")
         for name, (puzzles, answers) in self.guessed.items():
-            draw_guesses(self.task, puzzles, answers, self.folder / f"arc_{name}.png")
+            guesses, num_votes = vote(answers), answers.log_likelihood[..., 0].numel()
+            write_json(self.folder / f"submission_{name}.json", submission(self.task, puzzles.x, *guesses))
+            draw_guesses(self.task, puzzles, guesses, num_votes, self.folder / f"arc_{name}.png")
 
 
 @trial
@@ -89,7 +92,7 @@ def main(config: DictConfig) -> None:
             f"got baseline={config.baseline._target_}; expected a recursion: a baseline reads puzzles as long as their "
             "answers, and those of ARC begin with a name; write baseline=null"
         )
-    run(config, Guesses)
+    run(config, TwoGuesses)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from gram_pyro.harness.annotations import kinds_of
 from gram_pyro.harness.calls import SECTIONS, check_call, check_kind
 from gram_pyro.harness.own_guides import is_own, own_guides
-from gram_pyro.harness.schema import ARGUMENTS, TEXT, TEXT_OR_NULL, Kind, kind_of
+from gram_pyro.harness.schema import ARGUMENTS, FILES_OR_NULL, TEXT, TEXT_OR_NULL, Kind, kind_of
 
 
 def task_name(choice: str, target: str) -> str:
@@ -111,7 +111,7 @@ def text_keys(values: Mapping, script: str, place: str = "") -> Iterator[str]:
     """The dotted keys outside parts that take text."""
     for key, value in values.items():
         where = f"{place}.{key}" if place else str(key)
-        if kind_of(where, script) in (TEXT, TEXT_OR_NULL):
+        if kind_of(where, script) in (TEXT, TEXT_OR_NULL, FILES_OR_NULL):
             yield where
         elif isinstance(value, Mapping) and value.get("_target_") is None:
             yield from text_keys(value, script, where)

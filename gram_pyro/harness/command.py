@@ -30,7 +30,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gram_pyro.harness.check_config import check_settings, text_keys
 from gram_pyro.harness.former import KEYS
-from gram_pyro.harness.schema import kind_of
+from gram_pyro.harness.schema import FILES_OR_NULL, kind_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -119,7 +119,10 @@ def plain_arguments() -> None:
     with initialize_config_dir(str(folder), version_base=None):
         plain = compose(script)
         texts = list(text_keys(OmegaConf.to_container(plain), script))
-        sys.argv[1:] = [quoted(left_out(argument, folder), texts, sweep=flagged) for argument in sys.argv[1:]]
+        sys.argv[1:] = [
+            argument if names_files(argument, script) else quoted(left_out(argument, folder), texts, sweep=flagged)
+            for argument in sys.argv[1:]
+        ]
         if flagged:
             return
         try:
@@ -138,6 +141,13 @@ def left_out(argument: str, folder: Path) -> str:
     """An argument; ~GROUP if it is GROUP=null, the choices of the group being files of a folder in `folder`."""
     group, _, value = argument.partition("=")
     return f"~{group}" if value == "null" and (folder / group).is_dir() else argument
+
+
+def names_files(argument: str, script: str) -> bool:
+    """Whether it is KEY={NAME: FILE, ...}, of a key that takes such names."""
+    key, _, value = argument.partition("=")
+    read = _parse(argument).value() if value[:1] == "{" and _is_read(argument) else None
+    return isinstance(read, dict) and kind_of(key, script) is FILES_OR_NULL and FILES_OR_NULL.takes(read)
 
 
 def changes_nothing(argument: str, config: DictConfig) -> bool:

@@ -55,6 +55,10 @@ PROBABILITY = Kind(lambda v: is_number(v) and 0 < v < 1, "a probability between 
 SHARE = Kind(lambda v: is_number(v) and 0 <= v <= 1, "a number from 0 to 1")
 TEXT = Kind(lambda v: isinstance(v, str) and v != "", "text")
 TEXT_OR_NULL = or_null(TEXT, "for none")
+FILES_OR_NULL = Kind(
+    lambda v: TEXT_OR_NULL.takes(v) or (isinstance(v, Mapping) and len(v) > 0 and all(map(TEXT.takes, v.values()))),
+    "a file, {NAME: FILE} with a name for each of several, or null for the puzzles it was trained with",
+)
 FLAG = Kind(lambda v: isinstance(v, bool), "true or false")
 SCHEDULE = Kind(is_schedule, "a number, 0 or more, or: linear from 0 to 1 over 1000 updates")
 SECTION = Kind(lambda v: isinstance(v, Mapping), "keys and their values, {KEY: VALUE}")
@@ -66,7 +70,6 @@ PART = Kind(lambda v: TASK.takes(v) and "_target_" in v, TASK.write)
 PART_OR_NAME = Kind(lambda v: PART.takes(v) or TEXT.takes(v), PART.write)
 COUNT_OR_NULL = or_null(COUNT, "for all there are")
 COUNTS = listed(COUNT)
-
 
 
 def by_key(keys: Mapping[Kind, str]) -> dict[str, Kind]:
@@ -100,8 +103,9 @@ SCHEMA = by_key(
         TEXT: "run_dir checkpoint device precision task_name method_name sampler_name puzzles host out name folder "
         "output about.* examples.*.* companions.*.* table/runs benchmark/weights by_size.weights kinds/weights table "
         "start.board logger.project referees/weights.*",
-        TEXT_OR_NULL: "start resume save puzzle queens graph weights of test task._target_ classifier_cache "
+        TEXT_OR_NULL: "start resume save puzzle queens graph weights of task._target_ classifier_cache "
         "logger.name models/name",
+        FILES_OR_NULL: "test",
         listed(TEXT, 0): "guides priors hosts selections beside verdict/baselines demo/weights",
         listed(TEXT): "verdict/runs datasets sets",
         listed(SECTION): "files",

@@ -208,7 +208,8 @@ def test_the_experiment_runs_end_to_end(method, prefix, tmp_path, capsys, local_
     OmegaConf.update(config, "run_dir", str(tmp_path / "run"))
     work("svi_arc")(config)
     folder = tmp_path / "run"
-    for name in ("config.yaml", "results.csv", "training.png", "width.png", "submission_GRAM.json", "arc_GRAM.png", "arc_deterministic.png"):
+    figures = [f"{name}.png" for name in ("training", "width", "arc_GRAM", "arc_deterministic")]
+    for name in ("config.yaml", "results.csv", "submission_GRAM.json", *figures):
         assert (folder / name).stat().st_size > 0
     rows = json.loads((folder / "results.json").read_text())["rows"]
     found = {(r["program"], r["puzzles"], r["A"], r["K"]) for r in rows}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from scripts import script
 
-from gram_pyro.harness.command import plain_errors, quoted
+from gram_pyro.harness.command import names_files, plain_errors, quoted
 from gram_pyro.tasks.base import subset
 
 PARSER = OverridesParser.create()
@@ -49,6 +49,21 @@ def test_what_is_quoted_null_or_swept_stays():
     assert arrives("'a b'") == "a b" and arrives("null") is None
     assert quoted("puzzle=a,b", ["puzzle"], sweep=True) == "puzzle=a,b" and arrives("a,b") == "a,b"
     assert quoted("widths=[1,2]", ["puzzle"]) == "widths=[1,2]"
+
+
+@pytest.mark.parametrize(
+    ("argument", "several"),
+    [
+        ("task.test={hard: a/b.csv, easy: 'c d.csv'}", True),
+        ("task.test=a.csv", False),
+        ("task.test={hard: 3}", False),
+        ("task.test={}", False),
+        ("task.test={a", False),
+        ("puzzle={a: b}", False),
+    ],
+)
+def test_a_key_that_takes_files_takes_several_by_name(argument, several):
+    assert names_files(argument, "evaluate") is several
 
 
 @pytest.mark.parametrize(

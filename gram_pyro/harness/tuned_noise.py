@@ -5,12 +5,13 @@
     cell marginals  y_i ~ p(y_i | h_N), cells independently       not tuned; reported for comparison
 
 The kind and the deviation of the first two are chosen on tuning puzzles with K = 5, by the largest sum of accuracy and
-coverage as a share of the ceiling. Tuning puzzles are unseen puzzles that the evaluation does not use, if there are
+coverage as a share of the ceiling. While the largest deviation of a kind is its best, twice that is tried, at most
+MOST_DOUBLINGS times. Tuning puzzles are unseen puzzles that the evaluation does not use, if there are
 NUM_TUNING or more. Otherwise they are training puzzles. The recursion has seen those, so the chosen noise may be too
 large. results.json says which puzzles were used.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -27,6 +28,7 @@ from gram_pyro.training.trainer import Trainer
 KINDS = {"random starts": random_start, "fixed noise": ptrm}
 MARGINALS = "cell marginals"
 NUM_TUNING, WIDTH = 50, 5  # tuning puzzles, and K
+MOST_DOUBLINGS = 4
 
 
 class TunedNoise(NamedTuple):
@@ -79,15 +81,32 @@ def tune(
 ) -> TunedNoise:
     """The better of random starts and fixed noise, at its best deviation. Args: options, of the samplers."""
     puzzles, origin = tuning_puzzles(task, tested)
-    rows, draws = [], []
-    for kind, sampler in KINDS.items():
-        for deviation in deviations:
-            draws.append(partial(spread, partial(sampler, learner.averaged, scale=deviation)))
-            draw = partial(draws[-1], **options)
-            _, result, _ = evaluate(draw, task, puzzles, num_segments, [WIDTH], seed, device)
-            rows.append({"kind": kind, "deviation": deviation, "puzzles": origin, "score": tuning_score(result)})
-    best = max(range(len(rows)), key=lambda index: rows[index]["score"])
-    return TunedNoise(rows[best]["kind"], rows[best]["deviation"], draws[best], rows)
+
+    def draw_with(kind: str, deviation: float) -> Draw:
+        return partial(spread, partial(KINDS[kind], learner.averaged, scale=deviation))
+
+    rows = []
+    for kind in KINDS:
+
+        def score(deviation: float, kind: str = kind) -> float:
+            draw = partial(draw_with(kind, deviation), **options)
+            return tuning_score(evaluate(draw, task, puzzles, num_segments, [WIDTH], seed, device)[1])
+
+        for deviation, found in while_largest_is_best(score, deviations).items():
+            rows.append({"kind": kind, "deviation": deviation, "puzzles": origin, "score": found})
+    best = max(rows, key=lambda row: row["score"])
+    return TunedNoise(best["kind"], best["deviation"], draw_with(best["kind"], best["deviation"]), rows)
+
+
+def while_largest_is_best(score: Callable[[float], float], deviations: Sequence[float]) -> dict[float, float]:
+    """The score of every deviation, and of twice the largest as long as that is alone the best."""
+    scores = {deviation: score(deviation) for deviation in deviations}
+    for _ in range(MOST_DOUBLINGS):
+        largest = max(scores)
+        if max(scores, key=lambda deviation: (scores[deviation], -deviation)) < largest:
+            break
+        scores[2 * largest] = score(2 * largest)
+    return scores
 
 
 def marginals(learner: Trainer) -> Draw:

@@ -122,6 +122,22 @@ def numbered(first, count):
     return Puzzles.from_lists(rows, [[row] for row in rows])
 
 
+@pytest.mark.parametrize(
+    ("score", "tried"),
+    [
+        (lambda d: -abs(d - 0.3), [0.1, 0.3, 1.0]),
+        (lambda d: -abs(d - 3.9), [0.1, 0.3, 1.0, 2.0, 4.0, 8.0]),
+        (lambda d: d, [0.1, 0.3, 1.0, 2.0, 4.0, 8.0, 16.0]),
+        (lambda d: 0.0, [0.1, 0.3, 1.0]),
+        (lambda d: min(d, 1.5), [0.1, 0.3, 1.0, 2.0, 4.0]),
+    ],
+    ids=["inside", "beyond", "without end", "all alike", "as good from there on"],
+)
+def test_a_deviation_is_doubled_while_the_largest_is_best(score, tried):
+    scores = tuned_noise.while_largest_is_best(score, [0.3, 0.1, 1.0])
+    assert sorted(scores) == tried and all(found == score(d) for d, found in scores.items())
+
+
 @pytest.mark.parametrize(("tested", "origin"), [(300, "unseen"), (440, "unseen"), (460, "train")])
 def test_the_baseline_is_never_tuned_on_puzzles_of_the_test(tested, origin):
     task = SimpleNamespace(train=numbered(1000, 200), test={"a": numbered(0, 500), "b": numbered(500, 40)})

@@ -1,7 +1,7 @@
 """Steps of the official TRM code, from a checkout of it, beside ours at the same size.
 
-Both: one network of 2 layers, T - 1 transitions without a gradient and one with, a loss, a halt head, AdamW, compiled, no
-tokens beside the cells. Theirs has its own loss (stablemax in double precision) and keeps no average of the weights.
+Both: one network of 2 layers, T - 1 transitions without a gradient and one with, a loss, a halt head, AdamW, compiled,
+no tokens beside the cells. Theirs has its own loss (stablemax in double precision) and keeps no average of the weights.
 Source: github.com/SamsungSAILMontreal/TinyRecursiveModels (arXiv:2510.04871).
 """
 
@@ -11,17 +11,19 @@ from importlib import import_module
 from pathlib import Path
 
 import torch
+from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from gram_pyro.tasks.base import Batch
 from gram_pyro.training.learner import TrainSettings
 
-NEEDED = Path("models", "recursive_reasoning", "trm.py")
+NEEDED, LOSS = Path("models", "recursive_reasoning", "trm.py"), "stablemax_cross_entropy"
 
 
-def build(checkout: Path, batch: Batch, num_symbols: int, **size: object) -> nn.Module:
-    """Their network and loss for a batch.  Args: size, in the names of their configuration.
+def build(checkout: Path, batch: Batch, num_symbols: int, ours: DictConfig) -> nn.Module:
+    """Their network and loss, of the size of `ours`, for a batch.
 
+    The hidden size of their SwiGLU is a multiple of 256.
     Raises: FileNotFoundError if `checkout` is none; ValueError if what it imports is not installed.
     """
     if not (checkout / NEEDED).exists():
@@ -37,16 +39,22 @@ def build(checkout: Path, batch: Batch, num_symbols: int, **size: object) -> nn.
     finally:
         sys.path = here
     rows, cells = batch.x.shape
-    fixed = {"puzzle_emb_ndim": 0, "puzzle_emb_len": 0, "num_puzzle_identifiers": 1, "H_layers": 0, "L_layers": 2}
+    over_cells = "num_heads" not in ours.core.mixer
+    size = {
+        "batch_size": rows, "seq_len": cells, "vocab_size": num_symbols, "hidden_size": ours.dim,
+        "expansion": 1.5 * ours.core.hidden / ours.dim, "num_heads": ours.core.mixer.get("num_heads", 1),
+        "L_layers": ours.core.num_layers, "L_cycles": ours.core.num_updates, "H_cycles": ours.model.num_transitions,
+        "mlp_t": over_cells, "pos_encodings": "none" if over_cells else "rope",
+    }  # fmt: skip
+    fixed = {"puzzle_emb_ndim": 0, "puzzle_emb_len": 0, "num_puzzle_identifiers": 1, "H_layers": 0}
     halting = {"halt_max_steps": 16, "halt_exploration_prob": 0.1}
-    given = {"batch_size": rows, "seq_len": cells, "vocab_size": num_symbols, **fixed, **halting, **size}
-    return losses.ACTLossHead(network.TinyRecursiveReasoningModel_ACTV1(given), "stablemax_cross_entropy")
+    return losses.ACTLossHead(network.TinyRecursiveReasoningModel_ACTV1(size | fixed | halting), LOSS)
 
 
 def stepper(loss_of: nn.Module, batch: Batch, settings: TrainSettings, compiled: bool) -> Callable[[], Tensor]:
-    """An optimiser step of theirs as a function, which goes on from the state of the step before.  Returns: the loss."""
+    """An optimiser step of theirs as a function: it goes on from the state of the step before, and returns the loss."""
     rows = len(batch.x)
-    data = {"inputs": batch.x, "labels": batch.y, "puzzle_identifiers": torch.zeros(rows, dtype=torch.int64)}
+    data = {"inputs": batch.x, "labels": batch.y, "puzzle_identifiers": batch.x.new_zeros(rows)}
     optimiser = torch.optim.AdamW(loss_of.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
     run = torch.compile(loss_of) if compiled else loss_of
     carry = loss_of.initial_carry(data)

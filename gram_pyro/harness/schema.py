@@ -81,13 +81,13 @@ SCHEMA = by_key(
         COUNT: "dim num_transitions num_grad_steps updates num_segments batch_size accumulate rollouts_per_puzzle "
         "every chunk num_particles num_boards num_images num_inpainted inpainting_depth smc_particles at_once most "
         "num_views num_weights iwae_width evidence_puzzles repeats width depth products.size by_size.size tokens batch "
-        "count swapped queue processes "
+        "count swapped queue processes scale/rows "
         "colours limits.segments limits.particles start.segments start.particles solve/num_hot hard_puzzles/n",
         NATURAL: "seed warmup guesses",
         REAL: "rollout_share learning_rate weight_decay accuracy coverage degree",
         SCHEDULE: "beta",
         CLIP: "clip",
-        POSITIVE: "temperature limits.temperature",
+        POSITIVE: "temperature limits.temperature rate bandwidth",
         SHARE: "ema target threshold",
         PROBABILITY: "scaling/halt_at benchmark/sampling.halt_at",
         COUNT_OR_NULL: "num_puzzles workers",
@@ -96,24 +96,24 @@ SCHEMA = by_key(
         or_null(PROBABILITY, "to run to full depth"): "halt_at",
         or_null(listed(POSITIVE, 0), "for no baseline"): "baseline_deviations",
         COUNTS: "widths depths augmentations frontier/num_hot memory.num_segments batch_sizes dims lengths sizes "
-        "boards.*",
+        "boards.* gpus",
         listed(COUNT, 0): "sudokus graphs",
         listed(NATURAL, 0): "seeds given",
         listed(POSITIVE): "temperatures",
         TEXT: "run_dir checkpoint device precision task_name method_name sampler_name puzzles host out name folder "
         "output about.* examples.*.* companions.*.* table/runs benchmark/weights by_size.weights kinds/weights table "
-        "start.board logger.project referees/weights.*",
+        "start.board logger.project referees/weights.* checkout script",
         TEXT_OR_NULL: "start resume save puzzle queens graph weights of task._target_ classifier_cache "
         "logger.name models/name",
         FILES_OR_NULL: "test",
         listed(TEXT, 0): "guides priors hosts selections beside verdict/baselines demo/weights",
-        listed(TEXT): "verdict/runs datasets sets",
+        listed(TEXT): "verdict/runs datasets sets overrides",
         listed(SECTION): "files",
         or_null(listed(TEXT), "for all"): "only",
         FLAG: "compile cuda_graph trust only_failed halts rules_benchmark/memory",
         SECTION: "model train watch evaluate own own.* companions companions.* measure evidence boards samplers "
         "samplers.* limits about examples examples.* strategies strategies.* ways ways.* paper paper.* paper.*.* "
-        "demo/start logger size referees/weights kinds/sets kinds/sets.*",
+        "demo/start logger size referees/weights kinds/sets kinds/sets.* recipes recipes.*",
         or_null(SECTION, "for none"): "baselines",
         CHANGES: "baselines.*",
         ANY: "baselines.*.*",  # the program they make is checked as a whole

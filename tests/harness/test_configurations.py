@@ -30,7 +30,7 @@ def test_every_configuration_composes_and_takes_a_step(group, choice, monkeypatc
     overrides = [f"{group}={choice}", *small, "+core.hidden=8" if "hidden" not in choice else "core.hidden=8"]
     if choice in ("noiseless", "categorical"):
         overrides += ["guide=bootstrap"] if choice == "noiseless" else [COMPANION[group]]
-    if choice == "constraints":
+    if choice in ("constraints", "group_networks"):
         overrides += ["embed=candidates", "readout=candidates"]
     if choice == "exact_cover":
         overrides += ["embed=exact_cover", "readout=exact_cover"]

@@ -23,7 +23,7 @@ NEEDED, LOSS = Path("models", "recursive_reasoning", "trm.py"), "stablemax_cross
 def build(checkout: Path, batch: Batch, num_symbols: int, ours: DictConfig) -> nn.Module:
     """Their network and loss, of the size of `ours`, for a batch.
 
-    The hidden size of their SwiGLU is a multiple of 256.
+    The hidden size of their SwiGLU is a multiple of 256: with 128 and 512 (cells: 81 and 256) both have equal ones.
     Raises: FileNotFoundError if `checkout` is none; ValueError if what it imports is not installed.
     """
     if not (checkout / NEEDED).exists():
@@ -42,7 +42,7 @@ def build(checkout: Path, batch: Batch, num_symbols: int, ours: DictConfig) -> n
     over_cells = "num_heads" not in ours.core.mixer
     size = {
         "batch_size": rows, "seq_len": cells, "vocab_size": num_symbols, "hidden_size": ours.dim,
-        "expansion": 1.5 * ours.core.hidden / ours.dim, "num_heads": ours.core.mixer.get("num_heads", 1),
+        "expansion": ours.core.hidden / ours.dim, "num_heads": ours.core.mixer.get("num_heads", 1),
         "L_layers": ours.core.num_layers, "L_cycles": ours.core.num_updates, "H_cycles": ours.model.num_transitions,
         "mlp_t": over_cells, "pos_encodings": "none" if over_cells else "rope",
     }  # fmt: skip

@@ -1,6 +1,7 @@
 """Figures of ARC: demonstrations, test inputs and guesses."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 
 import torch
@@ -8,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
 from gram_pyro.evaluation.arc_vote import Guesses
-from gram_pyro.plots.style import BLUE, GREEN, RED, plt
+from gram_pyro.plots.style import GREEN, RED, STYLES, plt
 from gram_pyro.tasks.arc.files import Grid
 from gram_pyro.tasks.arc.task import NAME_CELLS, Arc
 from gram_pyro.tasks.base import Puzzles
@@ -46,7 +47,7 @@ def width_figure(rows: Sequence[Mapping], path: Path) -> None:
         1, len(sets), figsize=(3.6 * len(sets), 3.2), layout="constrained", squeeze=False, sharey=True
     )
     for axis, name in zip(axes[0], sets, strict=True):
-        for program, colour in zip(programs, [BLUE, RED, GREEN], strict=False):
+        for program, (colour, _) in zip(programs, cycle(STYLES), strict=False):
             mine = [row for row in rows if (row["puzzles"], row["program"]) == (name, program)]
             most = max(row["A"] for row in mine)
             points = sorted((row["A"] * row["K"], row["any"], row["inputs_hit"]) for row in mine if row["A"] == most)

@@ -20,7 +20,7 @@ from gram_pyro.evaluation.arc_vote import Answers, Guesses, answer_copies, draw_
 from gram_pyro.harness.build import build_guide, build_learner, build_model
 from gram_pyro.inference.trajectories import Trajectories
 from gram_pyro.plots.arc import COLOURS as PALETTE
-from gram_pyro.plots.arc import guesses_figure, plt
+from gram_pyro.plots.arc import guesses_figure, plt, width_figure
 from gram_pyro.plots.style import GREEN, RED
 from gram_pyro.tasks.arc.canvas import SAME
 from gram_pyro.tasks.arc.task import NAME_CELLS
@@ -171,6 +171,25 @@ def test_the_figure_shows_the_grids_and_frames_what_is_right(small, tmp_path, mo
     assert "3 of 5" in axes[0, 6].get_title() and "wrong" in axes[0, 7].get_title()
     assert axes[1, 7].get_title() == "no second guess" and not axes[1, 7].images
     assert (tmp_path / "f.png").stat().st_size > 0
+
+
+def test_the_figure_of_width_shows_all_answers_and_two_guesses(tmp_path, monkeypatch):
+    """Four programs, each with its own curves; where there are copies, only the largest number of them."""
+    rows = [
+        {"program": f"p{p}", "puzzles": "asked", "A": a, "K": k, "any": 0.1 * p + 0.01 * a * k, "inputs_hit": 0.1 * p}
+        for p in range(4) for a in (1, 8) for k in (5, 1)
+    ]  # fmt: skip
+    made = []
+    monkeypatch.setattr(plt, "close", made.append)
+    width_figure(rows, tmp_path / "w.png")
+    lines = made[0].axes[0].lines
+    assert len(lines) == 8 and len({line.get_color() for line in lines}) == 4
+    for p in range(4):
+        any_right, hit = lines[2 * p : 2 * p + 2]
+        assert list(any_right.get_xdata()) == list(hit.get_xdata()) == [8, 40]
+        assert list(any_right.get_ydata()) == pytest.approx([0.1 * p + 0.08, 0.1 * p + 0.4])
+        assert list(hit.get_ydata()) == pytest.approx([0.1 * p] * 2)
+    assert (tmp_path / "w.png").stat().st_size > 0
 
 
 def configuration(*overrides):

@@ -2,9 +2,12 @@
 
     class score       exp E_y KL(p(c | y) || E_y p(c | y))                     from 1 to the number of classes
     Frechet distance  |m - m'|^2 + tr(S + S' - 2 (S S')^(1/2))                 of its features, mean m and covariance S
+    kernel distance   E k(f, f~) + E k(f', f'~) - 2 E k(f, f'),   k(f, f') = (f . f' / F + 1)^3
 
-They are defined as the Inception score and FID, but with another network and on binary images. Compare them only with
-each other, and with those of real images.  Source: ours, after Salimans et al. 2016 and Heusel et al. 2017.
+They are defined as the Inception score, FID and KID, but with another network and on binary images. Compare them only
+with each other, and with those of real images. The Frechet distance of few images is too large, and more so the more
+the images differ; the kernel distance is unbiased, so that of real images is zero, up to its error.
+Source: ours, after Salimans et al. 2016, Heusel et al. 2017 and Binkowski et al. 2018.
 """
 
 import hashlib
@@ -122,6 +125,20 @@ def frechet(one: Tensor, other: Tensor) -> Tensor:
     return gap + first.trace() + second.trace() - 2 * cross
 
 
+def kernel_distance(one: Tensor, other: Tensor) -> Tensor:
+    """The unbiased estimate of the squared distance of two laws, as in KID, from features [N, F] and [M, F]."""
+
+    def kernel(a: Tensor, b: Tensor) -> Tensor:
+        return (a @ b.T / a.shape[-1] + 1) ** 3
+
+    def apart(features: Tensor) -> Tensor:
+        """The mean of the kernel over pairs of different images."""
+        values, n = kernel(features, features), len(features)
+        return (values.sum() - values.trace()) / (n * (n - 1))
+
+    return apart(one) + apart(other) - 2 * kernel(one, other).mean()
+
+
 def matrix_root(matrix: Tensor) -> Tensor:
     """The square root of a positive semi-definite matrix."""
     values, vectors = torch.linalg.eigh(matrix)
@@ -142,16 +159,19 @@ def jackknife(statistic: Callable[[Features], Tensor], images: Features, num_gro
 
 
 def scores(classifier: Classifier, y: Tensor, real: Features) -> dict[str, float]:
-    """Both scores of images y [N, L] with standard errors over these images, and the entropy of their classes (nats;
+    """The scores of images y [N, L] with standard errors over these images, and the entropy of their classes (nats;
     log C at most). The error of the reference `real` is not included."""
     images = read(classifier, y)
     score, score_se = jackknife(class_score, images)
     distance, distance_se = jackknife(lambda part: frechet(part.features, real.features), images)
+    kernel, kernel_se = jackknife(lambda part: kernel_distance(part.features, real.features), images)
     return {
         "class_score": score,
         "class_score_se": score_se,
         "frechet": distance,
         "frechet_se": distance_se,
+        "kernel": kernel,
+        "kernel_se": kernel_se,
         "class_entropy": torch.special.entr(images.probabilities.mean(0)).sum().item(),
         "confidence": images.probabilities.amax(-1).mean().item(),
     }

@@ -21,6 +21,7 @@ from gram_pyro.tasks.base import ImplicitTask, Task
 from gram_pyro.training.compiler import compile_parts
 from gram_pyro.training.cuda_graph import SegmentGraph
 from gram_pyro.training.learner import Learner, TrainSettings
+from gram_pyro.training.relay import Relay
 from gram_pyro.training.trainer import Trainer
 
 
@@ -98,7 +99,8 @@ def build_learner(config: DictConfig, task: Task, device: torch.device) -> Learn
         guide, heads = build_guide(config, model).to(device), build_heads(config).to(device)
         objective, rollout_loss = instantiate(config.objective), instantiate(config.rollout_loss)
         implicit = task if isinstance(task, ImplicitTask) else None
-        learner = Trainer(model, guide, heads, objective, settings, rollout_loss, implicit)
+        kind = Relay if settings.relay else Trainer
+        learner = kind(model, guide, heads, objective, settings, rollout_loss, implicit)
     if config.compile:
         compile_parts(nn.ModuleList([learner.program, learner.ema.module]), device)  # what is trained, what is sampled
     if config.get("cuda_graph"):

@@ -110,7 +110,7 @@ SCHEMA = by_key(
         listed(TEXT): "verdict/runs datasets sets overrides",
         listed(SECTION): "files",
         or_null(listed(TEXT), "for all"): "only",
-        FLAG: "compile cuda_graph trust only_failed halts rules_benchmark/memory",
+        FLAG: "relay compile cuda_graph trust only_failed halts rules_benchmark/memory",
         SECTION: "model train watch evaluate own own.* companions companions.* measure evidence boards samplers "
         "samplers.* limits about examples examples.* strategies strategies.* ways ways.* paper paper.* paper.*.* "
         "demo/start logger size referees/weights kinds/sets kinds/sets.* recipes recipes.*",

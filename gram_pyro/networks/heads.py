@@ -48,13 +48,13 @@ class Heads(nn.Module):
         return HeadLogits(*self.logits(state.h.detach()).unbind(-1))
 
 
-def heads_loss(heads: Heads, states: Sequence[State], right: Tensor) -> Tensor:
+def heads_loss(heads: Heads, states: Sequence[State], right: Tensor, at_end: Tensor) -> Tensor:
     """Cross-entropy of both heads over rollouts of N segments, a scalar in nats per state.
 
-    Shapes: N states with h [B, L, D], the ends of segments; right [N, B] bool, whether their answers are right.
+    Shapes: N states with h [B, L, D], the ends of segments; right [N, B] bool, whether their answers are right;
+    at_end [N, B] bool, whether those that end their trajectories are.
     """
     logits = HeadLogits(*map(torch.stack, zip(*map(heads, states), strict=True)))
-    arrived = right.to(logits.halt.dtype)
-    halt = F.binary_cross_entropy_with_logits(logits.halt, arrived)
-    value = F.binary_cross_entropy_with_logits(logits.value, arrived[-1:].expand_as(arrived))
+    halt = F.binary_cross_entropy_with_logits(logits.halt, right.to(logits.halt.dtype))
+    value = F.binary_cross_entropy_with_logits(logits.value, at_end.to(logits.value.dtype))
     return halt + value

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from matplotlib.axes import Axes
 from torch import Tensor
+from torch.nn import functional as F
 
 from gram_pyro.tasks.pinned import pin, pinned
 
@@ -123,6 +124,12 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device) -> "Batch":
         return Batch(*(t.to(device) for t in self))
+
+    def padded(self, length: int) -> "Batch":
+        """The same batch with lists of `length` solutions, which is at least as long as they are."""
+        missing = length - self.valid.shape[1]
+        solutions = torch.cat([self.solutions, self.solutions[:, :1].expand(-1, missing, -1)], 1)
+        return self._replace(solutions=solutions, valid=F.pad(self.valid, (0, missing)))
 
 
 @pinned

@@ -11,7 +11,6 @@ from copy import copy
 import pyro
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from gram_pyro.networks.core import State
 from gram_pyro.tasks.base import Batch
@@ -125,10 +124,7 @@ def begin(rows: Rows) -> None:
 
 def padded(batch: Batch) -> Batch:
     """The same batch with lists of solutions padded to a power of two."""
-    count = batch.valid.shape[1]
-    missing = (1 << (count - 1).bit_length()) - count
-    solutions = torch.cat([batch.solutions, batch.solutions[:, :1].expand(-1, missing, -1)], 1)
-    return batch._replace(solutions=solutions, valid=F.pad(batch.valid, (0, missing)))
+    return batch.padded(1 << (batch.valid.shape[1] - 1).bit_length())
 
 
 def advance(trainer: Trainer, rows: Rows, segment: int) -> Tensor:
@@ -152,6 +148,7 @@ def check(trainer: Trainer) -> None:
     reasons = {
         "the task searches for solutions on the CPU in every segment": trainer.implicit is not None,
         f"train.accumulate={trainer.settings.accumulate} is more than 1": trainer.settings.accumulate > 1,
+        "train.relay=true replaces rows between segments": trainer.settings.relay,
         "there are several processes": this_process().count > 1,
         f"the guide {type(trainer.guide).__name__} depends on the segment": trainer.guide.depends_on_segment,
         f"the objective {type(trainer.objective).__name__} reads its value on the CPU in every step; mean_field, "

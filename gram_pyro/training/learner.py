@@ -25,6 +25,7 @@ class TrainSettings:
     accumulate: int = 1  # parts of a batch, run one after the other to save memory; the results do not change
     rollout_share: float = 0.0  # rho: share of rows that are prior rollouts trained on the solution set
     rollouts_per_puzzle: int = 1  # M: rollout rows are M rollouts of each puzzle
+    relay: bool = False  # a puzzle that is solved makes room for the next, see relay.py
     beta: float | str = 1.0  # weight of the KL, or its schedule; 1 is the ELBO
     learning_rate: float = 1e-3
     weight_decay: float = 0.1

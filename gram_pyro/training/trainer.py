@@ -81,7 +81,7 @@ class Trainer(Learner):
 
         Returns: means over the segments, nats per puzzle (kl is [T]), and heads_loss, nats per state.
         """
-        *others, last = every = [Rows(self, batch, part) for part in parts(self.settings.accumulate)]
+        *others, last = every = self.rows(batch)
         for segment in range(self.settings.num_segments):
             if self.graph:
                 self.graph(last, segment)
@@ -97,6 +97,10 @@ class Trainer(Learner):
         add_up(list(means.values()))
         return means
 
+    def rows(self, batch: Batch) -> list["Rows"]:
+        """The rows of every part of a batch that this process runs."""
+        return [Rows(self, batch, part) for part in parts(self.settings.accumulate)]
+
     def teach_heads(self, every: list["Rows"]) -> None:
         """Train the heads on the states of the trajectory: as many steps as states, each on all of them.
 
@@ -107,8 +111,8 @@ class Trainer(Learner):
         *others, last = [(rows, rows.right()) for rows in every]
         for _ in every[0].seen:
             for rows, right in others:
-                rows.heads_loss(right).backward()
-            self.note(self.descend(last[0].heads_loss(last[1])))
+                rows.heads_loss(*right).backward()
+            self.note(self.descend(last[0].heads_loss(*last[1])))
 
 
 class Rows:
@@ -175,18 +179,24 @@ class Rows:
         self.log(t.rollout_loss.label(segment), share * loss)
         return share * loss
 
-    def right(self) -> Tensor:
-        """Whether the answers of the states in `seen` are solutions, [N, B] bool."""
-        t, (x, _, solutions, valid) = self.trainer, self.rollouts
-        with torch.no_grad(), t.settings.autocast(x.device):
-            answers = torch.stack([t.model.readout.answer(state, x) for state in self.seen])
-            return t.implicit.is_solved(x, answers) if t.implicit else is_solution(answers, solutions, valid)
+    def right(self) -> tuple[Tensor, Tensor]:
+        """Whether the answers of the states in `seen` are right, and those that end their trajectories, [N, B] bool."""
+        right = torch.stack([self.are_right(state, self.rollouts) for state in self.seen])
+        return right, right[-1:].expand_as(right)
 
-    def heads_loss(self, right: Tensor) -> Tensor:
-        """This part's share of the loss of the heads on the states in `seen`."""
+    @torch.no_grad()
+    def are_right(self, state: State, rollouts: Batch) -> Tensor:
+        """Whether the answers of `state` are solutions of `rollouts`, [B] bool."""
+        t, (x, _, solutions, valid) = self.trainer, rollouts
+        with t.settings.autocast(x.device):
+            answers = t.model.readout.answer(state, x)
+        return t.implicit.is_solved(x, answers) if t.implicit else is_solution(answers, solutions, valid)
+
+    def heads_loss(self, right: Tensor, at_end: Tensor) -> Tensor:
+        """This part's share of the loss of the heads on the states in `seen`.  Args: what `right` returns."""
         x = self.rollouts.x
         with self.trainer.settings.autocast(x.device):
-            loss = len(x) / self.num_watched * heads_loss(self.trainer.heads, self.seen, right)
+            loss = len(x) / self.num_watched * heads_loss(self.trainer.heads, self.seen, right, at_end)
         self.log("heads_loss", loss)
         return loss
 

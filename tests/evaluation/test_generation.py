@@ -76,7 +76,7 @@ def test_set_loss_by_search_is_that_of_the_solution_found():
 def test_heads_of_an_implicit_task_learn_from_its_rules(monkeypatch):
     seen = []
 
-    def heads_loss(heads, states, right):
+    def heads_loss(heads, states, right, at_end):
         seen.append(right)
         return heads(states[0]).halt.sum() * 0
 

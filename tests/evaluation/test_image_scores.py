@@ -13,6 +13,7 @@ from gram_pyro.evaluation.image_scores import (
     class_score,
     frechet,
     jackknife,
+    kernel_distance,
     read,
     scores,
 )
@@ -50,6 +51,22 @@ def test_frechet_in_closed_form():
     gap = ((a.mean(0) - b.mean(0)) ** 2).sum()
     close(frechet(a, b), gap + a.T.cov().trace() + b.T.cov().trace() - 2 * roots, 1e-8)
     close(frechet(a, a), torch.tensor(0.0), 1e-8)
+
+
+def test_kernel_distance_by_hand_and_without_bias():
+    """Pair by pair; and over many small samples of one law its mean is zero, where the Frechet distance's is not."""
+    a, b = torch.randn(4, 2), torch.randn(3, 2)
+
+    def mean(pairs):
+        return sum(((float(f @ g)) / 2 + 1) ** 3 for f, g in pairs) / len(pairs)
+
+    within = [[(f, g) for i, f in enumerate(part) for j, g in enumerate(part) if i != j] for part in (a, b)]
+    by_hand = mean(within[0]) + mean(within[1]) - 2 * mean([(f, g) for f in a for g in b])
+    assert kernel_distance(a, b).item() == pytest.approx(by_hand)
+    draws = [(torch.randn(20, 3), torch.randn(30, 3)) for _ in range(400)]
+    kernels, frechets = (torch.stack([of(*pair) for pair in draws]) for of in (kernel_distance, frechet))
+    assert kernels.mean().abs() < 4 * kernels.std() / 20
+    assert frechets.mean() > 10 * frechets.std() / 20
 
 
 def test_jackknife_of_a_mean_is_its_standard_error():

@@ -72,23 +72,23 @@ def test_one_bad_cell_is_enough():
 
 
 def test_targets_of_the_loss():
-    """halt is fitted to every segment's own rightness, value to that of the last."""
+    """halt is fitted to every segment's own rightness, value to that at the end of its trajectory."""
     heads, states = heads_and_state(3, 6)
-    right = torch.rand(3, 6) < 0.5
-    assert (right != right[-1:]).any()
+    right, at_end = torch.rand(2, 3, 6) < 0.5
+    assert (right != at_end).any()
     halt, value = (logit.sigmoid().tolist() for logit in heads(states))
     loss = 0
     for n in range(3):
         for b in range(6):
             loss -= math.log(halt[n][b] if right[n, b] else 1 - halt[n][b])
-            loss -= math.log(value[n][b] if right[2, b] else 1 - value[n][b])
-    close(heads_loss(heads, by_segment(states), right), loss / 18)
+            loss -= math.log(value[n][b] if at_end[n, b] else 1 - value[n][b])
+    close(heads_loss(heads, by_segment(states), right, at_end), loss / 18)
 
 
 def test_the_loss_moves_the_heads_alone():
     heads, states = heads_and_state(3, 6)
     h, l = states.h.requires_grad_(), states.l.requires_grad_()  # noqa: E741
-    heads_loss(heads, by_segment(State(h * 1, l * 1)), torch.rand(3, 6) < 0.5).backward()
+    heads_loss(heads, by_segment(State(h * 1, l * 1)), *torch.rand(2, 3, 6) < 0.5).backward()
     assert h.grad is None and l.grad is None
     assert all(p.grad.abs().max() > 0 for p in heads.parameters())
 
@@ -114,7 +114,7 @@ def test_the_trainer_fits_heads_to_prior_rollouts(local_params, monkeypatch, rol
         data.solutions[1, 0] = model.readout.answer(model.reason(data.x[1:2]), data.x[1:2])[0]
         data.valid[1, 1] = False
     record = trainer.train_on(data)
-    (heads, states, right), *others = calls
+    (heads, states, right, at_end), *others = calls
     assert len(others) == 2 and all(a is b for other in others for a, b in zip(other, calls[0], strict=True))
     assert heads is trainer.heads and [s.h.shape for s in states] == [(rows, L, D)] * 3
     assert trainer.guide.final_state().h.min() > 900
@@ -127,8 +127,8 @@ def test_the_trainer_fits_heads_to_prior_rollouts(local_params, monkeypatch, rol
             answers = model.readout.answer(state, data.x[:rows]).tolist()
             for b in range(rows):
                 assert right[n, b] == (answers[b] in data.solutions[b][data.valid[b]].tolist())
-    assert right[0].all()
-    close(record["heads_loss"], heads_loss(heads, states, right))
+    assert right[0].all() and torch.equal(at_end, right[-1].expand(3, rows))
+    close(record["heads_loss"], heads_loss(heads, states, right, at_end))
 
 
 def test_padding_is_no_solution():
@@ -199,7 +199,7 @@ def test_heads_separate_right_from_wrong(precision):
         h = torch.randn(200, L, D, dtype=torch.float32).double()
         right = (h[..., 0] < 1).all(-1)
         with settings.autocast(h.device):
-            loss = heads_loss(heads, [State(h, h)], right[None])
+            loss = heads_loss(heads, [State(h, h)], right[None], right[None])
         assert loss.dtype == torch.float64
         optimiser.zero_grad(), loss.backward(), optimiser.step()
     assert ((heads(State(h, h)).halt > 0) == right).double().mean() > 0.85
@@ -242,9 +242,9 @@ def test_heads_see_a_bounded_number_of_states_and_the_last(local_params, monkeyp
     reason = trainer.model.reason
     trainer.model.reason = lambda x, state: ends.append(reason(x, state)) or ends[-1]
 
-    def watch(heads, states, right):
+    def watch(heads, states, *right):
         given.append(torch.stack([s.h for s in states]))
-        return heads_loss(heads, states, right)
+        return heads_loss(heads, states, *right)
 
     monkeypatch.setattr(trainer_module, "heads_loss", watch)
     trainer.train_on(ragged(8))

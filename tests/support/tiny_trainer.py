@@ -7,6 +7,7 @@ from gram_pyro.networks.heads import Heads
 from gram_pyro.networks.readout import CategoricalReadout
 from gram_pyro.tasks.base import Batch
 from gram_pyro.training.objectives import Balanced_ELBO
+from gram_pyro.training.relay import Relay
 from gram_pyro.training.trainer import Trainer, TrainSettings
 
 
@@ -31,4 +32,5 @@ def trainer_of(rollout_share=0.25, mixer=relational, objective=None, size=8, rol
         warmup=1,
     )
     settings = TrainSettings(**(settings | options))
-    return Trainer(model, guide, Heads(D, 6), objective or Balanced_ELBO(), settings, rollout_loss)
+    kind = Relay if settings.relay else Trainer
+    return kind(model, guide, Heads(D, 6), objective or Balanced_ELBO(), settings, rollout_loss)

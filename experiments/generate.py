@@ -1,6 +1,7 @@
 """Generate Sudoku boards with trained weights, and judge them by depth.
 
     python experiments/generate.py checkpoint=runs/.../GRAM.safetensors num_boards=100000 depths=[16] halt_at=0.9
+    python experiments/generate.py checkpoint=sudoku +task=boards_12 num_boards=100      # weights that serve every size
 
 The run folder receives generation.csv, generation.json, the boards of the last depth, one a line, in boards.txt, and
 figures.
@@ -22,8 +23,8 @@ def main(study: Study) -> None:
     config, task, folder = study.config, study.task, study.folder
     if not isinstance(task, SudokuBoards):
         raise ValueError(
-            f"{config.checkpoint} solves puzzles of {type(task).__name__}; give the checkpoint of a run of "
-            "svi_generation.py"
+            f"got checkpoint={config.checkpoint}, whose task {type(task).__name__} has no boards without clues; expected "
+            "a run of svi_generation.py, or weights of candidates with a task of boards; write +task=boards_9"
         )
     draw = study.draw(build_sampler(config.sampler, task, study.program.heads))
     rows, boards = by_depth(draw, task, config.num_boards, config.depths, config.seed, study.device)

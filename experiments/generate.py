@@ -23,8 +23,8 @@ def main(study: Study) -> None:
     config, task, folder = study.config, study.task, study.folder
     if not isinstance(task, SudokuBoards):
         raise ValueError(
-            f"got checkpoint={config.checkpoint}, whose task {type(task).__name__} has no boards without clues; expected "
-            "a run of svi_generation.py, or weights of candidates with a task of boards; write +task=boards_9"
+            f"got checkpoint={config.checkpoint}, whose task {type(task).__name__} has no boards without clues; "
+            "expected a run of svi_generation.py, or weights of candidates with a task of boards; write +task=boards_9"
         )
     draw = study.draw(build_sampler(config.sampler, task, study.program.heads))
     rows, boards = by_depth(draw, task, config.num_boards, config.depths, config.seed, study.device)

@@ -87,7 +87,7 @@ def test_the_rows_of_the_readme_from_one_file_are_those_of_the_json():
     rows = table_rows(README.read_text(encoding="utf-8"))
     files = {
         "[9x9 Sudoku, 30": (RESULTS / "generation" / "boards_9_clues.json", "30 to 36 clues, one solution"),
-        "[9x9 Sudoku-Extreme": (RESULTS / "sudoku_candidates" / "extreme_slow_test.json", "test_4k.csv.xz"),
+        "[9x9 Sudoku-Extreme": (RESULTS / "sudoku_sets" / "extreme.json", "test_4k.csv.xz"),
     }
     assert len(rows) == 5 + len(files)
     for title, (file, test) in files.items():

@@ -1,12 +1,12 @@
 """Trajectories of different ages in one batch: a puzzle that is solved makes room for the next.
 
-    in every segment, of the P puzzles of the rollout rows, leave
-        those of which all M rollouts are right, and then the oldest,
-        as many as it takes for the puzzles that wait to come in by the last segment, and no more than wait
+    in every segment, as long as puzzles of the new batch wait, these leave the rollout rows:
+        the puzzles of which all M rollouts are right,
+        then the oldest, as many as it takes for all that wait to come in by the last segment
 
-A trajectory of N segments runs most of them on a puzzle that is solved already, and ends the others however near they
-are. Here N segments still take in one batch of puzzles. So a puzzle stays N segments on average: an easy one less, a
-hard one more. A step sees states of all ages, and not 1 / N of them each.
+The plain trainer runs N segments of each puzzle: most of them after it is solved, or too few. Here N segments still
+take in one batch. So a puzzle stays N segments on average: an easy one less, a hard one more. A step of the optimiser
+sees states of all ages, where it saw states of one.
 
 Source: ours; a row that goes on until it halts: HRM (arXiv:2506.21734), TRM (arXiv:2510.04871).
 """
@@ -16,7 +16,6 @@ from collections import Counter
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from gram_pyro.networks.core import State
 from gram_pyro.tasks.base import Batch
@@ -53,19 +52,17 @@ class Relay(Trainer):
 
 
 class Runners(Rows):
-    """Rows whose puzzles come and go.
+    """Rows whose puzzles come and go. They stand in the order in which they came.
 
-    Attributes, per puzzle: age, segments run; solved, whether all its rollouts are right; name, which no other puzzle
-    has. waiting, the rows of puzzles that are still to come. ends, of every segment of this batch, which trajectory
-    each row is of and whether its answer was right; those of the states in `seen` are at the indices `shown`.
+    Attributes, per puzzle: solved, whether all its rollouts were right at the end of the last segment; name, which no
+    other puzzle has. waiting, the rows of puzzles that are still to come. ends, of every segment of this batch, which
+    trajectory each row is of and whether its answer was right; shown, the indices of those of the states in `seen`.
     """
 
     def __init__(self, trainer: Trainer, batch: Batch, part: Part) -> None:
         super().__init__(trainer, batch, part)
-        num_puzzles = len(self.rollouts.x) // self.each
-        self.age = torch.zeros(num_puzzles, device=batch.x.device)
-        self.solved = torch.zeros_like(self.age, dtype=torch.bool)
-        self.name = torch.arange(num_puzzles, device=batch.x.device)
+        self.name = torch.arange(len(self.rollouts.x) // self.each, device=batch.x.device)
+        self.solved = torch.zeros_like(self.name, dtype=torch.bool)
         self.waiting = Batch(*(t[:0] for t in self.rollouts))
         self.ends: list[tuple[Tensor, Tensor]] = []
         self.shown: list[int] = []
@@ -83,7 +80,6 @@ class Runners(Rows):
             self.shown.append(len(self.ends))
         right = self.are_right(self.rollout_state, self.rollouts)
         self.ends.append((self.rows_of(self.name), right))
-        self.age += 1
         self.solved = right.unflatten(0, (-1, self.each)).all(-1)
         left = self.trainer.settings.num_segments - 1 - segment
         if left:
@@ -96,15 +92,13 @@ class Runners(Rows):
         count = min(waiting, max(math.ceil(waiting / left), int(self.solved.sum())))
         if not count:
             return
-        stay = self.age.masked_fill(self.solved, math.inf).argsort(descending=True)[count:].sort().values
+        stay = self.solved.argsort(descending=True, stable=True)[count:].sort().values
         rows = self.rows_of(stay)
         come = Batch(*(t[: count * self.each] for t in self.waiting))
         self.waiting = Batch(*(t[count * self.each :] for t in self.waiting))
         self.rollouts = joined(Batch(*(t[rows] for t in self.rollouts)), come)
         pairs = zip(self.rollout_state.select(rows), self.trainer.model.start(come.x), strict=True)
         self.rollout_state = State(*(torch.cat([kept, begun.to(kept)]) for kept, begun in pairs))
-        self.age = F.pad(self.age[stay], (0, count))
-        self.solved = F.pad(self.solved[stay], (0, count))
         names = torch.arange(count, device=stay.device) + 1 + self.name.max()
         self.name = torch.cat([self.name[stay], names])
 

@@ -50,7 +50,7 @@ def test_a_relay_against_a_list(local_params, monkeypatch, chance):
     monkeypatch.setattr(Runners, "are_right", are_right)
     inside: dict[int, int] = {}  # the age of every puzzle that is in
     solved: set[int] = set()
-    states: dict[int, list[State]] = {}
+    states: dict[int, State] = {}
     stays = Counter()
     for number in range(8):
         waiting = list(range(number * P, (number + 1) * P))

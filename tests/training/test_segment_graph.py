@@ -163,6 +163,7 @@ def delay(trainer):
         ),
         ({"implicit": object()}, "the task searches for solutions on the CPU"),
         ({"settings": TrainSettings(1, 1, 8, accumulate=2)}, "train.accumulate=2 is more than 1"),
+        ({"settings": TrainSettings(1, 1, 8, relay=True)}, "train.relay=true replaces rows between segments"),
         (delay, "the guide Delayed depends on the segment"),
         ({}, "device=cpu has no CUDA graphs; a GPU is needed"),
     ],

@@ -40,7 +40,7 @@ def stop_with_parent() -> None:
 
 
 def launch(count: int) -> int:
-    """Run the command of this process `count` times at once, and wait.  Returns: the worst exit status.
+    """Run the command of this process `count` times at once, and wait.  Returns: the status of the first that failed.
 
     A signal to stop is passed on. The processes then save, and rank 0 says how to continue. If one process fails, the
     others are stopped.  Raises: ValueError in a multirun, whose command stands for many runs.
@@ -66,22 +66,32 @@ def launch(count: int) -> int:
             mine = shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
             # in a session of its own, a process hears of Ctrl-C from `forward` alone, and so once
             processes.append(subprocess.Popen(command, env=mine, start_new_session=True))
-        wait(processes)
-    return max(abs(process.returncode) for process in processes)
+        return wait(processes)
 
 
-def wait(processes: list[subprocess.Popen]) -> None:
-    """Wait until all have ended; stop them if one fails."""
-    deadline = None
+def wait(processes: list[subprocess.Popen]) -> int:
+    """Wait until all have ended; stop them if one fails.  Returns: 0, or the status of the first that failed.
+
+    The others end as they were told to, so that their status says nothing.
+    """
+    status, deadline = 0, None
     while any(process.poll() is None for process in processes):
-        if deadline is None and any(process.returncode for process in processes):
-            deadline = time.monotonic() + GRACE
-            for process in processes:
-                process.terminate()
+        if not status:
+            status = first_failure(processes)
+            if status:
+                deadline = time.monotonic() + GRACE
+                for process in processes:
+                    process.terminate()
         if deadline is not None and time.monotonic() > deadline:
             for process in processes:
                 process.kill()
         time.sleep(POLL)
+    return status or first_failure(processes)
+
+
+def first_failure(processes: list[subprocess.Popen]) -> int:
+    """Returns: the exit status, or the number of the signal that ended it, of the first that failed; 0 if none has."""
+    return next((abs(process.returncode) for process in processes if process.returncode), 0)
 
 
 def free_port() -> int:

@@ -53,7 +53,7 @@ def test_if_one_fails_the_others_are_stopped():
     pieces = ["import sys; sys.exit(3)", "import time; time.sleep(60)"]
     processes = [subprocess.Popen([sys.executable, "-c", piece]) for piece in pieces]
     before = time.monotonic()
-    wait(processes)
+    assert wait(processes) == 3
     assert [p.returncode for p in processes] == [3, -signal.SIGTERM] and time.monotonic() - before < 20
 
 

@@ -5,9 +5,10 @@
     python experiments/svi_arc.py experiment=arc/paper         30x30, the paper's size: needs GPUs
 
 The run folder receives config.yaml; per program a checkpoint, a metrics table and arc_PROGRAM.png with its guesses;
-training.png, results.csv and results.json; width.png, what is right among all answers and by vote. A test input gets
-two guesses, by a vote over A augmented copies of it with K trajectories each; those of the largest A and K are in
-submission_PROGRAM.json, in the format of the ARC Prize. The rows "shown" are training pairs without copies.
+training.png, results.csv and results.json; width.png, what is right among all answers and in two guesses. A test input
+gets two guesses, by a vote over A augmented copies of it with K trajectories each, and two by evidence; the vote of the
+largest A and K is in submission_PROGRAM.json, in the format of the ARC Prize. The rows "shown" are training pairs
+without copies.
 """
 
 from functools import partial
@@ -16,6 +17,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
+from gram_pyro.evaluation.arc_evidence import candidates, evidence, judge_all
 from gram_pyro.evaluation.arc_vote import Answers, Guesses, answer_copies, score, score_all, vote
 from gram_pyro.evaluation.tables import rows_markdown
 from gram_pyro.harness.results import write_json
@@ -62,13 +64,24 @@ class TwoGuesses(Judge):
         draw, size = partial(learner.sample, chunk=asked.chunk), (max(asked.widths), asked.num_segments)
         for source, (puzzles, copies) in self.sets.items():
             answers = answer_copies(draw, task, puzzles, max(copies), *size, self.config.seed, self.device)
+            judged = self.judge_answers(learner, puzzles, answers, copies)
+            rows = score_all(task, puzzles, answers, copies, asked.widths)
             head = {"program": name, "puzzles": source}
-            self.rows += [head | row for row in score_all(task, puzzles, answers, copies, asked.widths)]
+            self.rows += [head | row | by for row, by in zip(rows, judged, strict=True)]
             if source in task.test:
                 drawn.append((puzzles, answers))
         puzzles = concatenate([part for part, _ in drawn])
         answers = Answers(*(torch.cat(field, 2) for field in zip(*(part for _, part in drawn), strict=True)))
         self.programs[name], self.guessed[name] = description, (puzzles, answers)
+
+    def judge_answers(self, learner: Learner, puzzles: Puzzles, answers: Answers, copies: list[int]) -> list[dict]:
+        """The scores by evidence, a row for every number of copies and trajectories."""
+        asked, found, widths = self.config.evaluate, candidates(answers), list(self.config.evaluate.widths)
+        log_probs = evidence(
+            learner.averaged, self.task, puzzles, found.boards, max(copies), widths, asked.num_segments,
+            seed=self.config.seed, chunk=asked.chunk, device=self.device,
+        )  # fmt: skip
+        return judge_all(self.task, puzzles, found, log_probs, copies, widths)
 
     def tables(self) -> dict[str, list]:
         return {"results": self.rows}

@@ -8,11 +8,10 @@ cells independently cannot match that: it would have to draw a consistent answer
 at a time.
 
 The choice of cells is pseudo-random: it is a function of the fractional digits of u_t. So the law is a function of
-(u_t, y, t), as every caller that evaluates it twice needs, and the bound is exact.
+(u_t, y, t), as every caller that evaluates it twice needs, and the bound is exact. prior=glimpsed knows the choice too.
 """
 
 from collections.abc import Callable
-from functools import cache
 
 import pyro.distributions as dist
 import torch
@@ -20,9 +19,9 @@ from torch import Tensor
 
 from gram_pyro.guide import Guide
 from gram_pyro.model import GRAM
+from gram_pyro.priors.glimpsed import glimpse
 
 BLANK = 0  # the symbol of an unknown cell in every task
-PERIODS = 1000.0  # of m per unit of the state: a latent of usual size moves the state through many of them
 
 
 class Glimpse(Guide):
@@ -42,16 +41,3 @@ class Glimpse(Guide):
     def posterior(self, u: Tensor, y: Tensor, prior: dist.TorchDistribution, t: int) -> dist.TorchDistribution:
         seen = torch.where(glimpse(u.detach(), y.shape[-1], self.share), y, BLANK)
         return self.q_inner.posterior(u, seen, prior, t)
-
-
-def glimpse(u: Tensor, num_cells: int, share: float) -> Tensor:
-    """Which cells are seen from a state.  Shapes: u [..., L', D] -> [..., num_cells] bool."""
-    with torch.autocast(u.device.type, enabled=False):  # in bf16 these numbers have no fractional digits
-        phase = PERIODS * u.float().mean(-2) @ directions(u.shape[-1], num_cells, u.device)
-    return phase.frac().abs() < share
-
-
-@cache
-def directions(dim: int, num_cells: int, device: torch.device) -> Tensor:
-    """The fixed vectors w_i, [D, num_cells]."""
-    return torch.randn(dim, num_cells, generator=torch.Generator().manual_seed(0), dtype=torch.float32).to(device)

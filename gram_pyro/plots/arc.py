@@ -36,8 +36,16 @@ def draw_grid(axes: Axes, grid: Grid, title: str, frame: str = "#BBBBBB") -> Non
     axes.hlines([r + 0.5 for r in range(rows - 1)], -0.5, columns - 0.5, color="#777777", lw=0.5)
 
 
+CURVES = [
+    ("any", "o-", "any answer"),
+    ("inputs_hit_by_evidence", "^:", "two guesses by evidence"),
+    ("inputs_hit", "s--", "two guesses by vote"),
+]
+
+
 def width_figure(rows: Sequence[Mapping], path: Path) -> None:
-    """The share of test inputs with a right grid among all answers, and in two guesses by vote, against their number.
+    """The share of test inputs with a right grid among all answers, and in two guesses by vote and by evidence, against
+    the number of answers.
 
     rows: as `score_all` gives them, with "program" and "puzzles". A panel per set of puzzles, a colour per program;
     only the largest number A of copies.
@@ -50,10 +58,10 @@ def width_figure(rows: Sequence[Mapping], path: Path) -> None:
         for program, (colour, _) in zip(programs, cycle(STYLES), strict=False):
             mine = [row for row in rows if (row["puzzles"], row["program"]) == (name, program)]
             most = max(row["A"] for row in mine)
-            points = sorted((row["A"] * row["K"], row["any"], row["inputs_hit"]) for row in mine if row["A"] == most)
-            number, any_right, hit = zip(*points, strict=True)
-            axis.plot(number, any_right, "o-", color=colour, label=f"{program}: any answer")
-            axis.plot(number, hit, "s--", color=colour, label=f"{program}: two guesses by vote")
+            mine = sorted((row for row in mine if row["A"] == most), key=lambda row: row["K"])
+            number = [row["A"] * row["K"] for row in mine]
+            for key, line, label in CURVES:
+                axis.plot(number, [row[key] for row in mine], line, color=colour, label=f"{program}: {label}")
         axis.set(title=f"{name} (copies of an input: {most})", xlabel="answers to an input", xscale="log")
     axes[0, 0].set(ylabel="share of inputs", ylim=(0, None))
     axes[0, 0].legend(fontsize=6)

@@ -173,22 +173,24 @@ def test_the_figure_shows_the_grids_and_frames_what_is_right(small, tmp_path, mo
     assert (tmp_path / "f.png").stat().st_size > 0
 
 
-def test_the_figure_of_width_shows_all_answers_and_two_guesses(tmp_path, monkeypatch):
+def test_the_figure_of_width_shows_all_answers_and_both_pairs_of_guesses(tmp_path, monkeypatch):
     """Four programs, each with its own curves; where there are copies, only the largest number of them."""
     rows = [
-        {"program": f"p{p}", "puzzles": "asked", "A": a, "K": k, "any": 0.1 * p + 0.01 * a * k, "inputs_hit": 0.1 * p}
+        {"program": f"p{p}", "puzzles": "asked", "A": a, "K": k, "any": 0.1 * p + 0.01 * a * k, "inputs_hit": 0.1 * p,
+         "inputs_hit_by_evidence": 0.1 * p + 0.05}
         for p in range(4) for a in (1, 8) for k in (5, 1)
     ]  # fmt: skip
     made = []
     monkeypatch.setattr(plt, "close", made.append)
     width_figure(rows, tmp_path / "w.png")
     lines = made[0].axes[0].lines
-    assert len(lines) == 8 and len({line.get_color() for line in lines}) == 4
+    assert len(lines) == 12 and len({line.get_color() for line in lines}) == 4
     for p in range(4):
-        any_right, hit = lines[2 * p : 2 * p + 2]
-        assert list(any_right.get_xdata()) == list(hit.get_xdata()) == [8, 40]
+        any_right, judged, hit = lines[3 * p : 3 * p + 3]
+        assert list(any_right.get_xdata()) == list(judged.get_xdata()) == list(hit.get_xdata()) == [8, 40]
         assert list(any_right.get_ydata()) == pytest.approx([0.1 * p + 0.08, 0.1 * p + 0.4])
         assert list(hit.get_ydata()) == pytest.approx([0.1 * p] * 2)
+        assert list(judged.get_ydata()) == pytest.approx([0.1 * p + 0.05] * 2)
     assert (tmp_path / "w.png").stat().st_size > 0
 
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from tiny import B, D, L, batch, close, program, shake
 
-from guides.glimpse import Glimpse, glimpse
+from gram_pyro.priors.glimpsed import glimpse
+from guides.glimpse import Glimpse
 
 
 def test_glimpse_is_the_inner_guide_on_what_it_sees():

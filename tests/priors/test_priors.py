@@ -17,6 +17,7 @@ from gram_pyro.priors.annealed import Annealed
 from gram_pyro.priors.categorical import Categorical, OneHots
 from gram_pyro.priors.flow import Flow
 from gram_pyro.priors.gaussian import Gaussian
+from gram_pyro.priors.glimpsed import Glimpsed, glimpse
 from gram_pyro.priors.low_rank import LowRankNormal
 from gram_pyro.priors.standard import Standard
 from gram_pyro.priors.student_t import StudentT
@@ -77,6 +78,26 @@ def test_mixture_is_the_sum_over_components_shared_by_all_cells():
         )
         total = total + weight[:, c].detach().numpy() * np.exp(density)
     close(law.log_prob(z), np.log(total))
+
+
+def test_glimpsed_knows_of_every_patch_which_of_its_pixels_are_seen():
+    """Its law is the head's on the state and a sum over the seen pixels of the patch, found by row and column."""
+    patch, columns, rows = 2, 6, 4
+    prior = shake(Glimpsed(D, 0.4, 6, columns=columns, patch=patch), 0.5)
+    u = torch.randn(20, rows * columns // patch**2, D)
+    seen = glimpse(u, rows * columns, 0.4)
+    assert 0.2 < seen.double().mean() < 0.6
+    told = torch.zeros_like(u)
+    for i in range(rows * columns):
+        row, column = divmod(i, columns)
+        token = row // patch * (columns // patch) + column // patch
+        told[:, token] += seen[:, i, None] * 2 * prior.seen.weight[:, row % patch * patch + column % patch]
+    law, truth = prior(u, 0).base_dist, prior.head(torch.cat([u, told], -1)).base_dist
+    close(law.loc, truth.loc)
+    close(law.scale, truth.scale)
+    assert (law.loc - prior.head(torch.cat([u, 0 * told], -1)).base_dist.loc).abs().max() > 1e-3
+    with pytest.raises(ValueError, match="got patch=4 and columns=6; expected a side that divides the columns"):
+        Glimpsed(D, 0.4, columns=6, patch=4)
 
 
 def test_low_rank_is_the_multivariate_normal_of_its_covariance():

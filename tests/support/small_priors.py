@@ -6,6 +6,7 @@ from gram_pyro.priors.annealed import Annealed
 from gram_pyro.priors.categorical import Categorical
 from gram_pyro.priors.flow import Flow
 from gram_pyro.priors.gaussian import Gaussian
+from gram_pyro.priors.glimpsed import Glimpsed
 from gram_pyro.priors.low_rank import LowRank
 from gram_pyro.priors.mixture import Mixture
 from gram_pyro.priors.student_t import StudentT
@@ -19,6 +20,7 @@ PRIORS = {
     "low_rank": lambda dim=D: LowRank(dim, 2, 6),
     "flow": lambda dim=D: Flow(dim, 2, 6),
     "categorical": lambda dim=D: Categorical(dim, dim // 2, 6),
+    "glimpsed": lambda dim=D: Glimpsed(dim, 0.5, 6),
     "annealed": lambda dim=D: Annealed(Gaussian(dim, 6), (2.0, 0.5)),
 }
 CONTINUOUS = [name for name in PRIORS if name != "categorical"]

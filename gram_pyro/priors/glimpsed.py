@@ -1,0 +1,62 @@
+"""A Gaussian prior that knows which cells the guide sees next.
+
+    p(z_t | u_t) = N(mu([u_t, W m_t]), diag sigma^2([u_t, W m_t])),   m_t = glimpse(u_t), as in `guides.glimpse`
+
+With guide=glimpse the latent tells a few cells of the answer, chosen by the state. A prior that does not look which
+ones must be wide in all cells, and pays for not knowing the choice. The choice is a function of u_t, so this is a prior
+of u_t like any other, and generation needs no guide.  Source: ours.
+"""
+
+from functools import cache
+
+import pyro.distributions as dist
+import torch
+from torch import Tensor
+
+from gram_pyro.distributions.gaussian import GaussianHead
+from gram_pyro.networks.layers import Linear
+from gram_pyro.priors.base import Prior
+
+PERIODS = 1000.0  # of m per unit of the state: a latent of usual size moves the state through many of them
+
+
+class Glimpsed(Prior):
+    """Args: dim D; share r of the cells seen, that of guide=glimpse; hidden D_h; scale: initial deviation; of an image,
+    its columns and the side of its patches. By default a token is a cell.
+
+    Raises: ValueError unless the patches tile the image.
+    """
+
+    def __init__(
+        self, dim: int, share: float, hidden: int = 64, scale: float = 0.3, columns: int = 1, patch: int = 1
+    ) -> None:
+        super().__init__()
+        if patch < 1 or columns % patch:
+            raise ValueError(
+                f"got patch={patch} and columns={columns}; expected a side that divides the columns of the image"
+            )
+        self.share, self.columns, self.patch = share, columns, patch
+        self.seen = Linear(patch**2, dim)
+        self.head = GaussianHead(2 * dim, hidden, dim, scale)
+
+    def forward(self, u: Tensor, t: int) -> dist.TorchDistribution:
+        cells = glimpse(u.detach(), u.shape[-2] * self.patch**2, self.share).to(u.dtype)
+        image = cells.unflatten(-1, (-1, self.patch, self.columns // self.patch, self.patch))
+        tokens = image.transpose(-3, -2).flatten(-2).flatten(-3, -2)  # [..., L', P^2], the pixels of every patch
+        return self.head(torch.cat([u, 2 * self.seen(tokens).to(u.dtype)], -1))
+
+
+def glimpse(u: Tensor, num_cells: int, share: float) -> Tensor:
+    """Which cells the guide sees from a state.  Shapes: u [..., L', D] -> [..., num_cells] bool.
+
+    m_i = 1 where frac(1000 |<w_i, mean_cells u_t>|) < r, else 0,   w_i drawn once from N(0, 1)
+    """
+    with torch.autocast(u.device.type, enabled=False):  # in bf16 these numbers have no fractional digits
+        phase = PERIODS * u.float().mean(-2) @ directions(u.shape[-1], num_cells, u.device)
+    return phase.frac().abs() < share
+
+
+@cache
+def directions(dim: int, num_cells: int, device: torch.device) -> Tensor:
+    """The fixed vectors w_i, [D, num_cells]."""
+    return torch.randn(dim, num_cells, generator=torch.Generator().manual_seed(0), dtype=torch.float32).to(device)

@@ -15,9 +15,9 @@ from gram_pyro.tasks.sudoku.task import Sudoku
 from gram_pyro.training.trainer import Trainer, TrainSettings
 
 CHOICES = {
-    group: sorted(f.stem for f in (CONF / group).glob("*.yaml") if f.stem not in ("own", "colours"))  # colours: of ARC
+    group: sorted(f.stem for f in (CONF / group).glob("*.yaml") if f.stem not in ("own", "colours", "glimpsed_patches"))
     for group in ("core", "prior", "guide", "objective", "rollout_loss", "experiment")
-}
+}  # colours are of ARC, patches of images
 COMPANION = {"prior": "guide=categorical", "guide": "prior=categorical"}  # of the other's family
 
 
@@ -154,6 +154,14 @@ def test_smoke_makes_all_that_is_trained_and_drawn_of_images_and_boards_small():
         boards = compose("svi_generation", overrides=["experiment=smoke", "run_dir=x"])
     assert {baseline.train.updates for baseline in images.baselines.values()} == {8}
     assert images.evaluate.num_images == boards.evaluate.num_boards == 16
+
+
+@pytest.mark.parametrize(("guide", "share"), [("guide.share=0.2", 0.2), ("guide=encoder", 0.12)])
+def test_of_images_the_prior_looks_where_the_guide_looks(guide, share):
+    with initialize_config_dir(str(CONF), version_base=None):
+        config = compose("svi_images", overrides=[guide, "run_dir=x"])
+    prior = instantiate(config.prior)
+    assert (prior.share, prior.columns, prior.patch) == (share, 28, 4)
 
 
 def test_what_stands_on_the_command_line_wins_over_smoke():

@@ -80,6 +80,13 @@ def evidence(
     }
 
 
+def random_halves(num: int) -> tuple[Tensor, Tensor]:
+    """A random half of the indices below `num`, and the others. The test images of MNIST come from two sources, one
+    after the other, so its first half is not like its second."""
+    order = torch.randperm(num, generator=torch.Generator().manual_seed(0))
+    return order[: num // 2], order[num // 2 :]
+
+
 def batches(x: Tensor, y: Tensor, size: int = 20) -> list[tuple[Tensor, Tensor]]:
     return list(zip(x.split(size), y.split(size), strict=True))
 
@@ -121,9 +128,9 @@ class Pictures(Judge):
             raise ValueError(
                 f"got evaluate.num_inpainted={by.num_inpainted}; expected at most the {len(halves.x)} test images"
             )
-        half = len(blank.x) // 2  # the reference; of the other half as many are scored as are drawn
-        self.real = Features(*(part[:half] for part in shown))
-        self.pictures = {"real": blank.solutions[half : half + by.num_images]}
+        reference, others = random_halves(len(blank.x))
+        self.real = Features(*(part[reference] for part in shown))
+        self.pictures = {"real": blank.solutions[others[: by.num_images]]}  # as many as are drawn
         real = scores(self.classifier, self.pictures["real"], self.real)
         self.rows: list[dict] = [{"program": "real images", "depth": None} | real]
         self.x = blank.x[: by.num_images].to(self.device)

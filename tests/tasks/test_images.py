@@ -169,6 +169,15 @@ def test_more_images_than_there_are_cannot_be_completed(config, local_params):
         work("svi_images")(config)
 
 
+def test_the_reference_is_of_both_sources_of_the_test_images():
+    """The halves share nothing, leave nothing out, and have as many of the first images as of the last."""
+    reference, others = experiment("svi_images").random_halves(10_001)
+    assert torch.cat([reference, others]).sort().values.equal(torch.arange(10_001))
+    assert (len(reference), len(others)) == (5000, 5001)
+    assert abs((reference < 5000).double().mean() - 0.5) < 4 * 0.5 / 10_001**0.5
+    assert abs((others[:2000] < 5000).double().mean() - 0.5) < 4 * 0.5 / 2000**0.5
+
+
 def test_answers_by_depth_are_those_of_one_trajectory():
     """A counting recursion: what is read at a depth is that depth, row by row, also where rows are run once."""
     by_depth = experiment("svi_images").by_depth

@@ -6,7 +6,8 @@
 
 They are defined as the Inception score, FID and KID, but with another network and on binary images. Compare them only
 with each other, and with those of real images. The Frechet distance of few images is too large, and more so the more
-the images differ (2.5 for 2000 real ones of MNIST); the kernel distance is unbiased: of real ones zero, up to its error.
+the images differ (of 2000 real ones of MNIST: 2.5). The kernel distance is unbiased: zero for real ones, up to its
+error.
 Source: ours, after Salimans et al. 2016, Heusel et al. 2017 and Binkowski et al. 2018.
 """
 

@@ -28,7 +28,7 @@ class Glimpsed(Prior):
     """
 
     def __init__(
-        self, dim: int, share: float, hidden: int = 64, scale: float = 0.3, columns: int = 1, patch: int = 1
+        self, dim: int, share: float = 0.12, hidden: int = 64, scale: float = 0.3, columns: int = 1, patch: int = 1
     ) -> None:
         super().__init__()
         if patch < 1 or columns % patch:

@@ -103,7 +103,7 @@ def is_part(name: Any) -> bool:
             called = reduce(getattr, name.split(".")[1:], import_module(name.split(".")[0]))  # as Hydra looks it up
         except (ImportError, AttributeError):
             return False
-    if found is not called or getattr(found, "__module__", "").split(".")[0] not in ("gram_pyro", "guides"):
+    if found is not called or (getattr(found, "__module__", None) or "").split(".")[0] not in ("gram_pyro", "guides"):
         return False
     made = found.__annotations__.get("return") if isfunction(found) else found
     return isclass(made) and issubclass(made, PARTS)

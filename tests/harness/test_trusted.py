@@ -2,6 +2,7 @@
 
 import sys
 from functools import cache
+from types import SimpleNamespace
 
 import pytest
 from every_size import configured, write_weights
@@ -188,6 +189,13 @@ def test_what_is_shipped_and_what_the_choices_name_are_parts():
     for file in choices:
         assert trusted.foreign(OmegaConf.load(file)) == [], file
     assert trusted.foreign(configured()) == []
+
+
+def test_what_a_compiler_left_in_a_module_is_no_part(monkeypatch):
+    """torch.compile writes functions without a module of their own into the module that it compiles."""
+    left = SimpleNamespace(__module__=None)
+    monkeypatch.setattr("gram_pyro.networks.layers.compiled", left, raising=False)
+    assert not trusted.is_part("gram_pyro.networks.layers.compiled")
 
 
 def test_what_the_user_types_is_his_own(foreign):

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from threading import Thread
+from threading import Event, Thread
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -55,9 +55,10 @@ def launch(count: int) -> int:
         "MASTER_PORT": str(free_port()),
         "WORLD_SIZE": str(count),
     }
-    command, processes = [sys.executable, *sys.orig_argv[1:]], []
+    command, processes, told = [sys.executable, *sys.orig_argv[1:]], [], Event()
 
     def forward(signum: int, frame: object) -> None:
+        told.set()
         for process in processes:
             process.send_signal(signum)
 
@@ -66,13 +67,14 @@ def launch(count: int) -> int:
             mine = shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
             # in a session of its own, a process hears of Ctrl-C from `forward` alone, and so once
             processes.append(subprocess.Popen(command, env=mine, start_new_session=True))
-        return wait(processes)
+        return wait(processes, told)
 
 
-def wait(processes: list[subprocess.Popen]) -> int:
+def wait(processes: list[subprocess.Popen], told: Event) -> int:
     """Wait until all have ended; stop them if one fails.  Returns: 0, or the status of the first that failed.
 
-    The others end as they were told to, so that their status says nothing.
+    Args: told, set once all were told to stop. They are then not told again: a second signal could end one that saves.
+    The status of a process that was stopped for the failure of another says nothing.
     """
     status, deadline = 0, None
     while any(process.poll() is None for process in processes):
@@ -80,7 +82,7 @@ def wait(processes: list[subprocess.Popen]) -> int:
             status = first_failure(processes)
             if status:
                 deadline = time.monotonic() + GRACE
-                for process in processes:
+                for process in processes if not told.is_set() else []:
                     process.terminate()
         if deadline is not None and time.monotonic() > deadline:
             for process in processes:

@@ -1,6 +1,6 @@
 """A Gaussian prior that knows which cells the guide sees next.
 
-    p(z_t | u_t) = N(mu([u_t, W m_t]), diag sigma^2([u_t, W m_t])),   m_t = glimpse(u_t), as in `guides.glimpse`
+    p(z_t | u_t) = N(mu([u_t, 2 W m_t]), diag sigma^2([u_t, 2 W m_t])),   m_t = glimpse(u_t), as in `guides.glimpse`
 
 With guide=glimpse the latent tells a few cells of the answer, chosen by the state. A prior that does not look which
 ones must be wide in all cells, and pays for not knowing the choice. The choice is a function of u_t, so this is a prior
@@ -43,7 +43,8 @@ class Glimpsed(Prior):
         cells = glimpse(u.detach(), u.shape[-2] * self.patch**2, self.share).to(u.dtype)
         image = cells.unflatten(-1, (-1, self.patch, self.columns // self.patch, self.patch))
         tokens = image.transpose(-3, -2).flatten(-2).flatten(-3, -2)  # [..., L', P^2], the pixels of every patch
-        return self.head(torch.cat([u, 2 * self.seen(tokens).to(u.dtype)], -1))
+        told = 2 * self.seen(tokens).to(u.dtype)  # twice: about as large as u, which has a mean square of 1
+        return self.head(torch.cat([u, told], -1))
 
 
 def glimpse(u: Tensor, num_cells: int, share: float) -> Tensor:

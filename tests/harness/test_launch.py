@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from threading import Event
 
 import pytest
 from hydra.core.hydra_config import HydraConfig
@@ -53,8 +54,17 @@ def test_if_one_fails_the_others_are_stopped():
     pieces = ["import sys; sys.exit(3)", "import time; time.sleep(60)"]
     processes = [subprocess.Popen([sys.executable, "-c", piece]) for piece in pieces]
     before = time.monotonic()
-    assert wait(processes) == 3
+    assert wait(processes, Event()) == 3
     assert [p.returncode for p in processes] == [3, -signal.SIGTERM] and time.monotonic() - before < 20
+
+
+def test_processes_that_were_told_to_stop_are_not_told_again():
+    """The second takes longer to save, and ends by itself; the status is that of the first."""
+    pieces = ["import sys; sys.exit(3)", "import time, sys; time.sleep(1); sys.exit(1)"]
+    processes, told = [subprocess.Popen([sys.executable, "-c", piece]) for piece in pieces], Event()
+    told.set()
+    assert wait(processes, told) == 3
+    assert [p.returncode for p in processes] == [3, 1]
 
 
 def test_a_multirun_is_refused(monkeypatch):

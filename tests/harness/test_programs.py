@@ -45,7 +45,7 @@ def test_settings_are_merged_and_parts_are_replaced():
     config = composed("svi_images", "baselines.deterministic=null", "+baselines.mine.core={num_layers: 1}")
     mine, vae = (programs(config)[name] for name in ("mine", "vae"))
     assert mine.core == {**config.core, "num_layers": 1} and mine.baseline is None
-    assert vae.train == {**config.train, "updates": 6000} and vae.core == config.core
+    assert vae.train == {**config.train, "updates": 6000, "ema": 0.995} and vae.core == config.core
     assert vae.baseline._target_.endswith("VAE") and vae.baseline.num_layers == 3
     other = changed(config, {"prior": {"_target_": NOISELESS}}, "priors.noiseless")
     assert other.prior == {"_target_": NOISELESS} and config.prior != other.prior  # none of the keys of the former

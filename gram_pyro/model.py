@@ -67,7 +67,7 @@ class GRAM(PyroModule):
         """
         with pyro.plate("puzzles", x.shape[0], dim=-1):
             state = self._transitions(x, state)
-            pyro.sample("y", self.readout(state, x), obs=y)
+            pyro.sample("y", self.readout.trained(state, x), obs=y)
         return state
 
     @pyro_method

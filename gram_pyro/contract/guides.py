@@ -33,16 +33,19 @@ from gram_pyro.priors.base import Prior
 from gram_pyro.priors.gaussian import Gaussian
 
 
-def check_guide(make: Callable[[GRAM], Guide], prior: Prior | None = None) -> None:
+def check_guide(
+    make: Callable[[GRAM], Guide], prior: Prior | None = None, around: Callable[[Core], Core] | None = None
+) -> None:
     """Check a guide, given as a function of the model: its class, or a partial of it.
 
-    The model has width 16, 4 cells, 5 symbols and, by default, a Gaussian prior.
+    The model has width 16, 4 cells, 5 symbols with the blank and, by default, a Gaussian prior. Its core predicts what
+    the check asks for; `around` puts it into another, if the guide needs one that keeps some channels.
     Raises: ContractError, with the first mistake found.
     """
     with laboratory():
-        guide = build(make, copy.deepcopy(prior) or Gaussian(DIM, 16))
+        guide = build(make, copy.deepcopy(prior) or Gaussian(DIM, 16), around)
         name = type(guide).__name__
-        y = torch.randint(NUM_SYMBOLS, (NUM_PUZZLES, NUM_CELLS))
+        y = torch.randint(1, NUM_SYMBOLS, (NUM_PUZZLES, NUM_CELLS))
         check_names(name, guide)
         check_path(name, guide, y)
         check_laws(name, lambda u: guided(guide, u, y), DIM, "u, y and t")
@@ -69,10 +72,10 @@ class Discrete(Prior):
         return dist.OneHotCategorical(logits=u).to_event(1)
 
 
-def build(make: Callable[[GRAM], Guide], prior: Prior) -> Guide:
+def build(make: Callable[[GRAM], Guide], prior: Prior, around: Callable[[Core], Core] | None = None) -> Guide:
     """A guide of the small model.  Raises: ContractError if `make` returns something else."""
     embed, readout = TokenEmbedding(NUM_SYMBOLS, DIM), CategoricalReadout(DIM, NUM_SYMBOLS)
-    model = GRAM(embed, Echo(), prior, readout, NUM_TRANSITIONS).float()
+    model = GRAM(embed, around(Echo()) if around else Echo(), prior, readout, NUM_TRANSITIONS).float()
     guide = make(model)
     if not isinstance(guide, Guide):
         raise ContractError(f"got a {type(guide).__name__} from {make}; expected a gram_pyro.Guide")
@@ -128,7 +131,7 @@ def check_path(name: str, guide: Guide, y: Tensor) -> None:
 def check_answers(name: str, guide: Guide, y: Tensor) -> None:
     """Check that another solution of the first puzzle changes the law of the first puzzle only."""
     u, other = states(DIM, *LEADING), y.clone()
-    other[0] = (y[0] + 1) % NUM_SYMBOLS
+    other[0] = y[0] % (NUM_SYMBOLS - 1) + 1  # no blank
     points = [law.sample() for law in guided(guide, u, y)]
     others = (densities(guided(guide, u, solution), points)[..., 1:] for solution in (other, y))
     check_neighbours(name, *others, "the solution y")

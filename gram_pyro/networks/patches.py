@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gram_pyro.networks.embed import Embedding
 from gram_pyro.networks.layers import Linear
-from gram_pyro.networks.readout import CategoricalReadout
+from gram_pyro.networks.readout import CluesCount
 
 
 def check_grid(rows: int, columns: int, patch: int) -> None:
@@ -21,6 +21,15 @@ def check_grid(rows: int, columns: int, patch: int) -> None:
             f"got patch={patch}; expected a side that divides both sides of an image of {rows} x {columns}; write "
             "another patch"
         )
+
+
+def by_patch(cells: Tensor, columns: int, patch: int) -> Tensor:
+    """The pixels of every patch, row by row; of patches of one pixel, a cell for each token.
+
+    Shapes: [..., L] -> [..., S, P^2].
+    """
+    image = cells.unflatten(-1, (-1, patch, columns // patch, patch))  # [..., row, P, column, P]
+    return image.transpose(-3, -2).flatten(-2).flatten(-3, -2)
 
 
 class PatchEmbedding(Embedding):
@@ -97,8 +106,11 @@ class Unpatch(nn.Module):
         return pixels.transpose(-4, -3).flatten(-5, -2)  # [..., row, P, column, P, V] as [..., L, V]
 
 
-def patch_readout(num_symbols: int, dim: int, rows: int, columns: int, patch: int) -> CategoricalReadout:
-    """Independent categorical pixels; a token gives the logits of its patch.  Args: as for PatchEmbedding."""
-    readout = CategoricalReadout(dim, num_symbols)
+def patch_readout(num_symbols: int, dim: int, rows: int, columns: int, patch: int) -> CluesCount:
+    """Independent categorical pixels; a token gives the logits of its patch.  Args: as for PatchEmbedding.
+
+    It is trained on known pixels too. Without them completions and images are worse: the state forgets what is given.
+    """
+    readout = CluesCount(dim, num_symbols)
     readout.logits = Unpatch(num_symbols, dim, rows, columns, patch)
     return readout

@@ -28,6 +28,10 @@ class Readout(nn.Module, ABC):
     def forward(self, state: State, x: Tensor | None = None) -> dist.TorchDistribution:
         """A law with batch shape [...] and event shape [L]."""
 
+    def trained(self, state: State, x: Tensor) -> dist.TorchDistribution:
+        """The law of y in the program, hence in the bound that is trained: by default the one above."""
+        return self(state, x)
+
     @abstractmethod
     def answer(self, state: State, x: Tensor | None = None) -> Tensor:
         """The most probable answer, [..., L]."""
@@ -91,3 +95,12 @@ class CategoricalReadout(Readout):
         places = solutions + num_symbols * torch.arange(solutions.shape[-1], device=solutions.device)
         places = places.flatten(-2).expand(*logits.shape[:-2], -1)  # [..., B, M L] into [..., B, L V]
         return logits.flatten(-2).gather(-1, places).unflatten(-1, solutions.shape[-2:]).sum(-1)
+
+
+class CluesCount(CategoricalReadout):
+    """The same, trained with p(y | h) of all cells, clues too, as in the paper: the state then has to hold what is
+    given. p(y | h) is at most p(y | h, x), so the bound that is trained is a lower one.
+    """
+
+    def trained(self, state: State, x: Tensor) -> dist.TorchDistribution:
+        return self(state)

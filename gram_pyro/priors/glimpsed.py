@@ -15,6 +15,7 @@ from torch import Tensor
 
 from gram_pyro.distributions.gaussian import GaussianHead
 from gram_pyro.networks.layers import Linear
+from gram_pyro.networks.patches import by_patch
 from gram_pyro.priors.base import Prior
 
 PERIODS = 1000.0  # of m per unit of the state: a latent of usual size moves the state through many of them
@@ -41,8 +42,7 @@ class Glimpsed(Prior):
 
     def forward(self, u: Tensor, t: int) -> dist.TorchDistribution:
         cells = glimpse(u.detach(), u.shape[-2] * self.patch**2, self.share).to(u.dtype)
-        image = cells.unflatten(-1, (-1, self.patch, self.columns // self.patch, self.patch))
-        tokens = image.transpose(-3, -2).flatten(-2).flatten(-3, -2)  # [..., L', P^2], the pixels of every patch
+        tokens = by_patch(cells, self.columns, self.patch)
         told = 2 * self.seen(tokens).to(u.dtype)  # twice: about as large as u, which has a mean square of 1
         return self.head(torch.cat([u, told], -1))
 
@@ -52,9 +52,17 @@ def glimpse(u: Tensor, num_cells: int, share: float) -> Tensor:
 
     m_i = 1 where frac(1000 |<w_i, mean_cells u_t>|) < r, else 0,   w_i drawn once from N(0, 1)
     """
+    return phases(u, num_cells) < share
+
+
+def phases(u: Tensor, num_cells: int) -> Tensor:
+    """A number from 0 to 1 for every cell, as good as drawn at random, but a function of the state.
+
+    Shapes: u [..., L', D] -> [..., num_cells].
+    """
     with torch.autocast(u.device.type, enabled=False):  # in bf16 these numbers have no fractional digits
         phase = PERIODS * u.float().mean(-2) @ directions(u.shape[-1], num_cells, u.device)
-    return phase.frac().abs() < share
+    return phase.frac().abs()
 
 
 @cache

@@ -19,12 +19,15 @@ import gram_pyro.priors
 import gram_pyro.tasks
 import guides
 from gram_pyro.contract import DIM, ContractError, check_core, check_guide, check_prior, check_task
+from gram_pyro.contract.laws import NUM_SYMBOLS
 from gram_pyro.guide import Guide
 from gram_pyro.networks.candidates import ConstraintMixer
+from gram_pyro.networks.canvas import Canvas
 from gram_pyro.networks.core import DirectPrediction, Flat, Hierarchical, tiny
 from gram_pyro.priors.base import Prior
 from gram_pyro.priors.categorical import Categorical
 from gram_pyro.priors.gaussian import Gaussian
+from gram_pyro.priors.unmasking import Unmasking
 from gram_pyro.tasks.base import Task
 from gram_pyro.tasks.candidates.written import WrittenPuzzle
 from gram_pyro.tasks.sudoku.rules import Geometry
@@ -36,6 +39,14 @@ KINDS = {
     "core": [Hierarchical, tiny, Flat, DirectPrediction],
     "task": list(TASKS),
 }
+
+
+COMPANIONS = {  # of guides that need a prior, or a core, of their own
+    "guides.categorical": (Categorical(DIM),),
+    "guides.unmasking": (
+        Unmasking(DIM, 1.5, NUM_SYMBOLS - 1), lambda core: Canvas(lambda **_: core, DIM, NUM_SYMBOLS - 1),
+    ),
+}  # fmt: skip
 
 
 def pytest_generate_tests(metafunc):
@@ -53,12 +64,16 @@ def test_every_prior_keeps_the_contract(prior_class):
 
 def test_every_guide_keeps_the_contract(guide_class):
     make = partial(guide_class, **given(guide_class, dim=DIM, inner=partial(Concat, dim=DIM)))
-    check_guide(make, Categorical(DIM) if guide_class.__module__ == "guides.categorical" else None)
+    check_guide(make, *COMPANIONS.get(guide_class.__module__, ()))
 
 
 @pytest.mark.parametrize("mixer", MIXERS)
 def test_every_core_keeps_the_contract(core_class, mixer):
     check_core(partial(core_class, mixer=mixer))
+
+
+def test_a_core_with_a_canvas_keeps_the_contract():
+    check_core(partial(Canvas, partial(Hierarchical, mixer=MIXERS[0]), num_symbols=3))
 
 
 def test_a_core_of_candidates_keeps_the_contract():

@@ -14,11 +14,19 @@ from gram_pyro.tasks.nqueens.task import NQueens
 from gram_pyro.tasks.sudoku.task import Sudoku
 from gram_pyro.training.trainer import Trainer, TrainSettings
 
+OF_IMAGES = ("glimpsed_patches", "unmasking_patches")
 CHOICES = {
-    group: sorted(f.stem for f in (CONF / group).glob("*.yaml") if f.stem not in ("own", "colours", "glimpsed_patches"))
+    group: sorted(f.stem for f in (CONF / group).glob("*.yaml") if f.stem not in ("own", "colours", *OF_IMAGES))
     for group in ("core", "prior", "guide", "objective", "rollout_loss", "experiment")
-}  # colours are of ARC, patches of images
-COMPANION = {"prior": "guide=categorical", "guide": "prior=categorical"}  # of the other's family
+}  # colours are of ARC
+UNMASKING = ["core=canvas", "prior=unmasking", "guide=unmasking", "prior.num_symbols=4"]
+COMPANIONS = {  # what a choice needs beside it
+    "noiseless": ["guide=bootstrap"], "categorical": ["prior=categorical", "guide=categorical"],
+    "unmasking": UNMASKING, "canvas": UNMASKING, "canvas_small": UNMASKING[1:],
+    **dict.fromkeys(["constraints", "group_networks"], ["embed=candidates", "readout=candidates"]),
+    "exact_cover": ["embed=exact_cover", "readout=exact_cover"],
+    **dict.fromkeys(["student_t", "mixture", "low_rank", "flow"], ["objective=mean_field"]),  # no KL in closed form
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -28,14 +36,7 @@ def test_every_configuration_composes_and_takes_a_step(group, choice, monkeypatc
     torch.set_default_dtype(torch.float32)
     small = ["dim=16", "train.num_segments=1", "train.batch_size=2", "train.updates=1", "train.precision=fp32"]
     overrides = [f"{group}={choice}", *small, "+core.hidden=8" if "hidden" not in choice else "core.hidden=8"]
-    if choice in ("noiseless", "categorical"):
-        overrides += ["guide=bootstrap"] if choice == "noiseless" else [COMPANION[group]]
-    if choice in ("constraints", "group_networks"):
-        overrides += ["embed=candidates", "readout=candidates"]
-    if choice == "exact_cover":
-        overrides += ["embed=exact_cover", "readout=exact_cover"]
-    if choice in ("student_t", "mixture", "low_rank", "flow"):
-        overrides += ["objective=mean_field"]  # without a KL in closed form
+    overrides += [other for other in COMPANIONS.get(choice, []) if not other.startswith(f"{group}=")]
     with initialize_config_dir(str(CONF), version_base=None):
         config = compose("svi_sudoku", overrides=[o.replace("+core", "core") for o in overrides] + ["run_dir=x"])
     task = Sudoku(n=4, num_train=8, num_test=0, max_solutions=12, cache=None)
@@ -124,7 +125,7 @@ def test_smoke_is_an_experiment_of_every_script(name):
     assert config.train.updates == 8 and config.task == {"_target_": "my_task.Mine"}
 
 
-METHODS = sorted(f.stem for f in (CONF / "method").glob("*.yaml") if f.stem != "colours")  # needs files of ARC
+METHODS = sorted(f.stem for f in (CONF / "method").glob("*.yaml") if f.stem not in ("colours", *OF_IMAGES))
 
 
 @pytest.mark.parametrize("name", METHODS)

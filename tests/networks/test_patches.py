@@ -3,6 +3,7 @@
 import pytest
 import torch
 from image_files import COLUMNS, PATCH, ROWS, SIZES, D, L, V
+from pyro import poutine
 from tiny import close, mixing
 from torch import nn
 
@@ -109,3 +110,19 @@ def test_state_of_patches_reads_symbols_in_their_place():
     h[0, 4, 0] = 5.0  # the patch of row 1, column 1
     answer = readout.answer(State(h, h)).view(ROWS, COLUMNS)
     assert answer.nonzero().tolist() == [[2, 3]] and answer[2, 3] == WHITE
+
+
+def test_known_pixels_count_in_what_is_trained_and_in_no_answer():
+    """The site y is the law of all pixels; the law that answers and bounds use holds the known ones fixed."""
+    embed = embedding()
+    core = Hierarchical(D, embed.num_tokens(L), None, mixing, num_layers=1)
+    model = GRAM(embed, core, Gaussian(D), patch_readout(V, D, **SIZES), num_transitions=2)
+    y = torch.randint(1, V, (3, L))
+    x = torch.where(torch.rand(3, L) < 0.5, y, 0)
+    sites = poutine.trace(model).get_trace(x, y)
+    state = State(sites.nodes["h"]["value"], sites.nodes["l"]["value"])
+    logits = model.readout.logits(state.h).log_softmax(-1)
+    all_of_it = logits.gather(-1, y[..., None]).squeeze(-1)
+    close(sites.nodes["y"]["fn"].log_prob(y), all_of_it.sum(-1), 1e-10)
+    close(model.readout(state, x).log_prob(y), (all_of_it * (x == 0)).sum(-1), 1e-10)
+    assert (model.readout.answer(state, x) == x)[x > 0].all()

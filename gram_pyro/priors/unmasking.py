@@ -80,7 +80,7 @@ class Unmasking(Prior):
     """Args: dim D; num_cells n told at a transition, in the mean; num_symbols V, the blank not counted; hidden D_h; of
     an image, its columns and the side P of its patches: a token then holds P^2 cells. By default a token is a cell.
 
-    Raises: ValueError unless n > 0, the patches tile the image, and V channels for each cell of a token are fewer than D.
+    Raises: ValueError unless n > 0, the patches tile the image, and V P^2 is below D.
     Train it with core=canvas and guide=unmasking.
     """
 

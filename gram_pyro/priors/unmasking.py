@@ -67,7 +67,8 @@ class Unmasked(dist.TorchDistribution):
     def log_prob(self, value: Tensor) -> Tensor:
         num_cells, num_symbols = self.cells.logits.shape[-2:]
         hot = value[..., : num_cells * num_symbols].unflatten(-1, (num_cells, num_symbols))
-        return torch.where(hot > 0, self.cells.logits, 0).sum((-3, -2, -1))
+        found = torch.where(hot > 0, self.cells.logits, 0).sum((-3, -2, -1))
+        return found.masked_fill(~self.support.check(value), -torch.inf)
 
 
 @register_kl(Unmasked, Unmasked)

@@ -188,7 +188,7 @@ BOARD_OF_FOUR = Board(4)
 
 @fuzz_reader(
     400,
-    read=0.05,
+    read=0.02,  # 3 to 8 %: hypothesis also draws constants of the modules that are loaded, so it depends on other tests
     packed=damaged(gzip.compress(TAR, mtime=0)),
     tar=damaged(TAR, edits=6),
     inside=st.booleans(),

@@ -23,6 +23,14 @@ def check_grid(rows: int, columns: int, patch: int) -> None:
         )
 
 
+def check_columns(columns: int, patch: int) -> None:
+    """Raises: ValueError unless patches tile a row of the image."""
+    if patch < 1 or columns % patch:
+        raise ValueError(
+            f"got patch={patch} and columns={columns}; expected a side that divides the columns of the image"
+        )
+
+
 def by_patch(cells: Tensor, columns: int, patch: int) -> Tensor:
     """The pixels of every patch, row by row; of patches of one pixel, a cell for each token.
 

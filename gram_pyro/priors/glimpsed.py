@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gram_pyro.distributions.gaussian import GaussianHead
 from gram_pyro.networks.layers import Linear
-from gram_pyro.networks.patches import by_patch
+from gram_pyro.networks.patches import by_patch, check_columns
 from gram_pyro.priors.base import Prior
 
 PERIODS = 1000.0  # of m per unit of the state: a latent of usual size moves the state through many of them
@@ -32,10 +32,7 @@ class Glimpsed(Prior):
         self, dim: int, share: float = 0.12, hidden: int = 64, scale: float = 0.3, columns: int = 1, patch: int = 1
     ) -> None:
         super().__init__()
-        if patch < 1 or columns % patch:
-            raise ValueError(
-                f"got patch={patch} and columns={columns}; expected a side that divides the columns of the image"
-            )
+        check_columns(columns, patch)
         self.share, self.columns, self.patch = share, columns, patch
         self.seen = Linear(patch**2, dim)
         self.head = GaussianHead(2 * dim, hidden, dim, scale)

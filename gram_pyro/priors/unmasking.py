@@ -17,7 +17,7 @@ from torch.distributions import constraints, kl_divergence, register_kl
 from torch.nn import functional as F
 
 from gram_pyro.networks.layers import SwiGLU
-from gram_pyro.networks.patches import by_patch
+from gram_pyro.networks.patches import by_patch, check_columns
 from gram_pyro.priors.base import Prior
 from gram_pyro.priors.glimpsed import phases
 
@@ -97,10 +97,7 @@ class Unmasking(Prior):
         super().__init__()
         if not num_cells > 0:
             raise ValueError(f"got prior.num_cells={num_cells}; expected the cells told at a transition, more than 0")
-        if patch < 1 or columns % patch:
-            raise ValueError(
-                f"got patch={patch} and columns={columns}; expected a side that divides the columns of the image"
-            )
+        check_columns(columns, patch)
         self.dim, self.num_cells, self.num_symbols = dim, num_cells, num_symbols
         self.columns, self.patch, self.num_channels = columns, patch, num_symbols * patch**2
         if not self.num_channels < dim:

@@ -132,8 +132,8 @@ def test_the_prior_tells_a_whole_answer_and_keeps_it():
 
 @pytest.mark.parametrize("objective", [MEAN_FIELD, Trace_ELBO(max_plate_nesting=1)])
 def test_what_is_paid_for_all_answers_sums_to_one(objective):
-    """Paths of latents and answers are one to one. So when all cells are told exp(-KL), over all answers, is the
-    probability of all paths, and less the likelihood of every answer it is not."""
+    """When all cells are told, a path of latents is an answer. So exp(-KL), summed over all answers, is the probability
+    of all paths: one."""
     model, guide = teller()
     y = torch.tensor(list(itertools.product(range(1, SYMBOLS + 1), repeat=L)))
     x, paid = torch.zeros_like(y), torch.zeros(len(y))

@@ -1,4 +1,4 @@
-"""Fuzzing with hypothesis: so many inputs, always the same ones, and nothing kept in the tree."""
+"""Fuzzing with hypothesis: so many inputs, the same where the same modules are loaded, and nothing kept in the tree."""
 
 import inspect
 import tempfile

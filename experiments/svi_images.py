@@ -7,6 +7,7 @@ The data are found under $GRAM_DATA. The run folder receives a checkpoint and a 
 scores.csv (by program and depth), results.json, and pictures: depth.png, generation.png, inpainting.png.
 """
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -37,8 +38,14 @@ SHOWN, COMPLETED, COMPLETIONS = 16, 5, 8  # images of a row; images completed, a
 @torch.no_grad()
 def by_depth(model: GRAM, x: Tensor, depths: Sequence[int], chunk: int, desc: str) -> dict[int, Tensor]:
     """The answers of one prior trajectory per row after each of `depths` segments. A deterministic recursion runs one
-    trajectory per different row.  Shapes: x [R, L] -> [R, L] per depth, on the CPU.
+    trajectory per different row, and a prior whose trajectories end runs others for every depth, which end there.
+
+    Shapes: x [R, L] -> [R, L] per depth, on the CPU.
     """
+    if model.prior.num_steps and len(depths) > 1:
+        return {depth: by_depth(model, x, [depth], chunk, f"{desc}, {depth}")[depth] for depth in depths}
+    if model.prior.num_steps:
+        model.prior.num_steps = depths[0] * model.num_transitions
     rows, back = x.unique(dim=0, return_inverse=True) if model.is_deterministic else (x, torch.arange(len(x)))
     answers: dict[int, list[Tensor]] = {depth: [] for depth in depths}
     for index in tqdm(torch.arange(len(rows)).split(chunk), desc=desc, unit="chunk", dynamic_ncols=True):
@@ -51,6 +58,12 @@ def by_depth(model: GRAM, x: Tensor, depths: Sequence[int], chunk: int, desc: st
     return {depth: torch.cat(parts)[back.cpu()] for depth, parts in answers.items()}
 
 
+def depth_of_answers(model: GRAM, config: DictConfig) -> int:
+    """The segments of a whole trajectory: those that the prior takes, or else those that were trained."""
+    steps = model.prior.num_steps
+    return math.ceil(steps / model.num_transitions) if steps else config.train.num_segments
+
+
 @torch.no_grad()
 def evidence(
     learner: Learner, path: Path, task: Images, images: Puzzles, config: DictConfig, device: torch.device
@@ -61,7 +74,7 @@ def evidence(
     if isinstance(learner.averaged, GRAM):
         model, guide, _ = build_program(config, task, path, device)
         weights = log_weights(
-            model, guide, x, y, chosen.num_particles, config.train.num_segments, config.evaluate.chunk
+            model, guide, x, y, chosen.num_particles, depth_of_answers(model, config), config.evaluate.chunk
         )
     elif isinstance(learner.averaged, VAE):
         weights = torch.cat([learner.averaged.log_weights(a, b, chosen.num_particles) for a, b in batches(x, y)], 1)

@@ -43,6 +43,12 @@ class Guide(AutoMessenger):
         """`posterior` in the segment with this index in its trajectory. By default all segments are alike."""
         return self.posterior(u, y, prior, t)
 
+    def start(self, x: Tensor, y: Tensor) -> State | None:
+        """The state from which training begins the trajectory of a guided row; None: the initial one. A guide that
+        knows the law of later states may begin in the middle.  Shapes: x, y [B, L].
+        """
+        return None
+
     @property
     def depends_on_segment(self) -> bool:
         """Whether the posterior differs between segments. A CUDA graph then needs one recording per segment."""

@@ -40,6 +40,12 @@ def by_patch(cells: Tensor, columns: int, patch: int) -> Tensor:
     return image.transpose(-3, -2).flatten(-2).flatten(-3, -2)
 
 
+def whole(cells: Tensor, columns: int, patch: int) -> Tensor:
+    """The image of patches, the inverse of `by_patch`.  Shapes: [..., S, P^2] -> [..., L]."""
+    image = cells.unflatten(-1, (patch, patch)).unflatten(-3, (-1, columns // patch))
+    return image.transpose(-3, -2).flatten(-4)
+
+
 class PatchEmbedding(Embedding):
     """Args: num_symbols V; dim D; rows, columns of the image; patch P; channels and kernel of the two convolutions;
     groups of the norm.  Shapes: [..., L] int -> [..., S, D], L = rows columns, S = L / P^2.

@@ -15,6 +15,7 @@ class Prior(nn.Module, ABC):
     """
 
     is_point_mass: bool = False  # True: all trajectories of a puzzle are the same, and sampling runs one of them
+    num_steps: int | None = None  # of a prior whose trajectories end: the transitions they take; they may be set
 
     @abstractmethod
     def forward(self, u: Tensor, t: int) -> dist.TorchDistribution:

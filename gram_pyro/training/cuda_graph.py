@@ -42,7 +42,7 @@ class SegmentGraph:
     def __call__(self, rows: Rows, segment: int) -> None:
         """Run a segment of `rows` and a step of the optimiser."""
         trainer = self.trainer
-        if rows.guided_state is None:
+        if rows.rollout_state is None:
             begin(rows)
         trainer.set_learning_rate()
         if self.warm < WARM_UP:
@@ -119,7 +119,8 @@ def begin(rows: Rows) -> None:
     """Give new rows the shapes of the recording: an explicit initial state, and padded lists."""
     model = rows.trainer.model
     rows.guided, rows.rollouts = padded(rows.guided), padded(rows.rollouts)
-    rows.guided_state, rows.rollout_state = model.start(rows.guided.x), model.start(rows.rollouts.x)
+    rows.guided_state = rows.guided_state or model.start(rows.guided.x)
+    rows.rollout_state = model.start(rows.rollouts.x)
 
 
 def padded(batch: Batch) -> Batch:

@@ -70,7 +70,7 @@ class Runners(Rows):
     def receive(self, batch: Batch) -> None:
         """Begin new guided rows, and let the puzzles of the rollout rows wait."""
         fresh = Rows(self.trainer, batch, self.part)
-        self.guided, self.guided_state, self.waiting = fresh.guided, None, fresh.rollouts
+        self.guided, self.guided_state, self.waiting = fresh.guided, fresh.guided_state, fresh.rollouts
         self.seen, self.ends, self.shown, self.sums, self.counts = [], [], [], {}, Counter()
         self.make_room(self.trainer.settings.num_segments)
 

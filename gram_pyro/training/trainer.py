@@ -98,8 +98,13 @@ class Trainer(Learner):
         return means
 
     def rows(self, batch: Batch) -> list["Rows"]:
-        """The rows of every part of a batch that this process runs."""
-        return [Rows(self, batch, part) for part in parts(self.settings.accumulate)]
+        """The rows of every part of a batch that this process runs. All draw their beginnings from one random state."""
+        *others, last = parts(self.settings.accumulate)
+        begun = []
+        for part in others:
+            with random_state_kept(batch.x.device):
+                begun.append(Rows(self, batch, part))
+        return [*begun, Rows(self, batch, last)]
 
     def teach_heads(self, every: list["Rows"]) -> None:
         """Train the heads on the states of the trajectory: as many steps as states, each on all of them.
@@ -126,13 +131,16 @@ class Rows:
         self.trainer, self.part = trainer, part
         num_rollouts, watched = trainer.settings.num_rollouts, trainer.settings.num_watched
         self.each = trainer.settings.rollouts_per_puzzle
-        self.guided = Batch(*(t[num_rollouts:][part.of(len(t) - num_rollouts)] for t in batch))
+        guided = Batch(*(t[num_rollouts:] for t in batch))
+        own = part.of(len(guided.x))
+        self.guided = Batch(*(t[own] for t in guided))
         puzzles = part.of(watched // self.each)
         # without rollout rows these train the heads only
         self.rollouts = Batch(*(t[puzzles].repeat_interleave(self.each, 0) for t in batch))
         self.num_guided, self.num_watched = len(batch.x) - num_rollouts, watched
         self.rollout_share = num_rollouts / len(batch.x)
-        self.guided_state: State | None = None
+        begun = trainer.guide.start(guided.x, guided.y)
+        self.guided_state = begun.select(own) if begun else None
         self.rollout_state: State | None = None
         self.seen: list[State] = []  # states that train the heads
         self.sums: dict[str, Tensor] = {}

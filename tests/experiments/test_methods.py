@@ -22,9 +22,9 @@ from gram_pyro.tasks.candidates.listed import ListedQueens
 from gram_pyro.tasks.nqueens.task import NQueens
 from gram_pyro.tasks.sudoku.task import Sudoku
 
-METHODS = sorted(f.stem for f in (CONF / "method").glob("*.yaml") if f.stem not in ("colours", "unmasking_patches"))
-COVERING, CANDIDATES, EXACT_COVER, UNMASKING = "covering_16", "candidates", "exact_cover", "unmasking"
-OURS = (COVERING, CANDIDATES, EXACT_COVER, UNMASKING)  # colours are of ARC, patches of images
+METHODS = sorted(f.stem for f in (CONF / "method").glob("*.yaml") if f.stem not in ("colours", "denoising_patches"))
+COVERING, CANDIDATES, EXACT_COVER = "covering_16", "candidates", "exact_cover"
+OURS = (COVERING, CANDIDATES, EXACT_COVER)  # colours are of ARC, patches of images
 IN_PAPER = [m for m in METHODS if m not in OURS and not m.startswith("ablation_")]
 BASELINES = {"autoregressive": Autoregressive, "masked_diffusion": MaskedDiffusion, "vae": VAE, "d3pm": D3PM}
 SCRIPTS = ("svi_sudoku", "svi_nqueens", "svi_colouring")
@@ -64,7 +64,6 @@ def test_every_number_of_the_paper_belongs_to_a_task_and_a_method():
 def test_every_method_composes_and_takes_a_step(script, method, local_params, single_precision):
     size = 32 if method == COVERING else 10
     small = ("dim=16", "core.hidden=16", f"train.batch_size={size}", "train.updates=20", "compile=false")
-    small += ("prior.num_symbols=4",) if method == UNMASKING else ()
     config = composed(script, method, *small)
     assert config.get("baseline") or method not in BASELINES
     task = queens() if method == EXACT_COVER else board()

@@ -14,15 +14,15 @@ from gram_pyro.tasks.nqueens.task import NQueens
 from gram_pyro.tasks.sudoku.task import Sudoku
 from gram_pyro.training.trainer import Trainer, TrainSettings
 
-OF_IMAGES = ("glimpsed_patches", "unmasking_patches")
+OF_IMAGES = ("glimpsed_patches", "denoising_patches")
 CHOICES = {
     group: sorted(f.stem for f in (CONF / group).glob("*.yaml") if f.stem not in ("own", "colours", *OF_IMAGES))
     for group in ("core", "prior", "guide", "objective", "rollout_loss", "experiment")
 }  # colours are of ARC
-UNMASKING = ["core=canvas", "prior=unmasking", "guide=unmasking", "prior.num_symbols=4"]
+DENOISING = ["core=canvas", "prior=denoising", "guide=denoising", "prior.num_symbols=4"]
 COMPANIONS = {  # what a choice needs beside it
     "noiseless": ["guide=bootstrap"], "categorical": ["prior=categorical", "guide=categorical"],
-    "unmasking": UNMASKING, "canvas": UNMASKING, "canvas_small": UNMASKING[1:],
+    "denoising": DENOISING, "canvas": DENOISING, "canvas_small": DENOISING[1:],
     **dict.fromkeys(["constraints", "group_networks"], ["embed=candidates", "readout=candidates"]),
     "exact_cover": ["embed=exact_cover", "readout=exact_cover"],
     **dict.fromkeys(["student_t", "mixture", "low_rank", "flow"], ["objective=mean_field"]),  # no KL in closed form

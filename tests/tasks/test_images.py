@@ -3,6 +3,7 @@
 import csv
 import json
 import lzma
+from types import SimpleNamespace
 
 import numpy as np
 import pyro
@@ -185,6 +186,7 @@ def test_answers_by_depth_are_those_of_one_trajectory():
     class Counting:
         is_deterministic = False
         readout = property(lambda self: self)
+        prior = SimpleNamespace(num_steps=None)
         rows = 0
 
         def reason(self, x, state):
@@ -200,3 +202,7 @@ def test_answers_by_depth_are_those_of_one_trajectory():
         model.is_deterministic = deterministic
         found = by_depth(model, x, [1, 3], 3, "test")
         assert torch.equal(found[1], x + 1) and torch.equal(found[3], x + 3) and model.rows == rows
+    model.is_deterministic, model.rows, model.num_transitions, model.prior = False, 0, 2, SimpleNamespace(num_steps=50)
+    found = by_depth(model, x, [1, 3], 3, "test")
+    assert torch.equal(found[1], x + 1) and torch.equal(found[3], x + 3)
+    assert model.rows == 4 * (1 + 3) and model.prior.num_steps == 6  # its trajectories end at the depth

@@ -14,16 +14,17 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import gram_pyro.priors
 import guides
 import guides.categorical
-import guides.unmasking
+import guides.denoising
 from gram_pyro.guide import Guide
 from gram_pyro.networks.canvas import Canvas
+from gram_pyro.networks.embed import TokenEmbedding
 from gram_pyro.networks.heads import Heads
 from gram_pyro.networks.readout import CategoricalReadout
 from gram_pyro.priors.base import Prior
 from gram_pyro.priors.categorical import Categorical
+from gram_pyro.priors.denoising import Denoising
 from gram_pyro.priors.gaussian import Gaussian
 from gram_pyro.priors.student_t import StudentT
-from gram_pyro.priors.unmasking import Unmasking
 from gram_pyro.tasks.base import Batch
 from gram_pyro.training import cuda_graph as segment_graph
 from gram_pyro.training.batch_parts import Part
@@ -113,10 +114,10 @@ def program_with(part):
     """With the prior or guide `part`, and what it needs beside it."""
     model, guide = program(relational, num_transitions=2, readout=CategoricalReadout, shaken=False)
     fill = {"dim": D, "inner": Gaussian(D) if issubclass(part, Prior) else partial(Concat, dim=D)}
-    if part in (Unmasking, guides.unmasking.Unmasking):
-        inner, model.prior = model.core, Unmasking(D, 1.5, V - 1)
-        model.core = Canvas(lambda **_: inner, D, V - 1)
-        return model, guides.unmasking.Unmasking(model)
+    if part in (Denoising, guides.denoising.Denoising):
+        inner, model.prior = model.core, Denoising(D, 6, V - 1)
+        model.core = Canvas(lambda **_: inner, TokenEmbedding, D, V - 1)
+        return model, guides.denoising.Denoising(model)
     discrete = part in (Categorical, guides.categorical.Categorical)
     if issubclass(part, Prior) or discrete:
         model.prior = Categorical(D) if discrete else part(**given(part, **fill))

@@ -48,6 +48,7 @@ def check_guide(
         y = torch.randint(1, NUM_SYMBOLS, (NUM_PUZZLES, NUM_CELLS))
         check_names(name, guide)
         check_path(name, guide, y)
+        check_start(name, guide, y)
         check_laws(name, lambda u: guided(guide, u, y), DIM, "u, y and t")
         check_answers(name, guide, y)
         segments = [lambda u, n=n: guided(guide, u, y, n) for n in range(NUM_SEGMENTS)]
@@ -126,6 +127,16 @@ def check_path(name: str, guide: Guide, y: Tensor) -> None:
                 f"{name}: got {family(law)}, which has no rsample, under a prior whose draws are reparameterised: most "
                 "objectives would get wrong gradients; expected a law with rsample"
             )
+
+
+def check_start(name: str, guide: Guide, y: Tensor) -> None:
+    """Check that a guide that says where training begins returns a state of the core."""
+    begun, first = guide.start(torch.zeros_like(y), y), guide.model.start(torch.zeros_like(y))
+    if begun is not None and [t.shape for t in begun] != [t.shape for t in first]:
+        raise ContractError(
+            f"{name}: got start(x, y) of shapes {[list(t.shape) for t in begun]}; expected "
+            f"{[list(t.shape) for t in first]}; begin with self.model.start(x), and change what the guide knows"
+        )
 
 
 def check_answers(name: str, guide: Guide, y: Tensor) -> None:

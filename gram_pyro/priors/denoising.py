@@ -123,7 +123,7 @@ class Denoising(Prior):
         canvas = u[..., : self.num_channels].detach().unflatten(-1, clean.shape[-2:])
         before = self.level(canvas.sum(-1, keepdim=True).mean(-2, keepdim=True))
         after = self.kept((2 / math.pi * self.num_steps * before.sqrt().asin()).round() + 1)
-        drawn = F.one_hot(canvas.argmax(-1), num_symbols) * (before > 0)
+        drawn = F.one_hot(canvas.argmax(-1), num_symbols)
         stays = before / after
         law = (stays * drawn + (1 - stays) / num_symbols) * (after * clean + (1 - after) / num_symbols)
         law = torch.where(before < 1, law / law.sum(-1, keepdim=True), drawn)

@@ -130,7 +130,7 @@ def test_help_has_options_choices_and_an_example():
     assert code == 0 and text.startswith("usage: gram-pyro train TASK [KEY=VALUE ...]\n\nTrains GRAM")
     lines = text.splitlines()
     assert "  train.updates=4000      steps of the optimiser" in lines
-    assert any(line.startswith("  prior=gaussian          one of annealed, categorical, flow,") for line in lines)
+    assert any(line.startswith("  prior=gaussian          one of annealed, categorical, denoising,") for line in lines)
     assert "experiment=null         one of arc/paper" in text and max(map(len, lines)) <= 120
     assert "Compare priors: same model" in call("compare_priors", "-h")[1]
     assert "  task=sudoku  " in call("compare_priors", "-h")[1]  # of the configuration it is made of

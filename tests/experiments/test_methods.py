@@ -22,7 +22,7 @@ from gram_pyro.tasks.candidates.listed import ListedQueens
 from gram_pyro.tasks.nqueens.task import NQueens
 from gram_pyro.tasks.sudoku.task import Sudoku
 
-METHODS = sorted(f.stem for f in (CONF / "method").glob("*.yaml") if f.stem not in ("colours", "denoising_patches"))
+METHODS = sorted(f.stem for f in (CONF / "method").glob("*.yaml") if f.stem not in ("colours", "glimpse_patches"))
 COVERING, CANDIDATES, EXACT_COVER = "covering_16", "candidates", "exact_cover"
 OURS = (COVERING, CANDIDATES, EXACT_COVER)  # colours are of ARC, patches of images
 IN_PAPER = [m for m in METHODS if m not in OURS and not m.startswith("ablation_")]

@@ -87,6 +87,12 @@ def test_a_state_tells_its_level_whatever_the_number_of_steps():
         assert (4 * prior.evidence(kept[:-1]) - nats).abs().max() < 1e-3
 
 
+def test_what_is_certain_stays_whatever_is_predicted():
+    prior, drawn = Denoising(D, STEPS, 3), torch.tensor([0, 2, 1, 1])
+    law = prior.law(canvas_after(prior, STEPS, drawn), torch.eye(3)[(drawn + 1) % 3][:, None])
+    assert torch.equal(law.cells.probs.argmax(-1).squeeze(-1), drawn) and law.cells.probs.amax() > 1 - 1e-6
+
+
 def test_the_kl_is_that_of_the_cells():
     prior = shake(Denoising(D, STEPS, 3, 6), 0.5)
     u = canvas_after(prior, 3, torch.randint(3, (5, L)))

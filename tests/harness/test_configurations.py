@@ -14,7 +14,7 @@ from gram_pyro.tasks.nqueens.task import NQueens
 from gram_pyro.tasks.sudoku.task import Sudoku
 from gram_pyro.training.trainer import Trainer, TrainSettings
 
-OF_IMAGES = ("glimpsed_patches", "denoising_patches")
+OF_IMAGES = ("glimpsed_patches", "denoising_patches", "canvas_small", "glimpse_patches")
 CHOICES = {
     group: sorted(f.stem for f in (CONF / group).glob("*.yaml") if f.stem not in ("own", "colours", *OF_IMAGES))
     for group in ("core", "prior", "guide", "objective", "rollout_loss", "experiment")
@@ -22,7 +22,7 @@ CHOICES = {
 DENOISING = ["core=canvas", "prior=denoising", "guide=denoising", "prior.num_symbols=4"]
 COMPANIONS = {  # what a choice needs beside it
     "noiseless": ["guide=bootstrap"], "categorical": ["prior=categorical", "guide=categorical"],
-    "denoising": DENOISING, "canvas": DENOISING, "canvas_small": DENOISING[1:],
+    "denoising": DENOISING, "canvas": DENOISING,
     **dict.fromkeys(["constraints", "group_networks"], ["embed=candidates", "readout=candidates"]),
     "exact_cover": ["embed=exact_cover", "readout=exact_cover"],
     **dict.fromkeys(["student_t", "mixture", "low_rank", "flow"], ["objective=mean_field"]),  # no KL in closed form
@@ -160,7 +160,7 @@ def test_smoke_makes_all_that_is_trained_and_drawn_of_images_and_boards_small():
 @pytest.mark.parametrize(("guide", "share"), [("guide.share=0.2", 0.2), ("guide=encoder", 0.12)])
 def test_of_images_the_prior_looks_where_the_guide_looks(guide, share):
     with initialize_config_dir(str(CONF), version_base=None):
-        config = compose("svi_images", overrides=[guide, "run_dir=x"])
+        config = compose("svi_images", overrides=["method=glimpse_patches", guide, "run_dir=x"])
     prior = instantiate(config.prior)
     assert (prior.share, prior.columns, prior.patch) == (share, 28, 4)
 

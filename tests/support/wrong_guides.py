@@ -106,6 +106,11 @@ class IgnoresThePrior(WrongGuide):
         return self.posterior_in(0, self.upstream_value(f"u_{name[2:]}"), self.args_kwargs[0][1], prior, 0)
 
 
+class BeginsWithOne(WrongGuide):
+    def start(self, x, y):
+        return self.model.start(x[:1])
+
+
 class Rounded(dist.Normal):
     has_rsample = False
 
@@ -129,5 +134,6 @@ WRONG_GUIDES = {
     SharesAName: "got attributes embed, which the model has too, so that Pyro would train one.*write q_embed",
     OwnsTheModel: "got parameters of the model among its own",
     NoPath: "which has no rsample, under a prior whose draws are reparameterised.*expected a law with rsample",
+    BeginsWithOne: r"got start.x, y. of shapes .*.*expected \[\[3, 4, 16\], .*begin with self.model.start",
     IgnoresThePrior: "got draws outside the support of a discrete prior",
 }

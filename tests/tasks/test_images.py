@@ -106,7 +106,7 @@ def test_public_idx_files_of_images_are_read(tmp_path):
 # ---------------------------------------------------------------------------------------------- the experiment
 
 SMALL = (
-    "task_name=images", "method_name=gram", "device=cpu", "compile=false", "dim=8", "core.hidden=8",
+    "task_name=images", "method_name=gram", "device=cpu", "compile=false", "dim=16", "core.hidden=8",
     "core.mixer.hidden=8", "embed.patch=2", "embed.channels=4", "embed.groups=2", "train.num_segments=2",
     "train.batch_size=4", "train.updates=4", "baselines.deterministic.train.updates=4", "baselines.vae.train.updates=2",
     "baselines.d3pm.train.updates=4",

@@ -1,6 +1,7 @@
 """Pictures of images and of their scores. Colours are the Okabe-Ito palette; unknown pixels are grey-blue."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import torch
 from matplotlib.figure import Figure
@@ -62,14 +63,12 @@ def score_figure(rows: Sequence[Mapping]) -> Figure:
     """
     figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.8), layout="constrained")
     programs = list(dict.fromkeys(row["program"] for row in rows))
-    level = (BLACK, "-"), *STYLES[2:]
-    colours = iter(STYLES[:2])
-    flat = iter(level)
+    styles = cycle(STYLES)
     depths = sorted({row["depth"] for row in rows if row["depth"]})
     for program in programs:
         mine = [row for row in rows if row["program"] == program]
         deep = mine[0]["depth"] is not None
-        colour, style = next(colours if deep else flat)
+        colour, style = (BLACK, "-") if program == programs[0] and not deep else next(styles)  # black: real images
         for axis, metric in zip(axes, ("class_score", "frechet"), strict=True):
             value, error = [row[metric] for row in mine], [2 * row[f"{metric}_se"] for row in mine]
             if deep:

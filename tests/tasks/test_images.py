@@ -13,6 +13,7 @@ from hydra import compose, initialize_config_dir
 from image_files import COLUMNS, ROWS, L, write_idx, write_images
 from scripts import CONF, experiment, work
 
+from gram_pyro.plots.images import score_figure
 from gram_pyro.tasks.base import draw_batch
 from gram_pyro.tasks.images import BLACK, UNKNOWN, WHITE, Images, read_images, read_labels
 
@@ -206,3 +207,12 @@ def test_answers_by_depth_are_those_of_one_trajectory():
     found = by_depth(model, x, [1, 3], 3, "test")
     assert torch.equal(found[1], x + 1) and torch.equal(found[3], x + 3)
     assert model.rows == 4 * (1 + 3) and model.prior.num_steps == 6  # its trajectories end at the depth
+
+
+def test_scores_of_many_programs_are_drawn():
+    """Real images, and more programs with and without depth than there were styles of each."""
+    score = {"class_score": 2.0, "class_score_se": 0.1, "frechet": 20.0, "frechet_se": 1.0}
+    names = {"real images": [None]} | {f"deep {i}": [1, 2] for i in range(3)} | {f"flat {i}": [None] for i in range(4)}
+    rows = [{"program": name, "depth": depth} | score for name, depths in names.items() for depth in depths]
+    figure = score_figure(rows)
+    assert {text.get_text() for text in figure.axes[1].get_legend().get_texts()} == set(names)

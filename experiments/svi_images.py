@@ -8,7 +8,8 @@ scores.csv (by program and depth), results.json, and pictures: depth.png, genera
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from gram_pyro.harness.trial import Judge, run, trial
 from gram_pyro.inference.finite import Finite
 from gram_pyro.model import GRAM
 from gram_pyro.plots.images import completions_figure, grid_figure, score_figure
+from gram_pyro.priors.base import Prior
 from gram_pyro.tasks.base import Puzzles, subset
 from gram_pyro.tasks.images import UNKNOWN, Images
 from gram_pyro.training.learner import Learner
@@ -37,15 +39,33 @@ SHOWN, COMPLETED, COMPLETIONS = 16, 5, 8  # images of a row; images completed, a
 
 @torch.no_grad()
 def by_depth(model: GRAM, x: Tensor, depths: Sequence[int], chunk: int, desc: str) -> dict[int, Tensor]:
-    """The answers of one prior trajectory per row after each of `depths` segments. A deterministic recursion runs one
-    trajectory per different row, and a prior whose trajectories end runs others for every depth, which end there.
+    """The answers of one prior trajectory per row after each of `depths` segments. A prior whose trajectories end runs
+    others for every depth, which end there.  Shapes: x [R, L] -> [R, L] per depth, on the CPU.
+    """
+    if model.prior.num_steps is None:
+        return on_the_way(model, x, depths, chunk, desc)
+    found = {}
+    for depth in depths:
+        with ending_after(model.prior, depth * model.num_transitions):
+            found |= on_the_way(model, x, [depth], chunk, f"{desc}, {depth}")
+    return found
+
+
+@contextmanager
+def ending_after(prior: Prior, num_steps: int) -> Iterator[None]:
+    """A context in which the trajectories of a prior end after so many transitions."""
+    before, prior.num_steps = prior.num_steps, num_steps
+    try:
+        yield
+    finally:
+        prior.num_steps = before
+
+
+def on_the_way(model: GRAM, x: Tensor, depths: Sequence[int], chunk: int, desc: str) -> dict[int, Tensor]:
+    """The answers of one trajectory per row at each of `depths`. A deterministic recursion runs one per different row.
 
     Shapes: x [R, L] -> [R, L] per depth, on the CPU.
     """
-    if model.prior.num_steps and len(depths) > 1:
-        return {depth: by_depth(model, x, [depth], chunk, f"{desc}, {depth}")[depth] for depth in depths}
-    if model.prior.num_steps:
-        model.prior.num_steps = depths[0] * model.num_transitions
     rows, back = x.unique(dim=0, return_inverse=True) if model.is_deterministic else (x, torch.arange(len(x)))
     answers: dict[int, list[Tensor]] = {depth: [] for depth in depths}
     for index in tqdm(torch.arange(len(rows)).split(chunk), desc=desc, unit="chunk", dynamic_ncols=True):

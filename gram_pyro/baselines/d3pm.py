@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gram_pyro.baselines.base import Baseline
+from gram_pyro.distributions.uniform_noise import step_back
 from gram_pyro.networks.core import Blocks, State
 from gram_pyro.networks.embed import Embedding
 from gram_pyro.networks.layers import Mixer
@@ -68,9 +69,7 @@ class D3PM(Baseline):
     def back(self, clean: Tensor, y: Tensor, t: Tensor) -> Tensor:
         """The law of y_{t-1} given y_t if y_0 has law `clean`.  Shapes: [B, L, V], [B, L], [B] -> [B, L, V]."""
         stays, before = (self.kept[t] / self.kept[t - 1])[:, None, None], self.kept[t - 1][:, None, None]
-        arrives = stays * F.one_hot(y, self.num_symbols) + (1 - stays) / self.num_symbols
-        law = arrives * (before * clean + (1 - before) / self.num_symbols)
-        return law / law.sum(-1, keepdim=True)
+        return step_back(F.one_hot(y, self.num_symbols), clean, stays, before)
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         # The steps of a batch are spread evenly over 1 .. N: the same expectation with less noise.

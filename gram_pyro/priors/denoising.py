@@ -18,6 +18,7 @@ from torch import Size, Tensor
 from torch.distributions import constraints, kl_divergence, register_kl
 from torch.nn import functional as F
 
+from gram_pyro.distributions.uniform_noise import step_back
 from gram_pyro.networks.layers import SwiGLU
 from gram_pyro.networks.patches import check_columns
 from gram_pyro.priors.base import Prior
@@ -119,14 +120,12 @@ class Denoising(Prior):
 
     def law(self, u: Tensor, clean: Tensor) -> Redrawn:
         """The law of z_t if the answer has the law `clean`.  Shapes: [..., S, D], [..., S, G, V]."""
-        num_symbols = self.num_symbols
         canvas = u[..., : self.num_channels].detach().unflatten(-1, clean.shape[-2:])
         before = self.level(canvas.sum(-1, keepdim=True).mean(-2, keepdim=True))
         after = self.kept((2 / math.pi * self.num_steps * before.sqrt().asin()).round() + 1)
-        drawn = F.one_hot(canvas.argmax(-1), num_symbols)
-        stays = before / after
-        law = (stays * drawn + (1 - stays) / num_symbols) * (after * clean + (1 - after) / num_symbols)
-        law = torch.where(before < 1, law / law.sum(-1, keepdim=True), drawn)
+        drawn = F.one_hot(canvas.argmax(-1), self.num_symbols)
+        clean = torch.where(before < 1, clean, drawn)  # what is certain stays
+        law = step_back(drawn, clean, before / after, after)
         return Redrawn(law.clamp(min=1e-9).log(), canvas, self.evidence(after), self.dim)
 
     def kept(self, step: Tensor) -> Tensor:

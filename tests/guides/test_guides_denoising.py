@@ -9,7 +9,6 @@ from small_guides import MEAN_FIELD
 from tiny import D, L, close, mixing, program, shake
 from torch.distributions import kl_divergence
 
-from gram_pyro.baselines.d3pm import D3PM
 from gram_pyro.evaluation.evidence import log_weights
 from gram_pyro.model import GRAM
 from gram_pyro.networks.canvas import Canvas
@@ -20,6 +19,8 @@ from gram_pyro.networks.patches import by_patch, whole
 from gram_pyro.networks.readout import CategoricalReadout
 from gram_pyro.priors.denoising import Denoising
 from gram_pyro.tasks.base import Batch
+from gram_pyro.training.cuda_graph import begin
+from gram_pyro.training.relay import Relay
 from gram_pyro.training.trainer import Trainer, TrainSettings
 from guides.denoising import Denoising as Guide
 
@@ -63,18 +64,19 @@ def test_the_law_is_that_of_all_canvases_and_sums_to_one():
 
 
 @pytest.mark.parametrize("steps", [1, 6, 50])
-def test_the_law_is_that_of_d3pm(steps):
-    """The baseline has the reverse of the same noise, written anew: its step t leads from level A_t to A_{t-1}."""
-    prior = Denoising(D, steps, 3)
-    other = D3PM(L, 3, None, D, TokenEmbedding, CategoricalReadout, mixing, num_layers=1, num_steps=steps)
+def test_the_law_is_bayes_rule_in_the_chain_of_noise(steps):
+    """Matrices of the noise, from the answer outwards: state `done` is what the last of N - done of them leaves."""
+    prior, uniform = Denoising(D, steps, 3), torch.full((3, 3), 1 / 3)
     clean, seen = torch.rand(50, L, 3).softmax(-1), torch.randint(3, (50, L))
-    for done in range(1, steps):
-        law = prior.law(canvas_after(prior, done, seen), clean[:, :, None])
-        truth = other.back(clean, seen, torch.full((50,), steps - done))
-        assert (law.cells.probs.squeeze(-2) - truth).abs().max() < 1e-5
-    blank = torch.zeros(50, L, D)
-    truth = other.back(clean, seen, torch.full((50,), steps))
-    assert (prior.law(blank, clean[:, :, None]).cells.probs.squeeze(-2) - truth).abs().max() < 1e-5
+    kept = [torch.tensor(torch.pi / 2 * done / steps).sin() ** 2 for done in range(steps + 1)]
+    for done in range(steps):
+        share = kept[done] / kept[done + 1]
+        step = share * torch.eye(3) + (1 - share) * uniform  # from a canvas to the one before it
+        until = kept[done + 1] * torch.eye(3) + (1 - kept[done + 1]) * uniform  # from the answer to a canvas
+        joint = torch.einsum("blv,vc->blc", clean, until) * step[:, seen].movedim(0, -1)
+        u = canvas_after(prior, done, seen) if done else torch.zeros(50, L, D)
+        law = prior.law(u, clean[:, :, None]).cells.probs.squeeze(-2)
+        assert (law - joint / joint.sum(-1, keepdim=True)).abs().max() < 1e-5
 
 
 def test_a_state_tells_its_level_whatever_the_number_of_steps():
@@ -140,22 +142,40 @@ def test_a_guided_row_begins_anywhere_in_a_trajectory():
     assert torch.equal(begun.h[..., SYMBOLS:], start.h[..., SYMBOLS:]) and torch.equal(begun.l, start.l)
 
 
+def training(**options):
+    return Heads(D, 6), MEAN_FIELD, TrainSettings(10, num_segments=2, batch_size=24, precision="fp32", **options)
+
+
+def a_batch():
+    y = torch.randint(1, SYMBOLS + 1, (24, L))
+    return Batch(torch.zeros_like(y), y, y[:, None], torch.ones(24, 1, dtype=torch.bool))
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_training_begins_where_the_guide_begins_also_in_parts(count):
     """The parts of a batch begin as its rows do, from one random state; the heads' rollouts begin at the start."""
     model, guide = draughtsman()
-    settings = TrainSettings(10, num_segments=2, batch_size=24, accumulate=count, precision="fp32")
-    trainer = Trainer(model, guide, Heads(D, 6), MEAN_FIELD, settings)
-    y = torch.randint(1, SYMBOLS + 1, (24, L))
-    batch = Batch(torch.zeros_like(y), y, y[:, None], torch.ones(24, 1, dtype=torch.bool))
+    trainer, batch = Trainer(model, guide, *training(accumulate=count)), a_batch()
     torch.manual_seed(3)
     parts = trainer.rows(batch)
     torch.manual_seed(3)
     whole_batch = guide.start(batch.x, batch.y)
     assert torch.equal(torch.cat([rows.guided_state.h for rows in parts]), whole_batch.h)
-    assert torch.equal(torch.cat([rows.guided.y for rows in parts]), y)
+    assert torch.equal(torch.cat([rows.guided.y for rows in parts]), batch.y)
     assert all(rows.rollout_state is None for rows in parts)
     assert torch.isfinite(trainer.train_on(batch)["loss"])
+
+
+def test_a_relay_and_a_recording_begin_there_too():
+    model, guide = draughtsman()
+    relay = Relay(model, guide, *training(relay=True))
+    relay.train_on(a_batch())
+    (rows,) = relay.rows(a_batch())  # of its second batch
+    assert model.core.drawn(rows.guided_state.h).any()
+    (rows,) = Trainer(model, guide, *training()).rows(a_batch())
+    begun = rows.guided_state
+    begin(rows)
+    assert rows.guided_state is begun and not model.core.drawn(rows.rollout_state.h).any()
 
 
 def test_the_probabilities_of_all_answers_sum_to_one():

@@ -34,7 +34,7 @@ def test_the_deterministic_recursion_is_gram_but_for_its_noise(script):
     alone = OmegaConf.to_container(programs(config)["deterministic"], resolve=True)
     for key, value in OmegaConf.to_container(config, resolve=True).items():
         if key == "train":  # its rollouts of a puzzle are all the same; of images it is trained for less
-            less = {"updates": 400} if script == "svi_images" else {}
+            less = {"updates": 400, "num_segments": 12} if script == "svi_images" else {}
             value = value | {"rollouts_per_puzzle": 1} | less
         if key not in ("prior", "guide", "rollout_loss"):
             assert alone[key] == value, key

@@ -134,6 +134,6 @@ WRONG_GUIDES = {
     SharesAName: "got attributes embed, which the model has too, so that Pyro would train one.*write q_embed",
     OwnsTheModel: "got parameters of the model among its own",
     NoPath: "which has no rsample, under a prior whose draws are reparameterised.*expected a law with rsample",
-    BeginsWithOne: r"got start.x, y. of shapes .*.*expected \[\[3, 4, 16\], .*begin with self.model.start",
+    BeginsWithOne: r"got start.x, y. of shapes .*expected \[\[3, 4, 16\], .*begin with self.model.start",
     IgnoresThePrior: "got draws outside the support of a discrete prior",
 }

@@ -109,7 +109,8 @@ def test_public_idx_files_of_images_are_read(tmp_path):
 SMALL = (
     "task_name=images", "method_name=gram", "device=cpu", "compile=false", "dim=16", "core.hidden=8",
     "core.mixer.hidden=8", "embed.patch=2", "embed.channels=4", "embed.groups=2", "train.num_segments=2",
-    "train.batch_size=4", "train.updates=4", "baselines.deterministic.train.updates=4", "baselines.vae.train.updates=2",
+    "train.batch_size=4", "train.updates=4", "baselines.deterministic.train.updates=4",
+    "baselines.deterministic.train.num_segments=2", "baselines.vae.train.updates=2",
     "baselines.d3pm.train.updates=4",
     "watch.every=2", "watch.num_puzzles=4",
     "baselines.vae.baseline.num_layers=1", "baselines.d3pm.baseline.num_layers=1",
@@ -203,10 +204,25 @@ def test_answers_by_depth_are_those_of_one_trajectory():
         model.is_deterministic = deterministic
         found = by_depth(model, x, [1, 3], 3, "test")
         assert torch.equal(found[1], x + 1) and torch.equal(found[3], x + 3) and model.rows == rows
-    model.is_deterministic, model.rows, model.num_transitions, model.prior = False, 0, 2, SimpleNamespace(num_steps=50)
-    found = by_depth(model, x, [1, 3], 3, "test")
-    assert torch.equal(found[1], x + 1) and torch.equal(found[3], x + 3)
-    assert model.rows == 4 * (1 + 3) and model.prior.num_steps == 6  # its trajectories end at the depth
+
+
+def test_trajectories_that_end_are_run_anew_for_every_depth():
+    """A prior that ends tells after how many transitions; it does so at the depth, and afterwards as before."""
+
+    class Ending:
+        is_deterministic, num_transitions, prior = False, 2, SimpleNamespace(num_steps=50)
+        readout = property(lambda self: self)
+
+        def reason(self, x, state):
+            return x if state is None else state + 1
+
+        def answer(self, state, x):
+            return torch.stack([state[:, 0] - x[:, 0] + 1, torch.full((len(x),), self.prior.num_steps)], 1)
+
+    model, x = Ending(), torch.tensor([[5], [7], [9]])
+    found = experiment("svi_images").by_depth(model, x, [1, 3], 2, "test")
+    assert found[1].tolist() == [[1, 2]] * 3 and found[3].tolist() == [[3, 6]] * 3
+    assert model.prior.num_steps == 50
 
 
 def test_scores_of_many_programs_are_drawn():

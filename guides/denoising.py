@@ -56,6 +56,8 @@ class Denoising(Guide):
     @torch.no_grad()
     def start(self, x: Tensor, y: Tensor) -> State:
         prior, (h, low) = self.model.prior, self.model.start(x)
-        step = torch.randint(prior.num_steps, (len(x),), device=x.device)
+        # The depths of a batch are spread evenly: the same expectation with less noise.
+        place = torch.rand(1, device=x.device) + torch.arange(len(x), device=x.device) / len(x)
+        step = ((place % 1) * prior.num_steps).long().clamp(max=prior.num_steps - 1)
         h[..., : prior.num_channels] = prior.on_canvas(self.cells(y, h), step)
         return State(h, low)

@@ -23,6 +23,7 @@ from gram_pyro.contract.laws import NUM_SYMBOLS
 from gram_pyro.guide import Guide
 from gram_pyro.networks.candidates import ConstraintMixer
 from gram_pyro.networks.canvas import Canvas
+from gram_pyro.networks.cell_logits import PixelLogits
 from gram_pyro.networks.core import DirectPrediction, Flat, Hierarchical, tiny
 from gram_pyro.networks.embed import TokenEmbedding
 from gram_pyro.priors.base import Prior
@@ -65,6 +66,10 @@ def pytest_generate_tests(metafunc):
 
 def test_every_prior_keeps_the_contract(prior_class):
     check_prior(prior_class(**given(prior_class, dim=DIM, inner=Gaussian(DIM))))
+
+
+def test_a_prior_that_draws_images_keeps_the_contract():
+    check_prior(Denoising(DIM, 6, 2, columns=4, patch=2, logits=PixelLogits))
 
 
 def test_every_guide_keeps_the_contract(guide_class):

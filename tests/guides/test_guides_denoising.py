@@ -12,6 +12,7 @@ from torch.distributions import kl_divergence
 from gram_pyro.evaluation.evidence import log_weights
 from gram_pyro.model import GRAM
 from gram_pyro.networks.canvas import Canvas
+from gram_pyro.networks.cell_logits import PixelLogits
 from gram_pyro.networks.core import Hierarchical, State
 from gram_pyro.networks.embed import TokenEmbedding
 from gram_pyro.networks.heads import Heads
@@ -54,7 +55,7 @@ def test_the_law_is_that_of_all_canvases_and_sums_to_one():
         z = torch.nn.functional.pad(law.evidence.squeeze(-1) * torch.eye(3)[list(symbols)], (0, D - 3))
         z[:, :3] -= law.canvas.squeeze(-2)
         assert law.support.check(z)
-        close(law.log_prob(z), sum(law.cells.logits[i, 0, s] for i, s in enumerate(symbols)))
+        close(law.log_prob(z), sum(law.log_probs[i, 0, s] for i, s in enumerate(symbols)))
         total += law.log_prob(z).exp().item()
     assert abs(total - 1) < 1e-8
     z[1, 4] = 1.0
@@ -75,7 +76,7 @@ def test_the_law_is_bayes_rule_in_the_chain_of_noise(steps):
         until = kept[done + 1] * torch.eye(3) + (1 - kept[done + 1]) * uniform  # from the answer to a canvas
         joint = torch.einsum("blv,vc->blc", clean, until) * step[:, seen].movedim(0, -1)
         u = canvas_after(prior, done, seen) if done else torch.zeros(50, L, D)
-        law = prior.law(u, clean[:, :, None]).cells.probs.squeeze(-2)
+        law = prior.law(u, clean[:, :, None]).log_probs.exp().squeeze(-2)
         assert (law - joint / joint.sum(-1, keepdim=True)).abs().max() < 1e-5
 
 
@@ -92,14 +93,14 @@ def test_a_state_tells_its_level_whatever_the_number_of_steps():
 def test_what_is_certain_stays_whatever_is_predicted():
     prior, drawn = Denoising(D, STEPS, 3), torch.tensor([0, 2, 1, 1])
     law = prior.law(canvas_after(prior, STEPS, drawn), torch.eye(3)[(drawn + 1) % 3][:, None])
-    assert torch.equal(law.cells.probs.argmax(-1).squeeze(-1), drawn) and law.cells.probs.amax() > 1 - 1e-6
+    assert torch.equal(law.log_probs.exp().argmax(-1).squeeze(-1), drawn) and law.log_probs.exp().amax() > 1 - 1e-6
 
 
 def test_the_kl_is_that_of_the_cells():
     prior = shake(Denoising(D, STEPS, 3, 6), 0.5)
     u = canvas_after(prior, 3, torch.randint(3, (5, L)))
     q, p = prior.law(u, torch.rand(5, L, 1, 3).softmax(-1)), prior(u, 0)
-    (a, b), kl = (q.cells.probs, p.cells.probs), kl_divergence(q, p)
+    (a, b), kl = (q.log_probs.exp(), p.log_probs.exp()), kl_divergence(q, p)
     close(kl, (a * (a / b).log()).sum((-3, -2, -1)))
     z = q.sample((40_000,))
     each = q.log_prob(z) - p.log_prob(z)
@@ -140,6 +141,17 @@ def test_a_guided_row_begins_anywhere_in_a_trajectory():
         assert abs(right.mean() - share) < 4 * (share * (1 - share) / right.numel()) ** 0.5
     start = model.start(torch.zeros_like(y))
     assert torch.equal(begun.h[..., SYMBOLS:], start.h[..., SYMBOLS:]) and torch.equal(begun.l, start.l)
+
+
+def test_the_depths_of_a_batch_are_spread_evenly():
+    """So a batch has all of them, as often as each other; and which rows begin where changes from batch to batch."""
+    model, guide = draughtsman()
+    y = torch.randint(1, SYMBOLS + 1, (10 * STEPS, L))
+    first, second = (guide.start(torch.zeros_like(y), y).h[..., :SYMBOLS].amax((-2, -1)) for _ in range(2))
+    for evidence in (first, second):
+        _, counts = evidence.unique(return_counts=True)
+        assert len(counts) == STEPS and ((counts - 10).abs() <= 1).all()
+    assert not torch.equal(first, second)
 
 
 def training(**options):
@@ -228,7 +240,7 @@ def test_patches_and_images_are_each_the_other():
     image = torch.randint(9, (3, 24))
     close(whole(by_patch(image, 6, 2), 6, 2), image)
     close(whole(by_patch(image, 1, 1), 1, 1), image)
-    prior = Denoising(D + 8, STEPS, SYMBOLS, columns=6, patch=2)
+    prior = Denoising(D + 8, STEPS, SYMBOLS, columns=6, patch=2, logits=PixelLogits)
     drawn = prior(torch.zeros(3, 6, D + 8), 0).sample()[..., : SYMBOLS * 4].unflatten(-1, (-1, SYMBOLS))
     assert ((drawn > 0).sum(-1) == 1).all()
 

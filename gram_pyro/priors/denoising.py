@@ -125,8 +125,7 @@ class Denoising(Prior):
                 f"got dim={dim}; expected more than {self.num_channels}: a token of {patch**2} cells holds one channel "
                 f"for each of {num_symbols} symbols of each; write a larger dim, or smaller patches"
             )
-        sizes = {"num_symbols": num_symbols, "columns": columns, "patch": patch}
-        self.logits = logits(dim=dim, hidden=hidden, **sizes)
+        self.logits = logits(dim=dim, hidden=hidden, num_symbols=num_symbols, columns=columns, patch=patch)
 
     def forward(self, u: Tensor, t: int) -> Redrawn:
         return self.law(u, self.predicted(u))

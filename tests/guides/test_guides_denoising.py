@@ -64,6 +64,14 @@ def test_the_law_is_that_of_all_canvases_and_sums_to_one():
     assert law.support.check(law.sample((100,))).all()
 
 
+def test_the_answer_is_predicted_by_the_odds_of_its_logits():
+    prior = shake(Denoising(D, STEPS, 3, 6), 0.5)
+    u = canvas_after(prior, 2, torch.randint(3, (5, L)))
+    clean, logits = prior.predicted(u), prior.logits(u, prior.canvas(u))
+    close(clean.sum(-1), torch.ones(5, L, 1))
+    close(clean.log().diff(dim=-1), logits.diff(dim=-1))
+
+
 @pytest.mark.parametrize("steps", [1, 6, 50])
 def test_the_law_is_bayes_rule_in_the_chain_of_noise(steps):
     """Matrices of the noise, from the answer outwards: state `done` is what the last of N - done of them leaves."""
